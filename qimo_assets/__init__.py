@@ -1,0 +1,1 @@
+"""qimo_assets: chat lines from file to figure, once, as a Dagster asset graph."""
