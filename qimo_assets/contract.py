@@ -1,0 +1,73 @@
+"""The message contract as data: what a line holds, field by field, and why a line is rejected.
+
+One line is UTF-8, 20 fields separated by `\\x01`, ended by `\\n` or `\\r\\n`. Everything that knows a field's name, type or
+rule derives it from here; how the rules are applied in Spark stands in `lake/parse.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Literal
+
+SEPARATOR = "\x01"
+TIMEZONE = "Asia/Shanghai"
+TIME_FORMAT = "yyyy-MM-dd HH:mm:ss"
+UNKNOWN = "未知"
+
+Kind = Literal["time", "text", "sex", "ip", "gps", "distance"]
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of a line.
+
+    Attributes:
+        name: Name in the lake; a `gps` field becomes `<party>_longitude` and `<party>_latitude`.
+        kind: How the text is read.
+        comment: Chinese comment of the column.
+        required: Whether a line without it is rejected.
+    """
+
+    name: str
+    kind: Kind
+    comment: str
+    required: bool = False
+
+
+FIELDS: tuple[Field, ...] = (
+    Field("msg_time", "time", "消息时间", required=True),
+    Field("sender_nickname", "text", "发件人昵称"),
+    Field("sender_account", "text", "发件人账号", required=True),
+    Field("sender_sex", "sex", "发件人性别"),
+    Field("sender_ip", "ip", "发件人IP"),
+    Field("sender_os", "text", "发件人系统"),
+    Field("sender_phone_type", "text", "发件人手机型号"),
+    Field("sender_network", "text", "发件人网络制式"),
+    Field("sender_gps", "gps", "发件人GPS"),
+    Field("receiver_nickname", "text", "收件人昵称"),
+    Field("receiver_ip", "ip", "收件人IP"),
+    Field("receiver_account", "text", "收件人账号", required=True),
+    Field("receiver_os", "text", "收件人系统"),
+    Field("receiver_phone_type", "text", "收件人手机型号"),
+    Field("receiver_network", "text", "收件人网络制式"),
+    Field("receiver_gps", "gps", "收件人GPS"),
+    Field("receiver_sex", "sex", "收件人性别"),
+    Field("msg_type", "text", "消息类型"),
+    Field("distance", "distance", "双方距离(公里)"),
+    Field("message", "text", "消息内容"),
+)
+
+SEXES = ("男", "女")
+
+
+class Reason(str, Enum):
+    """Why a line is in quarantine, in the order in which the rules are tried."""
+
+    TOO_LONG = "too_long"
+    NOT_UTF8 = "not_utf8"
+    FIELD_COUNT = "field_count"
+    BAD_TIME = "bad_time"
+    TIME_AHEAD = "time_ahead"
+    NO_SENDER = "no_sender"
+    NO_RECEIVER = "no_receiver"
