@@ -1,0 +1,1 @@
+"""The chat servers' log directory and the Flume agent that tails it."""

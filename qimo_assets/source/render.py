@@ -1,0 +1,42 @@
+"""Fills the agent's configurations in flume_conf/ in from the settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from qimo_assets.settings import PROJECT_ROOT, Settings, SettingsError
+
+FLUME_CONF = PROJECT_ROOT / "flume_conf"
+
+
+def agent_configuration(settings: Settings) -> str:
+    """Return the configuration of the agent that `settings.source.agent` names.
+
+    Raises:
+        SettingsError: There is no such configuration.
+    """
+    names = sorted(path.stem for path in FLUME_CONF.glob("*.properties"))
+    if settings.source.agent not in names:
+        raise SettingsError(f"source.agent: there is no flume_conf/{settings.source.agent}.properties; there are {', '.join(names)}.")
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(FLUME_CONF), undefined=jinja2.StrictUndefined, keep_trailing_newline=True, finalize=_property_value, autoescape=False
+    )
+    return environment.get_template(f"{settings.source.agent}.properties").render(source=settings.source, kafka=settings.kafka)
+
+
+def write_agent_configuration(settings: Settings, path: Path) -> bool:
+    """Write the configuration to `path`; return whether that changed it (the agent reads a changed file by itself within 30 s)."""
+    text = agent_configuration(settings)
+    if path.exists() and path.read_text() == text:
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return True
+
+
+def _property_value(value: Any) -> str:
+    # In a Java properties file a backslash begins an escape.
+    return str(value).replace("\\", "\\\\")
