@@ -1,0 +1,116 @@
+"""The broker: the topic, its offsets, and the lake's progress in it. Every call has a time-out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import dagster as dg
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+from pydantic import Field
+
+from qimo_assets.settings import KafkaSettings
+
+
+@dataclass(frozen=True)
+class PartitionState:
+    """One partition: first kept offset, end offset, and the offset up to which the lake holds it (None: nothing yet)."""
+
+    partition: int
+    low: int
+    high: int
+    progress: int | None
+
+    @property
+    def lag(self) -> int:
+        """Records that the lake does not hold yet."""
+        return self.high - max(self.progress or 0, self.low)
+
+    @property
+    def lost(self) -> int:
+        """Records that retention deleted before the lake had them."""
+        return max(self.low - (self.progress or 0), 0)
+
+
+class KafkaResource(dg.ConfigurableResource):
+    """The topic of the chat lines and the broker that holds it."""
+
+    bootstrap: str = Field(description="host:port of the brokers, comma separated.")
+    topic: str = Field(description="The topic of the chat lines.")
+    partitions: int = Field(description="Partitions of the topic when it is created.")
+    replication: int = Field(description="Replicas of each partition when the topic is created.")
+    retention_hours: int = Field(description="Hours that the topic keeps a line, when it is created.")
+    max_message_bytes: int = Field(description="Largest record that the topic takes.")
+    progress_group: str = Field(description="Consumer group that holds the lake's progress.")
+    timeout_seconds: float = Field(description="Time-out of each call, in seconds.")
+
+    @classmethod
+    def from_settings(cls, settings: KafkaSettings) -> KafkaResource:
+        """Return the resource that the settings describe."""
+        return cls(**settings.model_dump())
+
+    def ensure_topic(self) -> bool:
+        """Create the topic unless it is there; return whether it was created."""
+        admin = self._admin()
+        if self.topic in admin.list_topics(timeout=self.timeout_seconds).topics:
+            return False
+        config = {
+            # The time of arrival at the broker, which no producer's clock can falsify; `collected_at` is made of it.
+            "message.timestamp.type": "LogAppendTime",
+            "retention.ms": str(self.retention_hours * 3_600_000),
+            "max.message.bytes": str(self.max_message_bytes),
+        }
+        topic = NewTopic(self.topic, self.partitions, self.replication, config=config)
+        admin.create_topics([topic], operation_timeout=self.timeout_seconds)[self.topic].result(timeout=self.timeout_seconds)
+        return True
+
+    def state(self) -> list[PartitionState]:
+        """Return the state of each partition.
+
+        Raises:
+            dg.Failure: The broker cannot be reached or does not know the topic.
+        """
+        with self._consumer() as consumer:
+            try:
+                found = consumer.list_topics(self.topic, timeout=self.timeout_seconds).topics[self.topic]
+                if found.error is not None:
+                    raise KafkaException(found.error)
+                partitions = [TopicPartition(self.topic, number) for number in sorted(found.partitions)]
+                committed = {item.partition: item.offset for item in self._committed(consumer, partitions)}
+                bounds = [(item.partition, *consumer.get_watermark_offsets(item, timeout=self.timeout_seconds)) for item in partitions]
+            except KafkaException as error:
+                raise dg.Failure(f"Kafka at {self.bootstrap} gave no answer about topic {self.topic}: {error}. Is it up (./qimo status)?") from error
+        # A partition without a committed offset answers with a negative number.
+        return [PartitionState(number, low, high, committed[number] if committed[number] >= 0 else None) for number, low, high in bounds]
+
+    def commit_progress(self, offsets: Mapping[int, int]) -> None:
+        """Commit that the lake holds each partition up to (not including) the given offset."""
+        partitions = [TopicPartition(self.topic, number, offset) for number, offset in offsets.items()]
+        request = ConsumerGroupTopicPartitions(self.progress_group, partitions)
+        for future in self._admin().alter_consumer_group_offsets([request], request_timeout=self.timeout_seconds).values():
+            future.result(timeout=self.timeout_seconds)
+
+    def _committed(self, consumer: Consumer, partitions: list[TopicPartition]) -> list[TopicPartition]:
+        # The first question after a broker's start makes the topic of the offsets; until it has a leader the answer is NOT_COORDINATOR.
+        deadline = time.monotonic() + self.timeout_seconds
+        while True:
+            try:
+                return consumer.committed(partitions, timeout=self.timeout_seconds)
+            except KafkaException as error:
+                if not error.args[0].retriable() and error.args[0].code() != KafkaError.NOT_COORDINATOR or time.monotonic() > deadline:
+                    raise
+            time.sleep(0.2)
+
+    def _admin(self) -> AdminClient:
+        return AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
+
+    @contextmanager
+    def _consumer(self) -> Iterator[Consumer]:
+        consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": self.progress_group, "enable.auto.commit": False, "log_level": 0})
+        try:
+            yield consumer
+        finally:
+            consumer.close()

@@ -1,0 +1,55 @@
+"""The Spark session of the streaming job, through dagster-pyspark."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from dagster_pyspark import LazyPySparkResource
+
+from qimo_assets.contract import TIMEZONE
+from qimo_assets.settings import Settings
+
+
+def spark_properties(settings: Settings) -> dict[str, str]:
+    """Return the Spark properties of the streaming driver; `settings.spark.conf` wins over each."""
+    spark = settings.spark
+    jars = os.pathsep.join(str(jar) for jar in spark.jars)
+    scratch = {"spark.local.dir": str(spark.scratch_dir)} if spark.scratch_dir else {}
+    # With a local master nothing outside the driver's process needs its ports.
+    loopback = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"} if spark.master.startswith("local") else {}
+    return {
+        "spark.master": spark.master,
+        "spark.driver.memory": spark.driver_memory,
+        "spark.driver.extraClassPath": jars,
+        "spark.driver.extraJavaOptions": "-Dfile.encoding=UTF-8 -XX:+UseSerialGC",
+        "spark.ui.enabled": "false",
+        "spark.serializer": "org.apache.spark.serializer.KryoSerializer",
+        "spark.kryo.registrator": "org.apache.spark.HoodieSparkKryoRegistrar",
+        "spark.sql.extensions": "org.apache.spark.sql.hudi.HoodieSparkSessionExtension",
+        "spark.sql.session.timeZone": TIMEZONE,
+        "spark.sql.shuffle.partitions": str(settings.lake.buckets * 2),
+        # Times before 1582 keep their calendar: they are what the line says, not what Spark 2 would have read.
+        "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
+        "spark.sql.parquet.int96RebaseModeInWrite": "CORRECTED",
+        "spark.sql.avro.datetimeRebaseModeInWrite": "CORRECTED",
+        "spark.sql.execution.arrow.maxRecordsPerBatch": "50000",
+        "spark.sql.streaming.minBatchesToRetain": "100",
+        # A micro-batch is reported by the run itself; the listener bus need not keep months of them.
+        "spark.sql.streaming.numRecentProgressUpdates": "20",
+        "spark.ui.retainedJobs": "20",
+        "spark.ui.retainedStages": "20",
+        "spark.sql.ui.retainedExecutions": "5",
+        **scratch,
+        **loopback,
+        **spark.conf,
+    }
+
+
+def spark_resource(settings: Settings) -> LazyPySparkResource:
+    """Return the resource whose session starts a JVM only when it is first asked for."""
+    if settings.spark.java_home:
+        os.environ["JAVA_HOME"] = str(settings.spark.java_home)
+    # The workers take whatever python3 is first on PATH unless they are told; they need this one's numpy.
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    return LazyPySparkResource(spark_config=spark_properties(settings))
