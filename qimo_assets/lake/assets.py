@@ -1,0 +1,88 @@
+"""The lake's tables as assets, the job that streams into them, and the sensor that supervises it."""
+
+import time
+
+import dagster as dg
+from dagster_pyspark import LazyPySparkResource
+
+from qimo_assets.automation import MESSAGES
+from qimo_assets.lake.run import Mode, run_stream
+from qimo_assets.lake.supervisor import STOPPED_BY_TAG, PastRun, decide
+from qimo_assets.lake.tables import MESSAGE, QUARANTINE, Table
+from qimo_assets.partitions import daily
+from qimo_assets.resources.kafka import KafkaResource
+from qimo_assets.resources.mysql import MySQLResource
+from qimo_assets.settings import Settings
+from qimo_assets.topic.assets import topic_key
+
+STREAM_JOB = "chat_stream"
+OP_NAME = "chat_lake"
+QUARANTINED = dg.AssetKey(["hudi", QUARANTINE.name])
+TABLES: dict[dg.AssetKey, Table] = {MESSAGES: MESSAGE, QUARANTINED: QUARANTINE}
+# How many past runs a tick looks at: with pauses of up to 300 s these are more than two hours of failures.
+RUNS_LOOKED_AT = 25
+
+
+class StreamConfig(dg.Config):
+    """How a run of the stream goes."""
+
+    mode: Mode = Mode.CATCH_UP
+
+
+def build_lake_definitions(settings: Settings) -> dg.Definitions:
+    """Return the tables' assets, the job `chat_stream` and its supervising sensor."""
+    specs = [
+        dg.AssetSpec(
+            key,
+            deps=[topic_key(settings)],
+            skippable=True,
+            group_name="lake",
+            kinds={"hudi", "spark"},
+            owners=["team:data"],
+            description=f"{table.comment} Hudi, merge on read, at {table.path(settings.lake)}. Written by the live run of job {STREAM_JOB}; "
+            "materialize it to wait until everything that the topic holds now is in it.",
+            metadata={"dagster/table_name": f"{settings.lake.database}.{table.name}", "dagster/uri": table.path(settings.lake)},
+        )
+        for key, table in TABLES.items()
+    ]
+
+    @dg.multi_asset(name=OP_NAME, specs=specs, partitions_def=daily, backfill_policy=dg.BackfillPolicy.single_run(), can_subset=True)
+    def chat_lake(
+        context: dg.AssetExecutionContext, config: StreamConfig, spark: LazyPySparkResource, kafka: KafkaResource, mysql: MySQLResource
+    ):
+        run_stream(context, settings, TABLES, config.mode, spark, kafka, mysql)
+        if context.has_partition_key or context.has_partition_key_range:
+            # The days that were asked for are caught up now, also those to which no line came.
+            for day in context.partition_keys:
+                for key in context.selected_asset_keys:
+                    context.log_event(dg.AssetObservation(key, partition=day, metadata={"caught up": True}))
+        yield from ()
+
+    job = dg.define_asset_job(
+        STREAM_JOB,
+        selection=dg.AssetSelection.assets(*TABLES),
+        config={"ops": {OP_NAME: {"config": {"mode": Mode.LIVE.name}}}},
+        tags={"qimo/writer": MESSAGE.name},
+        description="The live stream: from the topic into the lake, until it is stopped. The sensor chat_stream_supervisor launches it; after a person stopped it, launch it here.",
+    )
+
+    @dg.sensor(
+        name="chat_stream_supervisor",
+        job=job,
+        minimum_interval_seconds=10,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Launches the live stream when none runs; leaves it alone after a person stopped it.",
+    )
+    def chat_stream_supervisor(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        decision = decide(_past_runs(context.instance), time.time())
+        # Without a run key: Dagster would never launch again under a key whose run failed.
+        return dg.RunRequest() if decision.launch else dg.SkipReason(decision.reason)
+
+    return dg.Definitions(assets=[chat_lake], jobs=[job], sensors=[chat_stream_supervisor])
+
+
+def _past_runs(instance: dg.DagsterInstance) -> list[PastRun]:
+    records = instance.get_run_records(dg.RunsFilter(job_name=STREAM_JOB), limit=RUNS_LOOKED_AT)
+    return [
+        PastRun(record.dagster_run.run_id, record.dagster_run.status, record.end_time, record.dagster_run.tags.get(STOPPED_BY_TAG)) for record in records
+    ]

@@ -1,0 +1,168 @@
+"""The message contract in Spark's own columns: a record of the topic becomes a typed row or a rejected line with one reason.
+
+No row passes through Python here; only the look-up of provinces does, in Arrow batches (`regions.py`).
+"""
+
+from __future__ import annotations
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.avro.functions import from_avro
+
+from qimo_assets import contract
+from qimo_assets.contract import Reason
+from qimo_assets.settings import LakeSettings
+
+# flume-ng-sdk's AvroFlumeEvent, as the Kafka channel writes it.
+FLUME_EVENT = """{"type": "record", "name": "AvroFlumeEvent", "fields": [
+    {"name": "headers", "type": {"type": "map", "values": "string"}}, {"name": "body", "type": "bytes"}]}"""
+# An Avro map begins with its number of entries, zigzag coded: 1 to 15 headers are the bytes 02 to 1E. A chat line begins with a digit (30 to 39).
+FLUME_EVENT_FIRST_BYTES = [f"{2 * headers:02X}" for headers in range(1, 16)]
+
+TIME_PATTERN = r"^\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}$"
+NUMBER_PATTERN = r"^\s*-?\d{1,3}(\.\d+)?\s*$"
+DISTANCE_PATTERN = r"^\d+(\.\d+)?KM$"
+_OCTET = r"(25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
+IPV4_PATTERN = rf"^{_OCTET}(\.{_OCTET}){{3}}$"
+# RFC 4291, section 2.2: eight groups; one run of zeros as `::`; the last two groups as a dotted IPv4 address.
+_GROUP = r"[0-9a-fA-F]{1,4}"
+_DOTTED = rf"{_OCTET}(\.{_OCTET}){{3}}"
+IPV6_PATTERN = "^(" + "|".join(
+    [
+        rf"({_GROUP}:){{7}}{_GROUP}",
+        rf"({_GROUP}:){{6}}{_DOTTED}",
+        r"::",
+        rf"({_GROUP}:){{7}}:",
+        *(rf"({_GROUP}:){{{left}}}((:{_GROUP}){{1,{7 - left}}}|:)" for left in range(1, 7)),
+        rf":((:{_GROUP}){{1,7}})",
+        *(rf"({_GROUP}:){{{left}}}((:{_GROUP}){{0,{5 - left}}}:{_DOTTED})" for left in range(1, 6)),
+        rf":(:{_GROUP}){{0,5}}:{_DOTTED}",
+    ]
+) + ")$"
+
+
+def parse(records: DataFrame, settings: LakeSettings) -> DataFrame:
+    """Read Kafka records by the contract.
+
+    Args:
+        records: Columns of Spark's Kafka source: value, topic, partition, offset, timestamp.
+        settings: Limits of a line.
+
+    Returns:
+        One row a record: identity, `reason` (NULL when the line is good), `raw`, and every column of the contract.
+    """
+    opened = _open(records)
+    fields = opened.withColumn("f", F.split(F.col("raw").cast("string"), contract.SEPARATOR, -1))
+    timed = fields.withColumn("msg_time", F.when(F.col("f")[0].rlike(TIME_PATTERN), F.col("f")[0].cast("timestamp")))
+    return timed.select(
+        _message_id().alias("message_id"),
+        _reason(settings).alias("reason"),
+        "raw",
+        F.substring(F.col("f")[0], 1, 10).alias("day"),
+        F.substring(F.col("f")[0], 12, 2).cast("int").alias("hour"),
+        *_contract_columns(),
+        "source_host",
+        "source_file",
+        "source_offset",
+        F.col("partition").alias("kafka_partition"),
+        F.col("offset").alias("kafka_offset"),
+        F.col("timestamp").alias("collected_at"),
+        F.current_timestamp().alias("written_at"),
+    )
+
+
+def _open(records: DataFrame) -> DataFrame:
+    """Take the line and its origin out of a record: Flume's event where it is one, else the record's own bytes."""
+    value = F.col("value")
+    is_event = F.hex(F.substring(value, 1, 1)).isin(FLUME_EVENT_FIRST_BYTES)
+    event = F.when(is_event, from_avro(value, FLUME_EVENT, {"mode": "PERMISSIVE"}))
+    # A line that another producer wrote may keep the carriage return that Flume takes off.
+    ends_in_return = F.hex(F.substring(value, -1, 1)) == "0D"
+    plain = F.when(ends_in_return, F.expr("substring(value, 1, length(value) - 1)")).otherwise(value)
+    return records.withColumn("event", event).select(
+        "topic",
+        "partition",
+        "offset",
+        "timestamp",
+        F.coalesce(F.col("event.body"), plain, F.lit(b"")).alias("raw"),
+        F.col("event.headers")["host"].alias("source_host"),
+        F.col("event.headers")["file"].alias("source_file"),
+        F.col("event.headers")["byteoffset"].cast("long").alias("source_offset"),
+    )
+
+
+def _message_id() -> Column:
+    """128 bits of the SHA-256 of what makes the physical line what it is; without an origin, of its place in the topic.
+
+    The line's bytes belong to it: a file that is deleted and written anew under its name has other lines at the same offsets.
+    """
+    place = F.when(
+        F.col("source_file").isNotNull() & F.col("source_offset").isNotNull(),
+        F.concat(_bytes(F.coalesce("source_host", F.lit(""))), _bytes("\0", "source_file", "\0", "source_offset", "\0"), F.col("raw")),
+    ).otherwise(_bytes("kafka\0", "topic", "\0", "partition", "\0", "offset"))
+    return F.substring(F.sha2(place, 256), 1, 32)
+
+
+def _bytes(*parts: str | Column) -> Column:
+    names = ("source_file", "source_offset", "topic", "partition", "offset")
+    columns = [part if isinstance(part, Column) else F.col(part) if part in names else F.lit(part) for part in parts]
+    return F.concat(*(column.cast("string") for column in columns)).cast("binary")
+
+
+def _reason(settings: LakeSettings) -> Column:
+    raw, fields = F.col("raw"), F.col("f")
+    rules = {
+        Reason.TOO_LONG: F.length(raw) > settings.max_line_bytes,
+        # decode() puts U+FFFD where bytes are no UTF-8, so the way back gives other bytes.
+        Reason.NOT_UTF8: F.encode(F.decode(raw, "UTF-8"), "UTF-8") != raw,
+        Reason.FIELD_COUNT: F.size(fields) != len(contract.FIELDS),
+        Reason.BAD_TIME: F.col("msg_time").isNull() | fields[0].startswith("0000"),
+        Reason.TIME_AHEAD: F.col("msg_time") > F.col("timestamp") + F.expr(f"INTERVAL {settings.max_ahead_minutes} MINUTES"),
+        Reason.NO_SENDER: _text("sender_account").isNull(),
+        Reason.NO_RECEIVER: _text("receiver_account").isNull(),
+    }
+    return F.coalesce(*(F.when(broken, reason.value) for reason, broken in rules.items()))
+
+
+def _contract_columns() -> list[Column]:
+    return [column for field in contract.FIELDS for column in _columns_of(field)]
+
+
+def _columns_of(field: contract.Field) -> list[Column]:
+    text = _text(field.name)
+    if field.kind == "time":
+        return [F.col("msg_time")]
+    if field.kind == "sex":
+        return [F.when(text.isin(*contract.SEXES), text).alias(field.name)]
+    if field.kind == "ip":
+        return [F.when(text.rlike(IPV4_PATTERN) | text.rlike(IPV6_PATTERN), text).alias(field.name)]
+    if field.kind == "distance":
+        return [F.when(text.rlike(DISTANCE_PATTERN), F.expr(f"substring({_sql(field.name)}, 1, length({_sql(field.name)}) - 2)").cast("double")).alias(field.name)]
+    if field.kind == "gps":
+        return _gps(text, field.name.removesuffix("_gps"))
+    return [text.alias(field.name)]
+
+
+def _gps(text: Column, party: str) -> list[Column]:
+    """Longitude and latitude; the order is put right where only the other one is on the globe."""
+    parts = F.split(text, ",")
+    first, second = (F.when((F.size(parts) == 2) & parts[index].rlike(NUMBER_PATTERN), F.trim(parts[index]).cast("double")) for index in (0, 1))
+    as_written = (F.abs(first) <= 180) & (F.abs(second) <= 90)
+    swapped = (F.abs(second) <= 180) & (F.abs(first) <= 90)
+    return [
+        F.when(as_written, first).when(swapped, second).alias(f"{party}_longitude"),
+        F.when(as_written, second).when(swapped, first).alias(f"{party}_latitude"),
+    ]
+
+
+def _position(name: str) -> int:
+    return next(index for index, field in enumerate(contract.FIELDS) if field.name == name)
+
+
+def _sql(name: str) -> str:
+    return f"f[{_position(name)}]"
+
+
+def _text(name: str) -> Column:
+    """Return a field's text, NULL where it is empty."""
+    return F.expr(f"nullif({_sql(name)}, '')")

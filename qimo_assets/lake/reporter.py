@@ -1,0 +1,111 @@
+"""Tells Dagster and Kafka how far the stream has come: materializations of the touched days, and the committed offsets.
+
+What was touched is asked of Hudi's timeline since the last reported instant, which stands in the events themselves: a stream that dies
+between a commit and its report leaves nothing unreported, because the next run asks from the same instant.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import dagster as dg
+from pyspark.sql import SparkSession
+from pyspark.sql.streaming import StreamingQuery
+
+from qimo_assets.lake.stream import end_offsets
+from qimo_assets.lake.tables import Table
+from qimo_assets.lake.timeline import Touched, touched_days
+from qimo_assets.resources.kafka import KafkaResource
+from qimo_assets.settings import Settings
+
+INSTANT = "instant"
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class TableReporter:
+    """Reports the touched days of one table, each at most once in `report_seconds`."""
+
+    table: Table
+    key: dg.AssetKey
+    find: Callable[[str | None], Touched]
+    emit: Callable[[dg.AssetMaterialization], None]
+    interval: float
+    since: str | None
+    clock: Callable[[], float] = time.monotonic
+    reported_at: float | None = None
+
+    def report(self, *, at_once: bool = False) -> int:
+        """Emit one materialization for each day touched since the last report; return their number."""
+        if not at_once and self.reported_at is not None and self.clock() - self.reported_at < self.interval:
+            return 0
+        touched = self.find(self.since)
+        days = sorted(touched.rows)
+        for place, day in enumerate(days, 1):
+            # Only the last event carries the new instant: should the run die between two of them, the next one reports all again.
+            instant = touched.instant if place == len(days) else self.since
+            self.emit(dg.AssetMaterialization(self.key, partition=day, metadata={"rows written": touched.rows[day], INSTANT: instant or ""}))
+        if days:
+            self.since = touched.instant
+            self.reported_at = self.clock()
+        return len(days)
+
+
+@dataclass
+class StreamReporter:
+    """Reports both tables and the offsets while a query runs."""
+
+    tables: list[TableReporter]
+    kafka: KafkaResource
+    committed: dict[int, int] = field(default_factory=dict)
+
+    def report(self, query: StreamingQuery, *, at_once: bool = False) -> None:
+        """Report what is new; a storage or broker that is away is tried again at the next call, the stream goes on."""
+        offsets = end_offsets(query, self.kafka.topic)
+        if not at_once and (offsets is None or offsets == self.committed) and not self._pending():
+            return
+        try:
+            if offsets and offsets != self.committed:
+                self.kafka.commit_progress(offsets)
+                self.committed = offsets
+                self._mark_pending()
+            for table in list(self._waiting):
+                if table.report(at_once=at_once) or at_once or table.reported_at is None:
+                    self._waiting.remove(table)
+        except Exception as error:  # an event that cannot be stored must not stop the lines; it is reported later from the timeline
+            logger.warning("The stream could not report: %s", error)
+
+    def __post_init__(self) -> None:
+        """Begin by asking both tables once: a run that died may have left days unreported."""
+        self._waiting = list(self.tables)
+
+    def _pending(self) -> bool:
+        return bool(self._waiting)
+
+    def _mark_pending(self) -> None:
+        self._waiting = list(self.tables)
+
+
+def table_reporter(
+    context: dg.AssetExecutionContext, spark: SparkSession, settings: Settings, table: Table, key: dg.AssetKey
+) -> TableReporter:
+    """Return the reporter of a table, beginning at the instant that the newest event carries."""
+    path = table.path(settings.lake)
+    return TableReporter(
+        table=table,
+        key=key,
+        find=lambda since: touched_days(spark, path, since),
+        emit=context.log_event,
+        interval=settings.lake.report_seconds,
+        since=last_instant(context.instance, key),
+    )
+
+
+def last_instant(instance: dg.DagsterInstance, key: dg.AssetKey) -> str | None:
+    """Return the instant up to which a table's commits were reported."""
+    event = instance.get_latest_materialization_event(key)
+    value = event.asset_materialization.metadata.get(INSTANT) if event and event.asset_materialization else None
+    return str(value.value) or None if value is not None else None

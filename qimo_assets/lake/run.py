@@ -1,0 +1,133 @@
+"""A run of the streaming job: live until it is stopped, or a bounded catch-up."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from enum import Enum
+
+import dagster as dg
+from dagster_pyspark import LazyPySparkResource
+from pyspark.errors import StreamingQueryException
+from pyspark.sql.streaming import StreamingQuery
+
+from qimo_assets.lake.reporter import StreamReporter, table_reporter
+from qimo_assets.lake.stream import start_query
+from qimo_assets.lake.tables import Table
+from qimo_assets.lake.writer_lock import WriterLock, WriterLockHeld
+from qimo_assets.resources.kafka import KafkaResource
+from qimo_assets.resources.mysql import MySQLResource
+from qimo_assets.settings import Settings
+
+POLL_SECONDS = 0.5
+LOCK_SECONDS = 15
+# A batch under way is let end, because stop() would break off its write and leave a rollback to the next run; one of full size took 35 s
+# in the first minute of a JVM.
+STOP_SECONDS = 90
+# A live stream that commits nothing for so long while a catch-up waits for it is not catching up.
+STALLED_SECONDS = 300
+
+
+class Mode(str, Enum):
+    """How long a run goes on."""
+
+    LIVE = "live"
+    CATCH_UP = "catch_up"
+
+
+def run_stream(
+    context: dg.AssetExecutionContext,
+    settings: Settings,
+    tables: dict[dg.AssetKey, Table],
+    mode: Mode,
+    spark: LazyPySparkResource,
+    kafka: KafkaResource,
+    mysql: MySQLResource,
+) -> None:
+    """Write the topic's lines into the lake.
+
+    Args:
+        context: The run.
+        settings: The platform's settings.
+        tables: Asset key of each table.
+        mode: On until stopped, or up to the offsets of now. When a live run holds the writer's lock, a catch-up waits until that run has come so far.
+        spark: Gives the session.
+        kafka: The topic.
+        mysql: Holds the writer's lock.
+
+    Raises:
+        dg.Failure: The query failed, or another live run writes already; the description says what to do.
+    """
+    try:
+        with WriterLock(mysql, settings.lake.database) as lock:
+            _write(context, settings, tables, mode, spark, kafka, lock)
+    except WriterLockHeld as error:
+        if mode is Mode.LIVE:
+            raise dg.Failure(f"{error} This run ends; the other one goes on.", allow_retries=False) from error
+        _wait_for_live_run(context, kafka)
+
+
+def _write(
+    context: dg.AssetExecutionContext,
+    settings: Settings,
+    tables: dict[dg.AssetKey, Table],
+    mode: Mode,
+    spark: LazyPySparkResource,
+    kafka: KafkaResource,
+    lock: WriterLock,
+) -> None:
+    session = spark.spark_session
+    session.sparkContext.setLogLevel("WARN")
+    query = start_query(session, settings, until_caught_up=mode is Mode.CATCH_UP)
+    context.log.info(f"Streaming query {query.id} started in mode {mode.value}; checkpoint {settings.lake.checkpoint}")
+    reporter = StreamReporter([table_reporter(context, session, settings, table, key) for key, table in tables.items()], kafka)
+    try:
+        _follow(query, reporter, lock)
+    finally:
+        _stop_gently(query)
+        reporter.report(query, at_once=True)
+        session.stop()
+
+
+def _follow(query: StreamingQuery, reporter: StreamReporter, lock: WriterLock) -> None:
+    renewed = time.monotonic()
+    while query.isActive:
+        time.sleep(POLL_SECONDS)
+        reporter.report(query)
+        if time.monotonic() - renewed > LOCK_SECONDS:
+            lock.renew()
+            renewed = time.monotonic()
+    error = query.exception()
+    if error is not None:
+        raise dg.Failure(_advice(error)) from error
+
+
+def _advice(error: StreamingQueryException) -> str:
+    text = str(error)
+    if "Some data may have been lost" in text or "failOnDataLoss" in text or "OffsetOutOfRange" in text:
+        return (
+            "The topic no longer holds lines that the lake has not read: retention deleted them, or the topic was made anew. The stream stops rather than "
+            "pass over them. Bring the lines back into the topic, or accept the loss by setting QIMO_SPARK__CONF (failOnDataLoss) as the README's "
+            f"chapter on troubleshooting says.\n{text[:1500]}"
+        )
+    return f"The streaming query failed; the supervising sensor starts it again from its checkpoint.\n{text[:3000]}"
+
+
+def _stop_gently(query: StreamingQuery) -> None:
+    deadline = time.monotonic() + STOP_SECONDS
+    while query.isActive and query.status["isTriggerActive"] and time.monotonic() < deadline:
+        time.sleep(0.05)
+    query.stop()
+
+
+def _wait_for_live_run(context: dg.AssetExecutionContext, kafka: KafkaResource, sleep: Callable[[float], None] = time.sleep) -> None:
+    """Wait until the live run has written what the topic held when this run began."""
+    targets = {partition.partition: partition.high for partition in kafka.state()}
+    context.log.info("A live run writes the lake; waiting until it has caught up with the topic of now.")
+    seen, moved_at = None, time.monotonic()
+    while missing := {item.partition: targets[item.partition] - (item.progress or 0) for item in kafka.state() if (item.progress or 0) < targets[item.partition]}:
+        if missing != seen:
+            seen, moved_at = missing, time.monotonic()
+        elif time.monotonic() - moved_at > STALLED_SECONDS:
+            raise dg.Failure(f"The live run has not moved for {STALLED_SECONDS} s and {sum(missing.values())} lines are missing; look at its log.")
+        sleep(2)

@@ -1,0 +1,106 @@
+"""The streaming query: from the topic, through the contract, into the two Hudi tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.streaming import StreamingQuery
+
+from qimo_assets.contract import TIMEZONE
+from qimo_assets.lake.parse import parse
+from qimo_assets.lake.regions import PARTS, region_of
+from qimo_assets.lake.tables import MESSAGE, QUARANTINE, Table, sync_options, write_options
+from qimo_assets.settings import Settings
+
+QUERY_NAME = "chat_message"
+
+
+@dataclass
+class BatchWriter:
+    """Writes each micro-batch to both tables.
+
+    A batch that is written again after a crash has the same keys, so it replaces itself: the tables are the same whether the batch was
+    applied once or twice, and whichever of the two commits was reached.
+    """
+
+    settings: Settings
+    synced: dict[str, set[str]] = field(default_factory=dict)
+
+    def __call__(self, batch: DataFrame, batch_id: int) -> None:
+        """Write one micro-batch; Structured Streaming calls this."""
+        parsed = parse(batch, self.settings.lake).persist()
+        try:
+            days = self._days(parsed)
+            if days[MESSAGE.name]:
+                self._write(MESSAGE, self._accepted(parsed), days[MESSAGE.name])
+            if days[QUARANTINE.name]:
+                self._write(QUARANTINE, self._rejected(parsed), days[QUARANTINE.name])
+        finally:
+            parsed.unpersist()
+
+    def _days(self, parsed: DataFrame) -> dict[str, set[str]]:
+        arrival = F.date_format("collected_at", "yyyy-MM-dd")
+        rejected = F.col("reason").isNotNull()
+        found = parsed.select(rejected.alias("rejected"), F.when(rejected, arrival).otherwise(F.col("day")).alias("day")).distinct().collect()
+        return {
+            MESSAGE.name: {row["day"] for row in found if not row["rejected"]},
+            QUARANTINE.name: {row["day"] for row in found if row["rejected"]},
+        }
+
+    def _accepted(self, parsed: DataFrame) -> DataFrame:
+        rows = parsed.where("reason IS NULL")
+        for party in ("sender", "receiver"):
+            rows = rows.withColumn(f"{party}_region", region_of(F.col(f"{party}_ip"), self.settings.lake.ip2region_jar))
+        regions = {f"{party}_{part}": F.col(f"{party}_region.{part}") for party in ("sender", "receiver") for part in PARTS}
+        return rows.withColumns(regions).select(*MESSAGE.columns)
+
+    def _rejected(self, parsed: DataFrame) -> DataFrame:
+        rows = parsed.where("reason IS NOT NULL")
+        return rows.withColumn("day", F.date_format("collected_at", "yyyy-MM-dd")).select(*QUARANTINE.columns)
+
+    def _write(self, table: Table, rows: DataFrame, days: set[str]) -> None:
+        lake = self.settings.lake
+        known = self.synced.setdefault(table.name, set())
+        # The metastore needs to hear of a table or a day once; asking it at each commit costs more than a small commit itself.
+        sync = sync_options(table, lake) if not days <= known else {}
+        rows.write.format("hudi").options(**write_options(table, lake), **sync).mode("append").save(table.path(lake))
+        known |= days
+
+
+def start_query(spark: SparkSession, settings: Settings, *, until_caught_up: bool) -> StreamingQuery:
+    """Start the query; it resumes from its checkpoint, and begins with the earliest line where there is none.
+
+    Args:
+        spark: The driver's session.
+        settings: The platform's settings.
+        until_caught_up: End by itself at the offsets that the topic had at the start, instead of running on.
+    """
+    lake = settings.lake
+    spark.conf.set("spark.sql.session.timeZone", TIMEZONE)
+    records = (
+        spark.readStream.format("kafka")
+        .option("kafka.bootstrap.servers", settings.kafka.bootstrap)
+        .option("subscribe", settings.kafka.topic)
+        .option("startingOffsets", "earliest")
+        .option("failOnDataLoss", "true")
+        .option("maxOffsetsPerTrigger", lake.max_lines_per_batch)
+        .option("kafka.max.partition.fetch.bytes", settings.kafka.max_message_bytes)
+        .load()
+    )
+    writer = records.writeStream.queryName(QUERY_NAME).option("checkpointLocation", lake.checkpoint).foreachBatch(BatchWriter(settings))
+    trigger = writer.trigger(availableNow=True) if until_caught_up else writer.trigger(processingTime=f"{lake.trigger_seconds} seconds")
+    return trigger.start()
+
+
+def end_offsets(query: StreamingQuery, topic: str) -> dict[int, int] | None:
+    """Return partition -> offset up to which the last finished micro-batch reached; None before the first."""
+    progress = query.lastProgress
+    if progress is None:
+        return None
+    return {int(partition): offset for partition, offset in _as_offsets(progress["sources"][0]["endOffset"]).get(topic, {}).items()}
+
+
+def _as_offsets(value: object) -> dict[str, dict[str, int]]:
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,68 @@
+"""One writer at a time: a named lock in MySQL that lives as long as its connection.
+
+A lock that a dead process cannot keep needs no clean-up and no time-out. While MySQL is away the holder goes on and nobody else can
+begin, so the rule holds then as well.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import ExitStack
+
+from qimo_assets.resources.mysql import MySQLError, MySQLResource
+
+logger = logging.getLogger(__name__)
+
+
+class WriterLockHeld(Exception):
+    """Another process writes the lake."""
+
+
+class WriterLock:
+    """The right to write the tables of one lake database."""
+
+    def __init__(self, mysql: MySQLResource, database: str) -> None:
+        self._mysql = mysql
+        self._name = f"qimo.{database}.writer"
+        self._stack = ExitStack()
+        self._connection = None
+
+    def __enter__(self) -> WriterLock:
+        self._acquire()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def renew(self) -> None:
+        """Make sure that the lock is still held, and take it again after MySQL was away.
+
+        Raises:
+            WriterLockHeld: Somebody else took it meanwhile; this writer has to stop.
+        """
+        try:
+            held = self._connection is not None and self._ask("SELECT IS_USED_LOCK(%s) = CONNECTION_ID()")
+        except Exception as error:  # the driver has many; each means that the connection, and so the lock, is gone
+            logger.warning("The writer's lock is not confirmed: %s", error)
+            held = False
+        if not held:
+            self._stack.close()
+            self._connection = None
+            try:
+                self._acquire()
+            except MySQLError as error:
+                logger.warning("The writer's lock waits for MySQL: %s", error)
+
+    def _acquire(self) -> None:
+        self._connection = self._stack.enter_context(self._mysql.connect())
+        if not self._ask("SELECT GET_LOCK(%s, 0)"):
+            self._stack.close()
+            self._connection = None
+            raise WriterLockHeld(f"Another run writes the lake (MySQL lock {self._name}); two writers are never let in at once.")
+
+    def _ask(self, statement: str) -> bool:
+        assert self._connection is not None
+        with self._connection.cursor() as cursor:
+            cursor.execute(statement, (self._name,))
+            row = cursor.fetchone()
+        return bool(row and row[0])  # pyright: ignore[reportArgumentType, reportIndexIssue, reportCallIssue]  # the stub's row may be a dict
