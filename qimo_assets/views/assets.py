@@ -1,0 +1,46 @@
+"""The views as assets: materializing one creates it, or replaces it when its SQL changed."""
+
+import hashlib
+
+import dagster as dg
+
+from qimo_assets.automation import MESSAGES, view_condition
+from qimo_assets.resources.hive import HiveResource
+from qimo_assets.views.sql import MESSAGE_VIEW, view_description, view_names, view_statement
+
+
+def view_key(name: str) -> dg.AssetKey:
+    """Return the asset key of a view."""
+    return dg.AssetKey(["hive", name])
+
+
+def build_view_assets(database: str) -> list[dg.AssetsDefinition]:
+    """Return one asset per view.
+
+    Args:
+        database: Hive database of the tables and views.
+    """
+    return [_view_asset(name, database) for name in view_names()]
+
+
+def _view_asset(name: str, database: str) -> dg.AssetsDefinition:
+    statement = view_statement(name, database)
+    sql = dg.MetadataValue.md(f"```sql\n{statement}\n```")
+
+    @dg.asset(
+        key=view_key(name),
+        deps=[MESSAGES if name == MESSAGE_VIEW else view_key(MESSAGE_VIEW)],
+        group_name="views",
+        kinds={"hive", "sql"},
+        owners=["team:data"],
+        description=view_description(name),
+        metadata={"sql": sql, "dagster/table_name": f"{database}.{name}"},
+        code_version=hashlib.sha256(statement.encode()).hexdigest()[:16],
+        automation_condition=view_condition(),
+    )
+    def view(hive: HiveResource) -> dg.MaterializeResult:
+        with hive.session() as session:
+            session.execute(statement)
+        return dg.MaterializeResult(metadata={"sql": sql})
+
+    return view

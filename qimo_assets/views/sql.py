@@ -1,0 +1,42 @@
+"""Finding and rendering the SQL of the views; runs nothing."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from jinja2 import Environment, StrictUndefined
+
+from qimo_assets.contract import UNKNOWN
+
+SQL_DIR = Path(__file__).parent / "sql"
+MESSAGE_VIEW = "v_message"
+
+_ENVIRONMENT = Environment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=False, trim_blocks=True, lstrip_blocks=True)
+
+
+@cache
+def read_sql(path: Path) -> str:
+    """Return the text of a .sql file."""
+    return path.read_text(encoding="utf-8")
+
+
+def render(path: Path, **values: object) -> str:
+    """Return the statement in a .sql file with its placeholders filled; a placeholder without a value is an error."""
+    return _ENVIRONMENT.from_string(read_sql(path)).render(**values)
+
+
+def view_names() -> list[str]:
+    """Return the views, the one that all others read first."""
+    return sorted((path.stem for path in SQL_DIR.glob("*.sql")), key=lambda name: (name != MESSAGE_VIEW, name))
+
+
+def view_statement(name: str, database: str) -> str:
+    """Return the statement that creates a view."""
+    return render(SQL_DIR / f"{name}.sql", database=database, unknown=UNKNOWN)
+
+
+def view_description(name: str) -> str:
+    """Return the comment at the top of a view's file."""
+    lines = read_sql(SQL_DIR / f"{name}.sql").splitlines()
+    return " ".join(line.removeprefix("--").strip() for line in lines if line.startswith("--"))
