@@ -1,0 +1,135 @@
+"""The metric catalog as data. A metric is an entry here and a view of the same name in `views/sql`, nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+TEXT_LENGTH = 191
+TEXT = f"VARCHAR({TEXT_LENGTH})"
+COUNT = "BIGINT"
+
+# How a metric's messages relate to message_total's of the same day: they are it, they add up to it, they are a part of it because only
+# the first ranks are listed, or they do not add up because the metric counts distinct things.
+Additive = Literal["total", "sum", "top", "distinct"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a metric's table.
+
+    Attributes:
+        name: Name in the view and in MySQL.
+        mysql_type: Type in MySQL; `TEXT` is any text, shortened when it does not fit.
+        comment_zh: Chinese comment of the column.
+    """
+
+    name: str
+    mysql_type: str
+    comment_zh: str
+
+    @property
+    def is_text(self) -> bool:
+        """Whether the column holds text."""
+        return self.mysql_type == TEXT
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A figure per day.
+
+    Attributes:
+        name: Name of the view and of the table.
+        grain: What a row stands for, after the day; with the day it is the primary key.
+        measures: The other columns.
+        title_zh: Chinese title.
+        title_en: English title.
+        unit: What is counted, in Chinese.
+        additive: How its messages relate to those of message_total.
+        warn_minutes: Age at which the freshness policy warns.
+        fail_minutes: Age at which the freshness policy fails.
+    """
+
+    name: str
+    grain: tuple[Column, ...]
+    measures: tuple[Column, ...]
+    title_zh: str
+    title_en: str
+    unit: str
+    additive: Additive
+    warn_minutes: int = 15
+    fail_minutes: int = 60
+
+    @property
+    def key_columns(self) -> tuple[Column, ...]:
+        """The primary key: the day and the grain."""
+        return (DAY, *self.grain)
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """All columns in the order of view and table."""
+        return (*self.key_columns, *self.measures)
+
+
+TOTAL = "message_total"
+DAY = Column("day", "DATE", "日期")
+MESSAGES = Column("messages", COUNT, "消息数")
+
+
+def _by_province(party: str, party_zh: str) -> Metric:
+    return Metric(
+        name=f"{party}_province",
+        grain=(Column("country", TEXT, f"{party_zh}国家"), Column("province", TEXT, f"{party_zh}省份")),
+        measures=(MESSAGES, Column("users", COUNT, f"{party_zh}数")),
+        title_zh=f"各省份{party_zh}消息量",
+        title_en=f"Messages by {party}'s province",
+        unit="条",
+        additive="sum",
+    )
+
+
+METRICS: tuple[Metric, ...] = (
+    Metric(
+        name=TOTAL,
+        grain=(),
+        measures=(
+            MESSAGES,
+            Column("senders", COUNT, "发件人数"),
+            Column("receivers", COUNT, "收件人数"),
+            Column("pairs", COUNT, "会话对数(发件人与收件人的不同组合)"),
+        ),
+        title_zh="每日消息总量",
+        title_en="Messages by day",
+        unit="条",
+        additive="total",
+    ),
+    Metric(
+        name="message_hourly",
+        grain=(Column("hour", "TINYINT", "小时(0-23)"),),
+        measures=(MESSAGES, Column("senders", COUNT, "发件人数"), Column("receivers", COUNT, "收件人数")),
+        title_zh="每小时消息量",
+        title_en="Messages by hour",
+        unit="条",
+        additive="sum",
+    ),
+    _by_province("sender", "发件人"),
+    _by_province("receiver", "收件人"),
+    Metric(
+        name="sender_top",
+        grain=(Column("rank", "SMALLINT", "名次(1-100)"),),
+        measures=(Column("account", TEXT, "发件人账号"), Column("nickname", TEXT, "当日最后使用的昵称"), MESSAGES),
+        title_zh="发送消息最多的100个账号",
+        title_en="Top 100 senders",
+        unit="条",
+        additive="top",
+    ),
+    Metric(
+        name="sex_pair",
+        grain=(Column("sender_sex", TEXT, "发件人性别"), Column("receiver_sex", TEXT, "收件人性别")),
+        measures=(MESSAGES,),
+        title_zh="收发双方性别组合的消息量",
+        title_en="Messages by sexes of sender and receiver",
+        unit="条",
+        additive="sum",
+    ),
+)
