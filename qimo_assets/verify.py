@@ -1,0 +1,686 @@
+"""The independent recount behind `./qimo verify`: the source files against lake, quarantine, topic and MySQL.
+
+It reads the files in plain Python and shares nothing with the pipeline but the settings: the contract's rules, the
+metrics' definitions and the reading of ip2region's database stand here a second time, on purpose. It changes nothing.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+import zipfile
+from bisect import bisect_right
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from functools import lru_cache
+from ipaddress import AddressValueError, IPv4Address
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from qimo_assets.settings import HiveSettings, KafkaSettings, LakeSettings, MySQLSettings, Settings
+
+ZONE = ZoneInfo("Asia/Shanghai")
+UNKNOWN = "未知"
+LAKE_TABLE = "chat_message_rt"
+QUARANTINE_TABLE = "chat_quarantine_rt"
+TOP_ACCOUNTS = 100
+MOST_DIFFERENCES = 20
+IP2REGION_MEMBER = "ip2region/ip2region.xdb"
+
+# Each metric's columns: those of its grain after the day, and its measures.
+METRICS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "message_total": ((), ("messages", "senders", "receivers", "pairs")),
+    "message_hourly": (("hour",), ("messages", "senders", "receivers")),
+    "sender_province": (("country", "province"), ("messages", "users")),
+    "receiver_province": (("country", "province"), ("messages", "users")),
+    "sender_top": (("rank",), ("account", "nickname", "messages")),
+    "sex_pair": (("sender_sex", "receiver_sex"), ("messages",)),
+}
+
+_FIELDS = 20
+_TIME = "%Y-%m-%d %H:%M:%S"
+_TIME_SHAPE = re.compile(r"\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}", re.ASCII)
+_LONGEST_IPV4 = 15
+_SEXES = {"男": "男", "女": "女"}
+
+Row = tuple[Any, ...]
+Table = dict[Row, Row]
+Locate = Callable[[str], tuple[str | None, str | None]]
+Ask = Callable[[str], list[Row]]
+
+
+class VerifyError(Exception):
+    """Something that has to be read cannot be read; the message says what and what to do."""
+
+
+@dataclass(frozen=True)
+class Recount:
+    """What the source files hold by the contract's rules.
+
+    Attributes:
+        lines: Terminated lines of all files.
+        rows: Messages of each day.
+        quarantined: Rejected lines of each reason.
+        files: Lines of each file, by (host, file name).
+        tables: Each metric's rows: (day, *grain) to measures.
+    """
+
+    lines: int
+    rows: dict[str, int]
+    quarantined: dict[str, int]
+    files: dict[tuple[str, str], int]
+    tables: dict[str, Table]
+
+
+@dataclass(frozen=True)
+class LakeAnswer:
+    """What lake and quarantine say.
+
+    Attributes:
+        rows: Rows of each day.
+        quarantined: Rows in quarantine of each reason.
+        files: Rows in both of each (host, file name), where they are known.
+        messages: Distinct message ids of the lake.
+        records: Distinct (partition, offset) of the lake.
+        ahead: Rows of the lake whose time is too far after their collection.
+        rejected_ahead: For each file name the byte offsets of the lines rejected as `time_ahead`, with the last time that
+            would not have been.
+    """
+
+    rows: dict[str, int]
+    quarantined: dict[str, int]
+    files: dict[tuple[str, str], int]
+    messages: int
+    records: int
+    ahead: int
+    rejected_ahead: dict[str, dict[int, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TableResult:
+    """One published table against the recount."""
+
+    ok: bool
+    rows: int
+    differences: list[str]
+
+
+@dataclass(frozen=True)
+class Verification:
+    """The answer of `./qimo verify`.
+
+    Attributes:
+        ok: Whether everything agrees.
+        lines: Lines in the source files.
+        rows: Rows in the lake.
+        quarantined: Rows in quarantine of each reason.
+        sent_again: Records of the topic that were a line's second or later arrival.
+        metrics: Each published table against the recount.
+        differences: What does not agree between files, topic, lake and quarantine.
+    """
+
+    ok: bool
+    lines: int
+    rows: int
+    quarantined: dict[str, int]
+    sent_again: int
+    metrics: dict[str, TableResult]
+    differences: list[str]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the answer as it is printed in JSON."""
+        return {
+            "ok": self.ok,
+            "lines": self.lines,
+            "rows": self.rows,
+            "quarantined": self.quarantined,
+            "sent_again": self.sent_again,
+            "metrics": {
+                name: {"ok": result.ok, "rows": result.rows, "differences": result.differences} for name, result in self.metrics.items()
+            },
+            "differences": self.differences,
+        }
+
+
+def verify(settings: Settings) -> Verification:
+    """Recount the source files and compare them with topic, lake, quarantine and the published metrics.
+
+    Args:
+        settings: Where everything is.
+
+    Returns:
+        The answer, with every difference named.
+
+    Raises:
+        VerifyError: A system cannot be read.
+    """
+    lake = read_lake(settings)
+    arrivals = count_arrivals(settings.kafka)
+    counted = recount(settings, datetime.now(ZONE), lake.rejected_ahead)
+    return compare(counted, lake, arrivals, read_metrics(settings.mysql))
+
+
+def compare(counted: Recount, lake: LakeAnswer, arrivals: int, published: Mapping[str, Table | None]) -> Verification:
+    """Compare a recount with what the systems answered.
+
+    Args:
+        counted: The recount of the source files.
+        lake: What lake and quarantine say.
+        arrivals: Records that ever arrived in the topic.
+        published: Rows of each metric's table; None where there is no such table.
+
+    Returns:
+        The answer, with every difference named.
+    """
+    rows, quarantined = sum(lake.rows.values()), sum(lake.quarantined.values())
+    sent_again = arrivals - rows - quarantined
+    differences = _lake_differences(counted, lake, rows, quarantined, sent_again)
+    metrics = {name: _table_result(name, counted.tables[name], published[name]) for name in METRICS}
+    ok = not differences and all(result.ok for result in metrics.values())
+    return Verification(ok, counted.lines, rows, lake.quarantined, sent_again, metrics, differences)
+
+
+def render(verification: Verification) -> str:
+    """Return the answer as a table for people."""
+    reasons = ", ".join(f"{reason} {count:,}" for reason, count in sorted(verification.quarantined.items()))
+    lines = [
+        f"{'lines in the files':<24}{verification.lines:>14,}",
+        f"{'rows in the lake':<24}{verification.rows:>14,}",
+        f"{'lines in quarantine':<24}{sum(verification.quarantined.values()):>14,}" + (f"   ({reasons})" if reasons else ""),
+        f"{'lines sent again':<24}{verification.sent_again:>14,}",
+        "",
+        f"{'metric':<24}{'rows':>14}   agrees",
+        *(f"{name:<24}{result.rows:>14,}   {'yes' if result.ok else 'NO'}" for name, result in verification.metrics.items()),
+        "",
+    ]
+    found = verification.differences + [text for result in verification.metrics.values() for text in result.differences]
+    lines += [f"  {text}" for text in found]
+    lines.append("Everything agrees." if verification.ok else "The figures differ from the files, as listed above.")
+    return "\n".join(lines)
+
+
+# --- the recount of the files
+
+
+def recount(settings: Settings, now: datetime, rejected_ahead: Mapping[str, Mapping[int, str]] | None = None) -> Recount:
+    """Recount the source files by the contract's rules, line by line.
+
+    When a line was collected stands in no file. A line counts as too far ahead when it is so at `now`, or, for the
+    lines that the pipeline rejected for it, when it was so at the time that the pipeline collected it.
+
+    Args:
+        settings: Where the files are and what the limits are.
+        now: The time that the lines' times are held against.
+        rejected_ahead: For each file name the byte offsets of lines rejected as `time_ahead`, with their own latest time.
+
+    Returns:
+        Lines, rows, rejected lines and every metric.
+
+    Raises:
+        VerifyError: The files or the address database cannot be read.
+    """
+    latest = _latest(now, settings.lake)
+    too_long = settings.lake.max_line_bytes
+    locate = _open_ip2region(settings.lake.ip2region_jar)
+    days: dict[str, _Day] = defaultdict(lambda: _Day(locate))
+    quarantined: Counter[str] = Counter()
+    files: dict[tuple[str, str], int] = {}
+    names: dict[str, str] = {}
+    for path in _source_files(settings):
+        own_latest = (rejected_ahead or {}).get(path.name, {})
+        count = 0
+        for offset, line in _lines(path, too_long):
+            count += 1
+            message = _read(line, too_long, own_latest.get(offset, latest))
+            if isinstance(message, str):
+                quarantined[message] += 1
+                continue
+            # One object for each account, however many sets it is in.
+            sender, receiver = names.setdefault(message[2], message[2]), names.setdefault(message[11], message[11])
+            days[message[0][:10]].add(message, sender, receiver)
+        files[settings.source.host, path.name] = count
+    return Recount(
+        lines=sum(files.values()),
+        rows={day: aggregate.messages for day, aggregate in sorted(days.items())},
+        quarantined=dict(quarantined),
+        files={file: count for file, count in files.items() if count},
+        tables=_tables(days),
+    )
+
+
+def _latest(collected: datetime, lake: LakeSettings) -> str:
+    """Return the last message time that is not too far ahead of a time of collection; as text it orders as the times do."""
+    return (collected.astimezone(ZONE) + timedelta(minutes=lake.max_ahead_minutes)).strftime(_TIME)
+
+
+def _source_files(settings: Settings) -> list[Path]:
+    source = settings.source
+    try:
+        pattern = re.compile(source.file_pattern)
+        return sorted(path for path in source.log_dir.iterdir() if path.is_file() and pattern.fullmatch(path.name))
+    except (OSError, re.error) as error:
+        raise VerifyError(f"The log files in {source.log_dir} cannot be listed: {error}. Look at the settings of source.") from error
+
+
+def _lines(path: Path, too_long: int) -> Iterator[tuple[int, bytes]]:
+    """Yield each terminated line with its byte offset, without its line end, and of a line that is too long only its start."""
+    offset, limit = 0, too_long + 2
+    try:
+        with path.open("rb") as file:
+            while piece := file.readline(limit):
+                start, last = offset, piece
+                offset += len(piece)
+                while not last.endswith(b"\n"):
+                    if len(last) < limit:
+                        return
+                    last = file.readline(limit)
+                    offset += len(last)
+                yield start, piece.removesuffix(b"\n").removesuffix(b"\r")
+    except OSError as error:
+        raise VerifyError(f"{path} cannot be read: {error}. Give this user the right to read it.") from error
+
+
+def _read(line: bytes, too_long: int, latest: str) -> list[str] | str:
+    """Return the line's fields, or the reason why it is none of the lake's."""
+    if len(line) > too_long:
+        return "too_long"
+    try:
+        fields = line.decode("utf-8").split("\x01")
+    except UnicodeDecodeError:
+        return "not_utf8"
+    if len(fields) != _FIELDS:
+        return "field_count"
+    if len(fields[0]) != 19 or not _is_time(fields[0]):
+        return "bad_time"
+    if fields[0] > latest:
+        return "time_ahead"
+    if not fields[2]:
+        return "no_sender"
+    if not fields[11]:
+        return "no_receiver"
+    return fields
+
+
+@lru_cache(maxsize=65_536)
+def _is_time(text: str) -> bool:
+    if not _TIME_SHAPE.fullmatch(text):
+        return False
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
+class _Day:
+    """The aggregates of one day; what is not asked of them is not kept."""
+
+    def __init__(self, locate: Locate) -> None:
+        self.messages = 0
+        self.pairs: set[tuple[str, str]] = set()
+        self.hours: dict[str, _Parties] = defaultdict(_Parties)
+        self.senders: Counter[str] = Counter()
+        self.nicknames: dict[str, tuple[str, str]] = {}
+        self.sexes: Counter[tuple[str, str]] = Counter()
+        self.sender_places: dict[Row, _Users] = defaultdict(_Users)
+        self.receiver_places: dict[Row, _Users] = defaultdict(_Users)
+        self._locate = locate
+
+    def add(self, message: list[str], sender: str, receiver: str) -> None:
+        """Count one message in."""
+        self.messages += 1
+        self.pairs.add((sender, receiver))
+        self.senders[sender] += 1
+        self.hours[message[0][11:13]].add(sender, receiver)
+        self.sexes[_SEXES.get(message[3], UNKNOWN), _SEXES.get(message[16], UNKNOWN)] += 1
+        self.sender_places[self._locate(message[4])].add(sender)
+        self.receiver_places[self._locate(message[10])].add(receiver)
+        if message[1]:
+            named = (message[0], message[1])
+            if named > self.nicknames.get(sender, ("", "")):
+                self.nicknames[sender] = named
+
+    def top(self) -> list[tuple[str, int]]:
+        """Return the accounts that wrote most, by messages descending, then by account."""
+        return sorted(self.senders.items(), key=lambda item: (-item[1], item[0]))[:TOP_ACCOUNTS]
+
+
+class _Users:
+    """Messages and their distinct users."""
+
+    __slots__ = ("messages", "users")
+
+    def __init__(self) -> None:
+        self.messages = 0
+        self.users: set[str] = set()
+
+    def add(self, user: str) -> None:
+        self.messages += 1
+        self.users.add(user)
+
+
+class _Parties:
+    """Messages, their distinct senders and their distinct receivers."""
+
+    __slots__ = ("messages", "receivers", "senders")
+
+    def __init__(self) -> None:
+        self.messages = 0
+        self.senders: set[str] = set()
+        self.receivers: set[str] = set()
+
+    def add(self, sender: str, receiver: str) -> None:
+        self.messages += 1
+        self.senders.add(sender)
+        self.receivers.add(receiver)
+
+
+def _tables(days: Mapping[str, _Day]) -> dict[str, Table]:
+    """Return each metric's rows of all days."""
+    tables: dict[str, Table] = {name: {} for name in METRICS}
+    for day, of_day in sorted(days.items()):
+        receivers = len({receiver for _, receiver in of_day.pairs})
+        tables["message_total"][day,] = (of_day.messages, len(of_day.senders), receivers, len(of_day.pairs))
+        for hour, parties in of_day.hours.items():
+            tables["message_hourly"][day, int(hour)] = (parties.messages, len(parties.senders), len(parties.receivers))
+        for name, places in (("sender_province", of_day.sender_places), ("receiver_province", of_day.receiver_places)):
+            for place, users in places.items():
+                tables[name][(day, *(part or UNKNOWN for part in place))] = (users.messages, len(users.users))
+        for rank, (account, messages) in enumerate(of_day.top(), 1):
+            _, nickname = of_day.nicknames.get(account, ("", UNKNOWN))
+            tables["sender_top"][day, rank] = (account, nickname, messages)
+        for sexes, messages in of_day.sexes.items():
+            tables["sex_pair"][(day, *sexes)] = (messages,)
+    return {name: dict(sorted(table.items())) for name, table in tables.items()}
+
+
+def _open_ip2region(jar: Path) -> Locate:
+    """Return a function from an address to its country and province, out of the database in the jar."""
+    try:
+        with zipfile.ZipFile(jar) as archive:
+            data = archive.read(IP2REGION_MEMBER)
+        start, end = struct.unpack_from("<II", data, 8)
+    except (OSError, KeyError, zipfile.BadZipFile, struct.error) as error:
+        raise VerifyError(
+            f"The address database {IP2REGION_MEMBER} cannot be read from {jar}: {error}. Set lake.ip2region_jar to net.dreamlu:mica-ip2region."
+        ) from error
+    segment = struct.Struct("<IIHI")
+    segments = range(start, end + 1, segment.size)
+
+    def first_address(at: int) -> int:
+        return segment.unpack_from(data, at)[0]
+
+    @lru_cache(maxsize=262_144)
+    def locate(address: str) -> tuple[str | None, str | None]:
+        number = _ipv4(address)
+        if number is None:
+            return None, None
+        at = segments[bisect_right(segments, number, key=first_address) - 1]
+        _, _, length, pointer = segment.unpack_from(data, at)
+        country, _, province, _, _ = data[pointer : pointer + length].decode("utf-8").split("|")
+        if country == "0":
+            return None, None
+        return country, None if province == "0" else province
+
+    # Longer texts are no IPv4 address and have no place in the cache.
+    return lambda address: locate(address) if len(address) <= _LONGEST_IPV4 else (None, None)
+
+
+def _ipv4(address: str) -> int | None:
+    try:
+        return int(IPv4Address(address))
+    except AddressValueError:
+        return None
+
+
+# --- the comparison
+
+
+def _lake_differences(counted: Recount, lake: LakeAnswer, rows: int, quarantined: int, sent_again: int) -> list[str]:
+    differences = []
+    if counted.lines != rows + quarantined:
+        differences.append(f"lines: {counted.lines} in the files, {rows + quarantined} in lake ({rows}) and quarantine ({quarantined})")
+    if lake.messages != rows:
+        differences.append(f"lake: {rows} rows, but {lake.messages} distinct message_id")
+    if lake.records != rows:
+        differences.append(f"lake: {rows} rows, but {lake.records} distinct (kafka_partition, kafka_offset)")
+    if lake.ahead:
+        differences.append(f"lake: {lake.ahead} rows were too far ahead of their collection, and belong in quarantine")
+    if sent_again < 0:
+        differences.append(
+            f"topic: {rows + quarantined + sent_again} records arrived, fewer than the {rows + quarantined} rows and rejected lines"
+        )
+    differences += _count_differences("lake", counted.rows, lake.rows)
+    differences += _count_differences("quarantine", counted.quarantined, lake.quarantined)
+    if lake.files:
+        by_file = {":".join(file): count for file, count in counted.files.items()}
+        differences += _count_differences("file", by_file, {":".join(file): count for file, count in lake.files.items()})
+    return differences
+
+
+def _count_differences(name: str, expected: Mapping[str, int], found: Mapping[str, int]) -> list[str]:
+    """Name what differs between two tables of one count each."""
+    pairs = ((key, expected.get(key, 0), found.get(key, 0)) for key in dict.fromkeys([*expected, *found]))
+    return _shortened(name, (f"{name} {key}: expected {want}, found {have}" for key, want, have in pairs if want != have))
+
+
+def _table_result(name: str, expected: Table, found: Table | None) -> TableResult:
+    """Compare a published table with the recount, row by row."""
+    if found is None:
+        return TableResult(False, 0, [f"{name}: there is no such table; expected {len(expected)} rows"])
+    differences = _shortened(name, _row_differences(name, expected, found))
+    return TableResult(not differences, len(found), differences)
+
+
+def _row_differences(name: str, expected: Table, found: Table) -> Iterator[str]:
+    measures = METRICS[name][1]
+    for key in dict.fromkeys([*expected, *found]):
+        want, have = expected.get(key), found.get(key)
+        if want == have:
+            continue
+        where = " ".join([name, *map(str, key)])
+        if want is None:
+            yield f"{where}: expected no row, found {_named(measures, have)}"
+        elif have is None:
+            yield f"{where}: expected {_named(measures, want)}, found no row"
+        else:
+            unequal = [position for position in range(len(measures)) if want[position] != have[position]]
+            yield f"{where}: " + "; ".join(f"{measures[at]} expected {want[at]}, found {have[at]}" for at in unequal)
+
+
+def _named(names: tuple[str, ...], values: Row | None) -> str:
+    return ", ".join(f"{name} {value}" for name, value in zip(names, values or (), strict=True))
+
+
+def _shortened(name: str, differences: Iterable[str]) -> list[str]:
+    """Keep the first differences and count the others."""
+    shown, more = [], 0
+    for difference in differences:
+        if len(shown) < MOST_DIFFERENCES:
+            shown.append(difference)
+        else:
+            more += 1
+    return [*shown, f"{name}: {more} more differences"] if more else shown
+
+
+# --- what the systems say
+
+
+def read_lake(settings: Settings) -> LakeAnswer:
+    """Read the lake and the quarantine through HiveServer2.
+
+    Raises:
+        VerifyError: HiveServer2 does not answer.
+    """
+    from pyhive.exc import Error
+    from thrift.Thrift import TException
+
+    hive = settings.hive
+    try:
+        with closing(_connect_hive(hive)) as connection:
+
+            def ask(query: str) -> list[Row]:
+                with closing(connection.cursor()) as cursor:
+                    cursor.execute(query)
+                    return cursor.fetchall()
+
+            return lake_answer(ask, settings)
+    except (Error, TException, OSError) as error:
+        raise VerifyError(
+            f"HiveServer2 at {hive.host}:{hive.port} cannot be read: {_hive_message(error)}. See ./qimo status; ./qimo up starts the embedded stack."
+        ) from error
+
+
+def lake_answer(ask: Ask, settings: Settings) -> LakeAnswer:
+    """Put the lake's answer together out of queries.
+
+    Args:
+        ask: Runs a query and returns its rows.
+        settings: The database's name and the limits.
+
+    Returns:
+        What lake and quarantine say; a table that is not there yet has no rows.
+    """
+    database = settings.lake.database
+    present = {row[1] for row in ask(f"SHOW TABLES IN `{database}`")}
+
+    def rows_of(table: str, query: str) -> list[Row]:
+        return ask(query.format(table=f"`{database}`.`{table}`")) if table in present else []
+
+    ahead = settings.lake.max_ahead_minutes * 60
+    [(messages, records, too_far)] = rows_of(
+        LAKE_TABLE,
+        "SELECT count(DISTINCT message_id), count(DISTINCT kafka_partition, kafka_offset), "
+        f"count_if(unix_timestamp(msg_time) - unix_timestamp(collected_at) > {ahead}) FROM {{table}}",
+    ) or [(0, 0, 0)]
+    files: Counter[tuple[str, str]] = Counter()
+    for table in (LAKE_TABLE, QUARANTINE_TABLE):
+        query = "SELECT source_host, source_file, count(*) FROM {table} WHERE source_file IS NOT NULL GROUP BY source_host, source_file"
+        for host, file, count in rows_of(table, query):
+            files[host or "", Path(file).name] += count
+    rejected_ahead: dict[str, dict[int, str]] = defaultdict(dict)
+    query = "SELECT source_file, source_offset, unix_timestamp(collected_at) FROM {table} WHERE reason = 'time_ahead' AND source_file IS NOT NULL"
+    for file, offset, collected in rows_of(QUARANTINE_TABLE, query):
+        rejected_ahead[Path(file).name][offset] = _latest(datetime.fromtimestamp(collected, ZONE), settings.lake)
+    return LakeAnswer(
+        rows=dict(rows_of(LAKE_TABLE, "SELECT day, count(*) FROM {table} GROUP BY day")),
+        quarantined=dict(rows_of(QUARANTINE_TABLE, "SELECT reason, count(*) FROM {table} GROUP BY reason")),
+        files=dict(files),
+        messages=messages,
+        records=records,
+        ahead=too_far,
+        rejected_ahead=dict(rejected_ahead),
+    )
+
+
+def _connect_hive(hive: HiveSettings) -> Any:
+    """Connect with a time-out on the socket, for which PyHive has no argument: the same transport as it makes itself."""
+    from pyhive.hive import Connection, get_installed_sasl
+    from thrift.transport.TSocket import TSocket
+    from thrift_sasl import TSaslClientTransport
+
+    def sasl() -> Any:
+        return get_installed_sasl(host=hive.host, sasl_auth="PLAIN", username=hive.username, password="x")
+
+    socket = TSocket(hive.host, hive.port)
+    socket.setTimeout(hive.timeout_seconds * 1000)
+    return Connection(username=hive.username, thrift_transport=TSaslClientTransport(sasl, "PLAIN", socket))
+
+
+def count_arrivals(kafka: KafkaSettings) -> int:
+    """Return how many records ever arrived in the topic: the sum of its partitions' end offsets.
+
+    Raises:
+        VerifyError: The broker does not answer, or there is no such topic.
+    """
+    from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+    consumer = Consumer({"bootstrap.servers": kafka.bootstrap, "group.id": "qimo-verify", "enable.auto.commit": False, "log_level": 0})
+    try:
+        topic = consumer.list_topics(kafka.topic, timeout=kafka.timeout_seconds).topics[kafka.topic]
+        if topic.error is not None:
+            raise KafkaException(topic.error)
+        ends = [
+            consumer.get_watermark_offsets(TopicPartition(kafka.topic, partition), timeout=kafka.timeout_seconds)[1]
+            for partition in topic.partitions
+        ]
+        return sum(ends)
+    except KafkaException as error:
+        raise VerifyError(
+            f"The topic {kafka.topic} at {kafka.bootstrap} cannot be read: {error.args[0].str()}. "
+            "See ./qimo status; ./qimo up starts the embedded stack."
+        ) from error
+    finally:
+        consumer.close()
+
+
+def read_metrics(mysql: MySQLSettings) -> dict[str, Table | None]:
+    """Read every metric's table from MySQL; None where there is no such table.
+
+    Raises:
+        VerifyError: MySQL does not answer.
+    """
+    from mysql.connector import Error, connect
+
+    try:
+        connection = connect(
+            host=mysql.host,
+            port=mysql.port,
+            user=mysql.username,
+            password=mysql.password.get_secret_value(),
+            database=mysql.database,
+            charset="utf8mb4",
+            collation="utf8mb4_bin",
+            connection_timeout=mysql.timeout_seconds,
+            read_timeout=mysql.timeout_seconds,
+        )
+        with closing(connection), closing(connection.cursor()) as cursor:
+
+            def ask(query: str) -> list[Row]:
+                cursor.execute(query)
+                return cursor.fetchall()  # pyright: ignore[reportReturnType]  # plain cursors give tuples
+
+            return metric_tables(ask)
+    except Error as error:
+        raise VerifyError(
+            f"MySQL at {mysql.host}:{mysql.port} ({mysql.database}) cannot be read: {_first_line(error)}. "
+            "See ./qimo status; ./qimo up starts the embedded stack."
+        ) from error
+
+
+def metric_tables(ask: Ask) -> dict[str, Table | None]:
+    """Put the published tables together out of queries.
+
+    Args:
+        ask: Runs a query and returns its rows.
+
+    Returns:
+        Rows of each metric's table: (day, *grain) to measures; None where there is no such table.
+    """
+    present = {name for (name,) in ask("SHOW TABLES")}
+    return {name: _metric_table(ask, name) if name in present else None for name in METRICS}
+
+
+def _metric_table(ask: Ask, name: str) -> Table:
+    grain, measures = METRICS[name]
+    columns = ", ".join(f"`{column}`" for column in ("day", *grain, *measures))
+    width = 1 + len(grain)
+    return {(_day_text(row[0]), *row[1:width]): tuple(row[width:]) for row in ask(f"SELECT {columns} FROM `{name}`")}
+
+
+def _day_text(day: date | str) -> str:
+    return day if isinstance(day, str) else day.isoformat()
+
+
+def _hive_message(error: Exception) -> str:
+    """Return the server's own message, which PyHive hides in the whole reply."""
+    status = getattr(error.args[0], "status", None) if error.args else None
+    return status.errorMessage.splitlines()[0] if status and status.errorMessage else _first_line(error)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

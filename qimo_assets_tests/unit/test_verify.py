@@ -1,0 +1,400 @@
+"""The recount: hand-written files against known figures, made-up answers against the difference they must show."""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+import zipfile
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from pydantic import SecretStr
+
+from qimo_assets.settings import HiveSettings, KafkaSettings, LakeSettings, MySQLSettings, Settings, SourceSettings
+from qimo_assets.simulator import feed
+from qimo_assets.verify import (
+    METRICS,
+    LakeAnswer,
+    Recount,
+    VerifyError,
+    compare,
+    count_arrivals,
+    lake_answer,
+    metric_tables,
+    read_lake,
+    read_metrics,
+    recount,
+    render,
+)
+
+ZONE = ZoneInfo("Asia/Shanghai")
+NOW = datetime(2024, 5, 2, 12, 0, tzinfo=ZONE)
+DAY = "2024-05-01"
+REGIONS = [
+    ("0.0.0.0", "0|0|0|0|0"),
+    ("1.0.0.0", "中国|0|广东省|深圳市|电信"),
+    ("1.1.0.0", "中国|0|北京|北京市|联通"),
+    ("2.0.0.0", "美国|0|0|0|Level3"),
+    ("3.0.0.0", "0|0|0|内网IP|内网IP"),
+]
+EMPTY = LakeAnswer({}, {}, {}, 0, 0, 0)
+
+
+def number(address: str) -> int:
+    return int.from_bytes(bytes(map(int, address.split("."))), "big")
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Settings of a directory `logs` and a small address database; nothing listens at the endpoints."""
+    regions = [text.encode() for _, text in REGIONS]
+    starts = [number(address) for address, _ in REGIONS]
+    ends = [start - 1 for start in starts[1:]] + [2**32 - 1]
+    index = 256 + sum(map(len, regions))
+    entries, pointer = b"", 256
+    for start, end, region in zip(starts, ends, regions, strict=True):
+        entries += struct.pack("<IIHI", start, end, len(region), pointer)
+        pointer += len(region)
+    header = struct.pack("<HHIII", 2, 1, 0, index, index + 14 * (len(regions) - 1)).ljust(256, b"\0")
+    with zipfile.ZipFile(tmp_path / "ip.jar", "w") as jar:
+        jar.writestr("ip2region/ip2region.xdb", header + b"".join(regions) + entries)
+    (tmp_path / "logs").mkdir()
+    return Settings.model_construct(
+        source=SourceSettings(log_dir=tmp_path / "logs", position_file=tmp_path / "positions", host="chat"),
+        kafka=KafkaSettings(bootstrap="127.0.0.1:9", timeout_seconds=0.5),
+        lake=LakeSettings(warehouse="file:/none", checkpoint="file:/none", metastore_uris="", ip2region_jar=tmp_path / "ip.jar"),
+        hive=HiveSettings(host="127.0.0.1", port=9, timeout_seconds=1),
+        mysql=MySQLSettings(host="127.0.0.1", port=9, password=SecretStr("none"), timeout_seconds=1),
+    )
+
+
+def line(
+    moment: str = f"{DAY} 10:00:00",
+    sender: str = "A",
+    receiver: str = "B",
+    *,
+    nickname: str = "",
+    sexes: tuple[str, str] = ("男", "女"),
+    addresses: tuple[str, str] = ("1.0.0.1", "1.1.0.1"),
+    message: str = "你好",
+) -> bytes:
+    fields = [moment, nickname, sender, sexes[0], addresses[0], "iOS", "iPhone 15", "5G", "114.06,22.54"]
+    fields += ["收", addresses[1], receiver, "Android", "Xiaomi 14", "4G", "", sexes[1], "TEXT", "1.00KM", message]
+    return "\x01".join(fields).encode()
+
+
+def write(settings: Settings, *lines: bytes, name: str = "chat-1.log") -> None:
+    (settings.source.log_dir / name).write_bytes(b"".join(item + b"\n" for item in lines))
+
+
+# --- lines
+
+
+def test_line_ends_and_an_unterminated_line(settings: Settings) -> None:
+    (settings.source.log_dir / "chat-1.log").write_bytes(line() + b"\r\n" + line() + b"\n" + line())
+    counted = recount(settings, NOW)
+    assert (counted.lines, counted.rows, counted.quarantined) == (2, {DAY: 2}, {})
+
+
+def test_only_a_carriage_return_before_the_line_feed_belongs_to_the_end(settings: Settings) -> None:
+    write(settings, line(message="a\rb\x85\u2028c"), line() + b"\r\r", b"\r", b"")
+    counted = recount(settings, NOW)
+    assert (counted.rows, counted.quarantined) == ({DAY: 2}, {"field_count": 2})
+
+
+def test_files_are_those_of_the_pattern(settings: Settings) -> None:
+    write(settings, line(), line())
+    write(settings, line(), name="chat-2.log")
+    write(settings, line(), name="chat-1.log.gz")
+    write(settings, name="empty.log")
+    (settings.source.log_dir / "old.log").mkdir()
+    counted = recount(settings, NOW)
+    assert counted.files == {("chat", "chat-1.log"): 2, ("chat", "chat-2.log"): 1}
+    assert counted.lines == 3
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (line(message="x" * 1_048_577), "too_long"),
+        (b"\xff" * 1_048_577, "too_long"),
+        (b"x" * 5_000_000, "too_long"),
+        (line() + b"\xe6\xb6", "not_utf8"),
+        (b"\xed\xa0\x80", "not_utf8"),
+        (b"", "field_count"),
+        (b"\x01" * 18, "field_count"),
+        (line() + b"\x01", "field_count"),
+        (line(""), "bad_time"),
+        (line("2023-02-29 10:00:00"), "bad_time"),
+        (line("2024-05-01T10:00:00"), "bad_time"),
+        (line("2024-05-01 24:00:00"), "bad_time"),
+        (line("2024-05-01 10:00:60"), "bad_time"),
+        (line("0000-01-01 10:00:00"), "bad_time"),
+        (line("２０２４-05-01 10:00:00"), "bad_time"),
+        (line(" 2024-05-01 10:00:00"), "bad_time"),
+        (line("2024-05-02 13:00:01"), "time_ahead"),
+        (line("2024-05-02 13:00:01", sender=""), "time_ahead"),
+        (line(sender=""), "no_sender"),
+        (line(sender="", receiver=""), "no_sender"),
+        (line(receiver=""), "no_receiver"),
+    ],
+)
+def test_each_reason(settings: Settings, bad: bytes, reason: str) -> None:
+    write(settings, line(), bad, line())
+    counted = recount(settings, NOW)
+    assert (counted.lines, counted.rows, counted.quarantined) == (3, {DAY: 2}, {reason: 1})
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_longest_line(settings: Settings, end: bytes) -> None:
+    filling = 1_048_576 - len(line(message=""))
+    content = line(message="x" * filling) + end + line(message="x" * (filling + 1)) + end + line() + end
+    (settings.source.log_dir / "chat-1.log").write_bytes(content)
+    counted = recount(settings, NOW)
+    assert (counted.rows, counted.quarantined) == ({DAY: 2}, {"too_long": 1})
+
+
+def test_unterminated_line_that_is_too_long(settings: Settings) -> None:
+    (settings.source.log_dir / "chat-1.log").write_bytes(line() + b"\n" + b"x" * 3_000_000)
+    assert recount(settings, NOW).lines == 1
+
+
+def test_space_is_a_sender_and_the_first_year_is_a_year(settings: Settings) -> None:
+    write(settings, line(sender=" "), line("0001-01-01 00:00:00"), line("2024-05-02 13:00:00"))
+    assert recount(settings, NOW).rows == {"0001-01-01": 1, DAY: 1, "2024-05-02": 1}
+
+
+def test_a_line_rejected_as_ahead_is_held_against_its_own_collection(settings: Settings) -> None:
+    ahead = line("2024-05-02 11:00:00")
+    write(settings, line(), ahead, ahead)
+    at = len(line()) + 1
+    assert recount(settings, NOW, {"chat-1.log": {at: "2024-05-02 10:59:59"}}).quarantined == {"time_ahead": 1}
+    assert recount(settings, NOW, {"chat-1.log": {at: "2024-05-02 11:00:00"}}).quarantined == {}
+
+
+# --- metrics
+
+
+def test_every_metric(settings: Settings) -> None:
+    write(
+        settings,
+        line(f"{DAY} 09:59:59", "A", "B", nickname="老"),
+        line(f"{DAY} 10:00:00", "A", "C", nickname="甲", sexes=("男", "?")),
+        line(f"{DAY} 10:00:00", "A", "C", nickname="乙", addresses=("2.3.4.5", "fe80::1")),
+        line(f"{DAY} 10:30:00", "A", "B", sexes=("", "女"), addresses=("9.9.9.9", "01.0.0.1")),
+        line(f"{DAY} 10:31:00", "B", "A", addresses=("1.1.2.3", "")),
+        line("2024-04-30 23:00:00", "A", "B", nickname="丙"),
+    )
+    tables = recount(settings, NOW).tables
+    assert set(tables) == set(METRICS)
+    assert tables["message_total"] == {("2024-04-30",): (1, 1, 1, 1), (DAY,): (5, 2, 3, 3)}
+    assert tables["message_hourly"] == {("2024-04-30", 23): (1, 1, 1), (DAY, 9): (1, 1, 1), (DAY, 10): (4, 2, 3)}
+    assert tables["sender_top"] == {("2024-04-30", 1): ("A", "丙", 1), (DAY, 1): ("A", "甲", 4), (DAY, 2): ("B", "未知", 1)}
+    of_day = {key[1:]: value for key, value in tables["sender_province"].items() if key[0] == DAY}
+    assert of_day == {("中国", "广东省"): (2, 1), ("美国", "未知"): (1, 1), ("未知", "未知"): (1, 1), ("中国", "北京"): (1, 1)}
+    of_day = {key[1:]: value for key, value in tables["receiver_province"].items() if key[0] == DAY}
+    assert of_day == {("中国", "北京"): (2, 2), ("未知", "未知"): (3, 3)}
+    of_day = {key[1:]: value for key, value in tables["sex_pair"].items() if key[0] == DAY}
+    assert of_day == {("男", "女"): (3,), ("男", "未知"): (1,), ("未知", "女"): (1,)}
+
+
+def test_top_is_a_hundred_and_ties_go_by_account(settings: Settings) -> None:
+    write(
+        settings,
+        *(line(sender=f"{account:03d}") for account in reversed(range(150))),
+        line(sender="149"),
+        line(sender="é"),
+        line(sender="Z"),
+    )
+    top = recount(settings, NOW).tables["sender_top"]
+    assert len(top) == 100
+    assert [top[DAY, rank][0] for rank in (1, 2, 3, 100)] == ["149", "000", "001", "098"]
+
+
+@pytest.mark.parametrize(
+    ("address", "place"),
+    [
+        ("1.0.0.0", ("中国", "广东省")),
+        ("1.0.255.255", ("中国", "广东省")),
+        ("1.1.0.0", ("中国", "北京")),
+        ("2.255.255.255", ("美国", "未知")),
+        ("0.0.0.0", ("未知", "未知")),
+        ("255.255.255.255", ("未知", "未知")),
+        ("1.0.0.256", ("未知", "未知")),
+        ("1.0.0", ("未知", "未知")),
+        ("1.0.0.00", ("未知", "未知")),
+        (" 1.0.0.1", ("未知", "未知")),
+        ("１.0.0.1", ("未知", "未知")),
+        ("::ffff:1.0.0.1", ("未知", "未知")),
+    ],
+)
+def test_place_of_an_address(settings: Settings, address: str, place: tuple[str, str]) -> None:
+    write(settings, line(addresses=(address, "")))
+    assert list(recount(settings, NOW).tables["sender_province"]) == [(DAY, *place)]
+
+
+def test_simulated_lines_are_recounted(settings: Settings) -> None:
+    report = feed(settings.source.log_dir, 5_000, days=2, bad=0.2, late=0.1, repeat=0.1, seed=1, now=NOW)
+    counted = recount(settings, NOW)
+    assert counted.lines == 5_000
+    assert sum(counted.quarantined.values()) == report.bad
+    assert sum(counted.rows.values()) == 5_000 - report.bad
+    assert set(counted.quarantined) >= {"not_utf8", "field_count", "bad_time", "time_ahead", "no_sender", "no_receiver"}
+    assert sum(messages for (messages,) in counted.tables["sex_pair"].values()) == 5_000 - report.bad
+
+
+def test_what_cannot_be_read_is_one_message(settings: Settings) -> None:
+    settings.lake.ip2region_jar.write_bytes(b"no jar")
+    with pytest.raises(VerifyError, match="lake.ip2region_jar"):
+        recount(settings, NOW)
+    settings.source.log_dir.rmdir()
+    with pytest.raises(VerifyError):
+        recount(settings, NOW)
+
+
+# --- comparison
+
+
+@pytest.fixture
+def counted(settings: Settings) -> Recount:
+    write(settings, line(), line(f"{DAY} 11:00:00", "B", "A"), line("2024-04-30 08:00:00"), b"", line(sender=""))
+    return recount(settings, NOW)
+
+
+def agreeing(counted: Recount) -> LakeAnswer:
+    rows = sum(counted.rows.values())
+    return LakeAnswer(dict(counted.rows), dict(counted.quarantined), dict(counted.files), rows, rows, 0)
+
+
+def test_everything_agrees(counted: Recount) -> None:
+    found = compare(counted, agreeing(counted), 7, counted.tables)
+    assert found.ok
+    assert (found.lines, found.rows, found.quarantined, found.sent_again) == (5, 3, {"field_count": 1, "no_sender": 1}, 2)
+    assert list(found.as_dict()) == ["ok", "lines", "rows", "quarantined", "sent_again", "metrics", "differences"]
+    assert found.as_dict()["metrics"]["message_total"] == {"ok": True, "rows": 2, "differences": []}
+    assert json.loads(json.dumps(found.as_dict())) == found.as_dict()
+    assert "Everything agrees." in render(found)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda lake: replace(lake, rows={DAY: 2}), "lake 2024-04-30: expected 1, found 0"),
+        (lambda lake: replace(lake, rows=lake.rows | {"2024-05-03": 1}), "lake 2024-05-03: expected 0, found 1"),
+        (lambda lake: replace(lake, rows={DAY: 1}), "lines: 5 in the files, 3 in lake (1) and quarantine (2)"),
+        (lambda lake: replace(lake, quarantined={"field_count": 2}), "quarantine no_sender: expected 1, found 0"),
+        (lambda lake: replace(lake, messages=2), "3 rows, but 2 distinct message_id"),
+        (lambda lake: replace(lake, records=2), "3 rows, but 2 distinct (kafka_partition, kafka_offset)"),
+        (lambda lake: replace(lake, ahead=1), "1 rows were too far ahead"),
+        (lambda lake: replace(lake, files={("other", "chat-1.log"): 5}), "file other:chat-1.log: expected 0, found 5"),
+    ],
+)
+def test_lake_differences_are_named(counted: Recount, change: Callable[[LakeAnswer], LakeAnswer], named: str) -> None:
+    found = compare(counted, change(agreeing(counted)), 5, counted.tables)
+    assert not found.ok
+    assert named in "\n".join(found.differences)
+    assert named in render(found)
+
+
+def test_fewer_arrivals_than_rows(counted: Recount) -> None:
+    found = compare(counted, agreeing(counted), 4, counted.tables)
+    assert (found.ok, found.sent_again) == (False, -1)
+    assert "topic: 4 records arrived" in found.differences[0]
+
+
+def test_unknown_files_are_not_compared(counted: Recount) -> None:
+    assert compare(counted, replace(agreeing(counted), files={}), 5, counted.tables).ok
+
+
+@pytest.mark.parametrize(
+    ("table", "key", "value", "named"),
+    [
+        ("message_total", (DAY,), (2, 2, 2, 9), f"message_total {DAY}: pairs expected 2, found 9"),
+        ("message_hourly", (DAY, 11), None, f"message_hourly {DAY} 11: expected messages 1, senders 1, receivers 1, found no row"),
+        ("sex_pair", (DAY, "女", "女"), (4,), f"sex_pair {DAY} 女 女: expected no row, found messages 4"),
+        ("sender_top", (DAY, 1), ("A", "别", 1), f"sender_top {DAY} 1: nickname expected 未知, found 别"),
+        ("sender_province", (DAY, None, None), (1, 1), f"sender_province {DAY} None None: expected no row"),
+    ],
+)
+def test_metric_differences_are_named(counted: Recount, table: str, key: tuple, value: tuple | None, named: str) -> None:
+    rows = {other: measures for other, measures in counted.tables[table].items() if other != key} | ({key: value} if value else {})
+    found = compare(counted, agreeing(counted), 5, counted.tables | {table: rows})
+    assert not found.ok
+    assert [name for name, result in found.metrics.items() if not result.ok] == [table]
+    assert named in found.metrics[table].differences[0]
+    assert named in render(found)
+
+
+def test_many_differences_become_a_count(counted: Recount) -> None:
+    extra = {(DAY, str(sex), "女"): (1,) for sex in range(50)}
+    differences = (
+        compare(counted, agreeing(counted), 5, counted.tables | {"sex_pair": counted.tables["sex_pair"] | extra})
+        .metrics["sex_pair"]
+        .differences
+    )
+    assert len(differences) == 21
+    assert differences[-1] == "sex_pair: 30 more differences"
+
+
+def test_a_table_that_is_not_there(counted: Recount) -> None:
+    result = compare(counted, agreeing(counted), 5, counted.tables | {"sex_pair": None}).metrics["sex_pair"]
+    assert (result.ok, result.rows, result.differences) == (False, 0, ["sex_pair: there is no such table; expected 2 rows"])
+
+
+# --- what the systems say
+
+
+def test_lake_answer_out_of_queries(settings: Settings) -> None:
+    answers = {
+        "SHOW TABLES": [("qimo", "chat_message_rt", False), ("qimo", "chat_quarantine_rt", False)],
+        "GROUP BY day": [(DAY, 3)],
+        "GROUP BY reason": [("time_ahead", 1)],
+        "count(DISTINCT message_id)": [(3, 3, 0)],
+        "`chat_message_rt` WHERE source_file": [("chat", "/logs/a.log", 3)],
+        "`chat_quarantine_rt` WHERE source_file": [("chat", "/logs/a.log", 1)],
+        "reason = 'time_ahead'": [("/logs/a.log", 42, int(NOW.timestamp()))],
+    }
+
+    def ask(query: str) -> list[tuple]:
+        [answer] = [rows for part, rows in answers.items() if part in query]
+        return answer
+
+    expected = LakeAnswer({DAY: 3}, {"time_ahead": 1}, {("chat", "a.log"): 4}, 3, 3, 0, {"a.log": {42: "2024-05-02 13:00:00"}})
+    assert lake_answer(ask, settings) == expected
+
+
+def test_tables_that_are_not_there_yet_have_no_rows(settings: Settings) -> None:
+    assert lake_answer(lambda query: [], settings) == EMPTY
+
+
+def test_metric_tables_out_of_queries() -> None:
+    queries: list[str] = []
+
+    def ask(query: str) -> list[tuple]:
+        queries.append(query)
+        return [("message_hourly",), ("publication",)] if query == "SHOW TABLES" else [(date(2024, 5, 1), 9, 3, 2, 1)]
+
+    tables = metric_tables(ask)
+    assert tables == {name: None for name in METRICS} | {"message_hourly": {(DAY, 9): (3, 2, 1)}}
+    assert queries[1] == "SELECT `day`, `hour`, `messages`, `senders`, `receivers` FROM `message_hourly`"
+
+
+def test_systems_that_do_not_answer_are_named(settings: Settings) -> None:
+    with pytest.raises(VerifyError, match="HiveServer2 at 127.0.0.1:9 .*qimo up"):
+        read_lake(settings)
+    with pytest.raises(VerifyError, match="MySQL at 127.0.0.1:9 .*qimo up"):
+        read_metrics(settings.mysql)
+    with pytest.raises(VerifyError, match="7MO-MSG at 127.0.0.1:9 .*qimo up"):
+        count_arrivals(settings.kafka)
+
+
+def test_a_hive_server_that_stays_silent_is_given_up(settings: Settings) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        settings.hive.port = server.getsockname()[1]
+        with pytest.raises(VerifyError, match="HiveServer2 .*timeout"):
+            read_lake(settings)
