@@ -1,0 +1,49 @@
+"""Joins the rooms into one set of Dagster definitions; nothing else knows all of them."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from qimo_assets.lake.assets import build_lake_definitions
+from qimo_assets.metrics.assets import build_metric_assets, build_metric_checks
+from qimo_assets.resources.hive import HiveResource
+from qimo_assets.resources.kafka import KafkaResource
+from qimo_assets.resources.mysql import MySQLResource
+from qimo_assets.resources.spark import spark_resource
+from qimo_assets.settings import Settings, load_settings
+from qimo_assets.source.assets import build_source_assets
+from qimo_assets.topic.assets import build_topic_definitions
+from qimo_assets.views.assets import build_view_assets
+
+# The default of 30 s is half of what a new line may take to MySQL (90 s).
+AUTOMATION_SECONDS = 10
+
+
+def build_definitions(settings: Settings) -> dg.Definitions:
+    """Return everything that Dagster shows and runs, for these settings."""
+    views = build_view_assets(settings.lake.database)
+    metrics = build_metric_assets(settings.lake.database)
+    automation = dg.AutomationConditionSensorDefinition(
+        "views_and_metrics",
+        target=dg.AssetSelection.assets(*views, *metrics),
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        minimum_interval_seconds=AUTOMATION_SECONDS,
+        description="Creates the views, and publishes the days whose messages changed.",
+    )
+    own = dg.Definitions(
+        assets=[*build_source_assets(settings), *views, *metrics],
+        asset_checks=build_metric_checks(),
+        sensors=[automation],
+        # One process a run: a step of its own for each metric would start Python six times, 3 s each, for queries of 1 s.
+        executor=dg.in_process_executor,
+        resources={
+            "kafka": KafkaResource.from_settings(settings.kafka),
+            "spark": spark_resource(settings),
+            "hive": HiveResource.from_settings(settings.hive),
+            "mysql": MySQLResource.from_settings(settings.mysql),
+        },
+    )
+    return dg.Definitions.merge(own, build_topic_definitions(settings), build_lake_definitions(settings))
+
+
+defs = build_definitions(load_settings())
