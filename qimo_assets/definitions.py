@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import dagster as dg
 
 from qimo_assets.lake.assets import build_lake_definitions
@@ -17,6 +19,7 @@ from qimo_assets.views.assets import build_view_assets
 
 # The default of 30 s is half of what a new line may take to MySQL (90 s).
 AUTOMATION_SECONDS = 10
+LONGEST_RUN_SECONDS = 1800
 
 
 def build_definitions(settings: Settings) -> dg.Definitions:
@@ -28,6 +31,8 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         target=dg.AssetSelection.assets(*views, *metrics),
         default_status=dg.DefaultSensorStatus.RUNNING,
         minimum_interval_seconds=AUTOMATION_SECONDS,
+        # A run that hangs would keep its days old for ever; one takes seconds, and a year of days at once minutes.
+        run_tags={"dagster/max_runtime": str(LONGEST_RUN_SECONDS)},
         description="Creates the views, and publishes the days whose messages changed.",
     )
     own = dg.Definitions(
@@ -45,5 +50,8 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     )
     return dg.Definitions.merge(own, build_topic_definitions(settings), build_lake_definitions(settings))
 
+
+# The version is pinned, so that a beta parameter cannot change; six lines of warning at each load hide what matters.
+warnings.filterwarnings("ignore", category=dg.BetaWarning)
 
 defs = build_definitions(load_settings())

@@ -78,6 +78,9 @@ class LakeSettings(BaseModel):
     max_lines_per_batch: int = Field(default=200_000, ge=1, description="Largest micro-batch, in lines.")
     max_line_bytes: int = Field(default=1_048_576, ge=1, description="Longer lines go to quarantine as too_long.")
     max_ahead_minutes: int = Field(default=60, ge=0, description="A message further in the future is quarantined as time_ahead.")
+    accept_data_loss: bool = Field(
+        default=False, description="Go on after the topic deleted lines that the lake had not read; false stops the stream with instructions."
+    )
     report_seconds: int = Field(default=30, ge=1, description="Least time between two materialization events of one day.")
     ip2region_jar: Path = Field(description="The jar that holds ip2region's database (net.dreamlu:mica-ip2region).")
 

@@ -463,9 +463,7 @@ def _people() -> _People:
     others = list(weights)
     # Who writes most is not who is written to most.
     random.shuffle(others)
-    return _People(
-        tuple(senders), tuple(receivers), tuple(accumulate(weights)), tuple(accumulate(others)), tuple(_tail(random) for _ in range(TAILS))
-    )
+    return _People(tuple(senders), tuple(receivers), tuple(accumulate(weights)), tuple(accumulate(others)), tuple(_tail(random) for _ in range(TAILS)))
 
 
 def _appearances(random: Random) -> Iterator[tuple[dict[str, str], float]]:

@@ -139,9 +139,7 @@ class Verification:
             "rows": self.rows,
             "quarantined": self.quarantined,
             "sent_again": self.sent_again,
-            "metrics": {
-                name: {"ok": result.ok, "rows": result.rows, "differences": result.differences} for name, result in self.metrics.items()
-            },
+            "metrics": {name: {"ok": result.ok, "rows": result.rows, "differences": result.differences} for name, result in self.metrics.items()},
             "differences": self.differences,
         }
 
@@ -451,9 +449,7 @@ def _lake_differences(counted: Recount, lake: LakeAnswer, rows: int, quarantined
     if lake.ahead:
         differences.append(f"lake: {lake.ahead} rows were too far ahead of their collection, and belong in quarantine")
     if sent_again < 0:
-        differences.append(
-            f"topic: {rows + quarantined + sent_again} records arrived, fewer than the {rows + quarantined} rows and rejected lines"
-        )
+        differences.append(f"topic: {rows + quarantined + sent_again} records arrived, fewer than the {rows + quarantined} rows and rejected lines")
     differences += _count_differences("lake", counted.rows, lake.rows)
     differences += _count_differences("quarantine", counted.quarantined, lake.quarantined)
     if lake.files:
@@ -604,15 +600,11 @@ def count_arrivals(kafka: KafkaSettings) -> int:
         topic = consumer.list_topics(kafka.topic, timeout=kafka.timeout_seconds).topics[kafka.topic]
         if topic.error is not None:
             raise KafkaException(topic.error)
-        ends = [
-            consumer.get_watermark_offsets(TopicPartition(kafka.topic, partition), timeout=kafka.timeout_seconds)[1]
-            for partition in topic.partitions
-        ]
+        ends = [consumer.get_watermark_offsets(TopicPartition(kafka.topic, partition), timeout=kafka.timeout_seconds)[1] for partition in topic.partitions]
         return sum(ends)
     except KafkaException as error:
         raise VerifyError(
-            f"The topic {kafka.topic} at {kafka.bootstrap} cannot be read: {error.args[0].str()}. "
-            "See ./qimo status; ./qimo up starts the embedded stack."
+            f"The topic {kafka.topic} at {kafka.bootstrap} cannot be read: {error.args[0].str()}. See ./qimo status; ./qimo up starts the embedded stack."
         ) from error
     finally:
         consumer.close()

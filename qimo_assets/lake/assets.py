@@ -9,6 +9,7 @@ from qimo_assets.automation import MESSAGES
 from qimo_assets.lake.run import Mode, run_stream
 from qimo_assets.lake.supervisor import STOPPED_BY_TAG, PastRun, decide
 from qimo_assets.lake.tables import MESSAGE, QUARANTINE, Table
+from qimo_assets.lake.writer_lock import is_held
 from qimo_assets.partitions import daily
 from qimo_assets.resources.kafka import KafkaResource
 from qimo_assets.resources.mysql import MySQLResource
@@ -16,17 +17,10 @@ from qimo_assets.settings import Settings
 from qimo_assets.topic.assets import topic_key
 
 STREAM_JOB = "chat_stream"
-OP_NAME = "chat_lake"
 QUARANTINED = dg.AssetKey(["hudi", QUARANTINE.name])
 TABLES: dict[dg.AssetKey, Table] = {MESSAGES: MESSAGE, QUARANTINED: QUARANTINE}
 # How many past runs a tick looks at: with pauses of up to 300 s these are more than two hours of failures.
 RUNS_LOOKED_AT = 25
-
-
-class StreamConfig(dg.Config):
-    """How a run of the stream goes."""
-
-    mode: Mode = Mode.CATCH_UP
 
 
 def build_lake_definitions(settings: Settings) -> dg.Definitions:
@@ -46,11 +40,10 @@ def build_lake_definitions(settings: Settings) -> dg.Definitions:
         for key, table in TABLES.items()
     ]
 
-    @dg.multi_asset(name=OP_NAME, specs=specs, partitions_def=daily, backfill_policy=dg.BackfillPolicy.single_run(), can_subset=True)
-    def chat_lake(
-        context: dg.AssetExecutionContext, config: StreamConfig, spark: LazyPySparkResource, kafka: KafkaResource, mysql: MySQLResource
-    ):
-        run_stream(context, settings, TABLES, config.mode, spark, kafka, mysql)
+    @dg.multi_asset(name="chat_lake", specs=specs, partitions_def=daily, backfill_policy=dg.BackfillPolicy.single_run(), can_subset=True)
+    def chat_lake(context: dg.AssetExecutionContext, spark: LazyPySparkResource, kafka: KafkaResource, mysql: MySQLResource):
+        mode = Mode.LIVE if context.run.job_name == STREAM_JOB else Mode.CATCH_UP
+        run_stream(context, settings, TABLES, mode, spark, kafka, mysql)
         if context.has_partition_key or context.has_partition_key_range:
             # The days that were asked for are caught up now, also those to which no line came.
             for day in context.partition_keys:
@@ -61,7 +54,6 @@ def build_lake_definitions(settings: Settings) -> dg.Definitions:
     job = dg.define_asset_job(
         STREAM_JOB,
         selection=dg.AssetSelection.assets(*TABLES),
-        config={"ops": {OP_NAME: {"config": {"mode": Mode.LIVE.name}}}},
         tags={"qimo/writer": MESSAGE.name},
         description="The live stream: from the topic into the lake, until it is stopped. The sensor chat_stream_supervisor launches it; after a person stopped it, launch it here.",
     )
@@ -73,8 +65,8 @@ def build_lake_definitions(settings: Settings) -> dg.Definitions:
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Launches the live stream when none runs; leaves it alone after a person stopped it.",
     )
-    def chat_stream_supervisor(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        decision = decide(_past_runs(context.instance), time.time())
+    def chat_stream_supervisor(context: dg.SensorEvaluationContext, mysql: MySQLResource) -> dg.RunRequest | dg.SkipReason:
+        decision = decide(_past_runs(context.instance), time.time(), writing=is_held(mysql, settings.lake.database))
         # Without a run key: Dagster would never launch again under a key whose run failed.
         return dg.RunRequest() if decision.launch else dg.SkipReason(decision.reason)
 
@@ -83,6 +75,4 @@ def build_lake_definitions(settings: Settings) -> dg.Definitions:
 
 def _past_runs(instance: dg.DagsterInstance) -> list[PastRun]:
     records = instance.get_run_records(dg.RunsFilter(job_name=STREAM_JOB), limit=RUNS_LOOKED_AT)
-    return [
-        PastRun(record.dagster_run.run_id, record.dagster_run.status, record.end_time, record.dagster_run.tags.get(STOPPED_BY_TAG)) for record in records
-    ]
+    return [PastRun(record.dagster_run.run_id, record.dagster_run.status, record.end_time, record.dagster_run.tags.get(STOPPED_BY_TAG)) for record in records]

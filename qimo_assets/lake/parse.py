@@ -27,18 +27,22 @@ IPV4_PATTERN = rf"^{_OCTET}(\.{_OCTET}){{3}}$"
 # RFC 4291, section 2.2: eight groups; one run of zeros as `::`; the last two groups as a dotted IPv4 address.
 _GROUP = r"[0-9a-fA-F]{1,4}"
 _DOTTED = rf"{_OCTET}(\.{_OCTET}){{3}}"
-IPV6_PATTERN = "^(" + "|".join(
-    [
-        rf"({_GROUP}:){{7}}{_GROUP}",
-        rf"({_GROUP}:){{6}}{_DOTTED}",
-        r"::",
-        rf"({_GROUP}:){{7}}:",
-        *(rf"({_GROUP}:){{{left}}}((:{_GROUP}){{1,{7 - left}}}|:)" for left in range(1, 7)),
-        rf":((:{_GROUP}){{1,7}})",
-        *(rf"({_GROUP}:){{{left}}}((:{_GROUP}){{0,{5 - left}}}:{_DOTTED})" for left in range(1, 6)),
-        rf":(:{_GROUP}){{0,5}}:{_DOTTED}",
-    ]
-) + ")$"
+IPV6_PATTERN = (
+    "^("
+    + "|".join(
+        [
+            rf"({_GROUP}:){{7}}{_GROUP}",
+            rf"({_GROUP}:){{6}}{_DOTTED}",
+            r"::",
+            rf"({_GROUP}:){{7}}:",
+            *(rf"({_GROUP}:){{{left}}}((:{_GROUP}){{1,{7 - left}}}|:)" for left in range(1, 7)),
+            rf":((:{_GROUP}){{1,7}})",
+            *(rf"({_GROUP}:){{{left}}}((:{_GROUP}){{0,{5 - left}}}:{_DOTTED})" for left in range(1, 6)),
+            rf":(:{_GROUP}){{0,5}}:{_DOTTED}",
+        ]
+    )
+    + ")$"
+)
 
 
 def parse(records: DataFrame, settings: LakeSettings) -> DataFrame:
@@ -137,7 +141,9 @@ def _columns_of(field: contract.Field) -> list[Column]:
     if field.kind == "ip":
         return [F.when(text.rlike(IPV4_PATTERN) | text.rlike(IPV6_PATTERN), text).alias(field.name)]
     if field.kind == "distance":
-        return [F.when(text.rlike(DISTANCE_PATTERN), F.expr(f"substring({_sql(field.name)}, 1, length({_sql(field.name)}) - 2)").cast("double")).alias(field.name)]
+        return [
+            F.when(text.rlike(DISTANCE_PATTERN), F.expr(f"substring({_sql(field.name)}, 1, length({_sql(field.name)}) - 2)").cast("double")).alias(field.name)
+        ]
     if field.kind == "gps":
         return _gps(text, field.name.removesuffix("_gps"))
     return [text.alias(field.name)]

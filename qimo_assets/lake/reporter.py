@@ -75,8 +75,8 @@ class StreamReporter:
             for table in list(self._waiting):
                 if table.report(at_once=at_once) or at_once or table.reported_at is None:
                     self._waiting.remove(table)
-        except Exception as error:  # an event that cannot be stored must not stop the lines; it is reported later from the timeline
-            logger.warning("The stream could not report: %s", error)
+        except Exception:  # an event that cannot be stored must not stop the lines; it is reported later from the timeline
+            logger.exception("The stream could not report")
 
     def __post_init__(self) -> None:
         """Begin by asking both tables once: a run that died may have left days unreported."""
@@ -89,9 +89,7 @@ class StreamReporter:
         self._waiting = list(self.tables)
 
 
-def table_reporter(
-    context: dg.AssetExecutionContext, spark: SparkSession, settings: Settings, table: Table, key: dg.AssetKey
-) -> TableReporter:
+def table_reporter(context: dg.AssetExecutionContext, spark: SparkSession, settings: Settings, table: Table, key: dg.AssetKey) -> TableReporter:
     """Return the reporter of a table, beginning at the instant that the newest event carries."""
     path = table.path(settings.lake)
     return TableReporter(

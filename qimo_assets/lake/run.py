@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import signal
 import time
 from collections.abc import Callable
 from enum import Enum
@@ -9,6 +11,7 @@ from enum import Enum
 import dagster as dg
 from dagster_pyspark import LazyPySparkResource
 from pyspark.errors import StreamingQueryException
+from pyspark.sql import SparkSession
 from pyspark.sql.streaming import StreamingQuery
 
 from qimo_assets.lake.reporter import StreamReporter, table_reporter
@@ -18,6 +21,8 @@ from qimo_assets.lake.writer_lock import WriterLock, WriterLockHeld
 from qimo_assets.resources.kafka import KafkaResource
 from qimo_assets.resources.mysql import MySQLResource
 from qimo_assets.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5
 LOCK_SECONDS = 15
@@ -76,30 +81,50 @@ def _write(
     kafka: KafkaResource,
     lock: WriterLock,
 ) -> None:
-    session = spark.spark_session
+    session = _session(spark)
     session.sparkContext.setLogLevel("WARN")
     query = start_query(session, settings, until_caught_up=mode is Mode.CATCH_UP)
     context.log.info(f"Streaming query {query.id} started in mode {mode.value}; checkpoint {settings.lake.checkpoint}")
     reporter = StreamReporter([table_reporter(context, session, settings, table, key) for key, table in tables.items()], kafka)
     try:
-        _follow(query, reporter, lock)
+        _follow(context, query, reporter, lock)
     finally:
         _stop_gently(query)
         reporter.report(query, at_once=True)
         session.stop()
 
 
-def _follow(query: StreamingQuery, reporter: StreamReporter, lock: WriterLock) -> None:
+def _session(spark: LazyPySparkResource) -> SparkSession:
+    """Start the session, and leave interrupts to Dagster: PySpark's own handler cancels the jobs of the batch that is to be let end."""
+    handler = signal.getsignal(signal.SIGINT)
+    session = spark.spark_session
+    signal.signal(signal.SIGINT, handler)
+    return session
+
+
+def _follow(context: dg.AssetExecutionContext, query: StreamingQuery, reporter: StreamReporter, lock: WriterLock) -> None:
     renewed = time.monotonic()
     while query.isActive:
         time.sleep(POLL_SECONDS)
         reporter.report(query)
         if time.monotonic() - renewed > LOCK_SECONDS:
             lock.renew()
+            if _was_ended(context):
+                return
             renewed = time.monotonic()
     error = query.exception()
     if error is not None:
         raise dg.Failure(_advice(error)) from error
+
+
+def _was_ended(context: dg.AssetExecutionContext) -> bool:
+    """Return whether Dagster ended this run without reaching its process: forced by a person, or given up after the code server died."""
+    try:
+        run = context.instance.get_run_by_id(context.run_id)
+    except Exception as error:  # the storage is away, and with it any word of an end
+        logger.warning("The run's own status is not known: %s", error)
+        return False
+    return run is None or run.is_finished
 
 
 def _advice(error: StreamingQueryException) -> str:
@@ -107,8 +132,8 @@ def _advice(error: StreamingQueryException) -> str:
     if "Some data may have been lost" in text or "failOnDataLoss" in text or "OffsetOutOfRange" in text:
         return (
             "The topic no longer holds lines that the lake has not read: retention deleted them, or the topic was made anew. The stream stops rather than "
-            "pass over them. Bring the lines back into the topic, or accept the loss by setting QIMO_SPARK__CONF (failOnDataLoss) as the README's "
-            f"chapter on troubleshooting says.\n{text[:1500]}"
+            "pass over them. Bring the lines back into the topic, or accept the loss with QIMO_LAKE__ACCEPT_DATA_LOSS=true (lake.accept_data_loss in the "
+            f"settings file) until the stream has gone on.\n{text[:1500]}"
         )
     return f"The streaming query failed; the supervising sensor starts it again from its checkpoint.\n{text[:3000]}"
 
@@ -125,7 +150,9 @@ def _wait_for_live_run(context: dg.AssetExecutionContext, kafka: KafkaResource, 
     targets = {partition.partition: partition.high for partition in kafka.state()}
     context.log.info("A live run writes the lake; waiting until it has caught up with the topic of now.")
     seen, moved_at = None, time.monotonic()
-    while missing := {item.partition: targets[item.partition] - (item.progress or 0) for item in kafka.state() if (item.progress or 0) < targets[item.partition]}:
+    while missing := {
+        item.partition: targets[item.partition] - (item.progress or 0) for item in kafka.state() if (item.progress or 0) < targets[item.partition]
+    }:
         if missing != seen:
             seen, moved_at = missing, time.monotonic()
         elif time.monotonic() - moved_at > STALLED_SECONDS:

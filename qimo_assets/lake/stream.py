@@ -84,7 +84,7 @@ def start_query(spark: SparkSession, settings: Settings, *, until_caught_up: boo
         .option("kafka.bootstrap.servers", settings.kafka.bootstrap)
         .option("subscribe", settings.kafka.topic)
         .option("startingOffsets", "earliest")
-        .option("failOnDataLoss", "true")
+        .option("failOnDataLoss", not lake.accept_data_loss)
         .option("maxOffsetsPerTrigger", lake.max_lines_per_batch)
         .option("kafka.max.partition.fetch.bytes", settings.kafka.max_message_bytes)
         .load()

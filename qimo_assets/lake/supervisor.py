@@ -40,16 +40,19 @@ class Decision:
     reason: str
 
 
-def decide(runs: Sequence[PastRun], now: float) -> Decision:
+def decide(runs: Sequence[PastRun], now: float, *, writing: bool) -> Decision:
     """Decide from the past live runs, newest first, whether to launch one.
 
     Args:
         runs: The newest live runs; enough of them to count the failures in a row.
         now: Seconds since the epoch.
+        writing: Whether anybody holds the writer's lock.
     """
     alive = next((run for run in runs if run.status in UNFINISHED), None)
     if alive is not None:
         return Decision(False, f"Run {alive.run_id} is {alive.status.value}.")
+    if writing:
+        return Decision(False, "A bounded catch-up writes the lake; the live stream goes on after it.")
     if not runs:
         return Decision(True, "There was no live run yet.")
     last = runs[0]

@@ -18,12 +18,27 @@ class WriterLockHeld(Exception):
     """Another process writes the lake."""
 
 
+def is_held(mysql: MySQLResource, database: str) -> bool:
+    """Return whether anybody writes the tables of this lake database.
+
+    Raises:
+        MySQLError: MySQL cannot be reached.
+    """
+    with mysql.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT IS_USED_LOCK(%s)", (_name(database),))
+        return cursor.fetchone() != (None,)
+
+
+def _name(database: str) -> str:
+    return f"qimo.{database}.writer"
+
+
 class WriterLock:
     """The right to write the tables of one lake database."""
 
     def __init__(self, mysql: MySQLResource, database: str) -> None:
         self._mysql = mysql
-        self._name = f"qimo.{database}.writer"
+        self._name = _name(database)
         self._stack = ExitStack()
         self._connection = None
 

@@ -53,13 +53,9 @@ def _metric_asset(metric: Metric, database: str) -> dg.AssetsDefinition:
         description=f"{metric.title_en} ({metric.title_zh}), published as the MySQL table {metric.name}.",
         metadata={
             "dagster/table_name": metric.name,
-            "dagster/column_schema": dg.TableSchema(
-                columns=[dg.TableColumn(column.name, column.mysql_type, column.comment_zh) for column in metric.columns]
-            ),
+            "dagster/column_schema": dg.TableSchema(columns=[dg.TableColumn(column.name, column.mysql_type, column.comment_zh) for column in metric.columns]),
         },
-        freshness_policy=dg.FreshnessPolicy.time_window(
-            fail_window=timedelta(minutes=metric.fail_minutes), warn_window=timedelta(minutes=metric.warn_minutes)
-        ),
+        freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(minutes=metric.fail_minutes), warn_window=timedelta(minutes=metric.warn_minutes)),
         automation_condition=metric_condition(),
     )
     def table(context: dg.AssetExecutionContext, hive: HiveResource, mysql: MySQLResource) -> dg.MaterializeResult:

@@ -71,9 +71,7 @@ def ensure_tables(connection: MySQLConnectionAbstract, metric: Metric) -> None:
     connection.commit()
 
 
-def publish(
-    connection: MySQLConnectionAbstract, metric: Metric, days: Sequence[str], rows: Iterable[Sequence[Any]], source_instant: str
-) -> PublicationResult:
+def publish(connection: MySQLConnectionAbstract, metric: Metric, days: Sequence[str], rows: Iterable[Sequence[Any]], source_instant: str) -> PublicationResult:
     """Replace the given days of a metric.
 
     Args:
@@ -100,9 +98,7 @@ def publish(
         except DatabaseError as error:
             connection.rollback()
             if error.errno == errorcode.ER_LOCK_WAIT_TIMEOUT:
-                raise PublicationError(
-                    f"Another publisher holds {metric.name} for longer than the lock time-out. Run this one again."
-                ) from error
+                raise PublicationError(f"Another publisher holds {metric.name} for longer than the lock time-out. Run this one again.") from error
             # The server resolves a deadlock by undoing one of the two; the undone one simply tries again.
             if error.errno != errorcode.ER_LOCK_DEADLOCK or attempt == ATTEMPTS:
                 raise
@@ -173,9 +169,7 @@ def _replace(connection: MySQLConnectionAbstract, metric: Metric, content: Days,
         result.unchanged = [day for day in open_days if recorded[day][1] == stored[day] == result.checksums[day]]
         result.published = [day for day in open_days if day not in result.unchanged]
         _move(cursor, metric, result.published)
-        _record(
-            cursor, metric, result, [day for day in open_days if recorded[day] != (source_instant, result.checksums[day])], source_instant
-        )
+        _record(cursor, metric, result, [day for day in open_days if recorded[day] != (source_instant, result.checksums[day])], source_instant)
         cursor.execute(f"DROP TEMPORARY TABLE `{_staging(metric)}`")
     return result
 
@@ -199,9 +193,7 @@ def _lock(cursor: MySQLCursorAbstract, metric: Metric, days: Iterable[str]) -> d
 
 def _is_newer(recorded: str, source_instant: str) -> bool:
     if recorded and len(recorded) != len(source_instant):
-        raise PublicationError(
-            f"The source instants {recorded!r} (in MySQL) and {source_instant!r} differ in length and cannot be compared."
-        )
+        raise PublicationError(f"The source instants {recorded!r} (in MySQL) and {source_instant!r} differ in length and cannot be compared.")
     return recorded > source_instant
 
 
@@ -225,8 +217,7 @@ def _move(cursor: MySQLCursorAbstract, metric: Metric, days: Sequence[str]) -> N
 def _record(cursor: MySQLCursorAbstract, metric: Metric, result: PublicationResult, days: Sequence[str], source_instant: str) -> None:
     for day in days:
         cursor.execute(
-            f"UPDATE `publication` SET `source_instant` = %s, `row_count` = %s, `checksum` = %s, `published_at` = {NOW} "
-            "WHERE `metric` = %s AND `day` = %s",
+            f"UPDATE `publication` SET `source_instant` = %s, `row_count` = %s, `checksum` = %s, `published_at` = {NOW} WHERE `metric` = %s AND `day` = %s",
             (source_instant, result.rows[day], result.checksums[day], metric.name, day),
         )
 
@@ -245,9 +236,7 @@ def _exact_collation(cursor: MySQLCursorAbstract) -> str:
     `utf8mb4_bin` ignores trailing spaces. MySQL 8 has `utf8mb4_0900_bin`; newer MariaDB knows that name but ignores
     trailing spaces under it too, and has `utf8mb4_nopad_bin`.
     """
-    cursor.execute(
-        "SELECT max(collation_name) FROM information_schema.collations WHERE collation_name IN ('utf8mb4_nopad_bin', 'utf8mb4_0900_bin')"
-    )
+    cursor.execute("SELECT max(collation_name) FROM information_schema.collations WHERE collation_name IN ('utf8mb4_nopad_bin', 'utf8mb4_0900_bin')")
     ((collation,),) = _fetch(cursor)
     if collation is None:
         raise PublicationError("The MySQL server has no exact collation for utf8mb4: MySQL 8.0.17 or MariaDB 10.2 or newer is needed.")

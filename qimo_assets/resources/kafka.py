@@ -90,7 +90,9 @@ class KafkaResource(dg.ConfigurableResource):
         """Commit that the lake holds each partition up to (not including) the given offset."""
         partitions = [TopicPartition(self.topic, number, offset) for number, offset in offsets.items()]
         request = ConsumerGroupTopicPartitions(self.progress_group, partitions)
-        for future in self._admin().alter_consumer_group_offsets([request], request_timeout=self.timeout_seconds).values():
+        # Held until the answer is there: the client's end would leave the futures open for ever.
+        admin = self._admin()
+        for future in admin.alter_consumer_group_offsets([request], request_timeout=self.timeout_seconds).values():
             future.result(timeout=self.timeout_seconds)
 
     def _committed(self, consumer: Consumer, partitions: list[TopicPartition]) -> list[TopicPartition]:
@@ -100,7 +102,7 @@ class KafkaResource(dg.ConfigurableResource):
             try:
                 return consumer.committed(partitions, timeout=self.timeout_seconds)
             except KafkaException as error:
-                if not error.args[0].retriable() and error.args[0].code() != KafkaError.NOT_COORDINATOR or time.monotonic() > deadline:
+                if (not error.args[0].retriable() and error.args[0].code() != KafkaError.NOT_COORDINATOR) or time.monotonic() > deadline:
                     raise
             time.sleep(0.2)
 

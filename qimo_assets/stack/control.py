@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import version as package_version
@@ -46,13 +46,20 @@ class Component:
     reason: str = ""
 
 
-def start(layout: Layout, report: Report, only: set[str] | None = None) -> None:
-    """Start the services (all, or `only` some) in the order of their needs and wait until each answers.
+def start(layout: Layout, report: Report, only: set[str] | None = None, once_ready: Mapping[str, Callable[[], object]] | None = None) -> None:
+    """Start the services in the order of their needs and wait until each answers.
+
+    Args:
+        layout: The stack.
+        report: Gets one line for each service that became ready.
+        only: Names of the services to start; None starts all.
+        once_ready: For a service's name what to do once it answers and before those that need it are started.
 
     Raises:
         StackError: A port is taken, or a service does not answer in its time; the message names its log.
     """
     wanted = [service for service in services(layout) if only is None or service.name in only]
+    hooks = once_ready or {}
     supervisor = _running_supervisor(layout) or _start_supervisor(layout)
     _adopt_changes(supervisor)
     _refuse_taken_ports(layout, wanted, supervisor)
@@ -62,7 +69,7 @@ def start(layout: Layout, report: Report, only: set[str] | None = None) -> None:
         running: dict[str, Any] = {}
         while waiting or running:
             for service in [item for item in waiting.values() if not (set(item.after) & {one.name for one in wanted}) - ready]:
-                running[service.name] = pool.submit(_start_one, layout, service)
+                running[service.name] = pool.submit(_start_one, layout, service, hooks.get(service.name))
                 del waiting[service.name]
             for name, future in [(name, future) for name, future in running.items() if future.done()]:
                 report(f"{name} is ready after {future.result():.0f} s")
@@ -71,17 +78,23 @@ def start(layout: Layout, report: Report, only: set[str] | None = None) -> None:
             time.sleep(0.1)
 
 
-def stop(layout: Layout, report: Report) -> bool:
-    """Stop every service that the supervisor runs, in the reverse order of starting, then the supervisor; return whether there was one."""
+def stop(layout: Layout, report: Report, only: set[str] | None = None) -> bool:
+    """Stop the services that the supervisor runs, in the reverse order of starting; without `only` the supervisor as well.
+
+    Returns:
+        Whether the supervisor was running.
+    """
     supervisor = _running_supervisor(layout)
     if supervisor is None:
         return False
-    pid = supervisor.supervisor.getPID()
     states = _states(supervisor)
     for service in reversed(services(layout)):
-        if states.get(service.name, {}).get("pid"):
+        if states.get(service.name, {}).get("pid") and (only is None or service.name in only):
             _stop_one(layout, service)
             report(f"{service.name} stopped")
+    if only is not None:
+        return True
+    pid = supervisor.supervisor.getPID()
     supervisor.supervisor.shutdown()
     _wait_for_end(pid)
     return True
@@ -135,8 +148,8 @@ def _unanswered(layout: Layout, service: Service) -> str:
     return ""
 
 
-def _start_one(layout: Layout, service: Service) -> float:
-    """Start one service and return the seconds until it answered."""
+def _start_one(layout: Layout, service: Service, once_ready: Callable[[], object] | None) -> float:
+    """Start one service, do what is to be done once it answers, and return the seconds that it took."""
     began = time.monotonic()
     supervisor = _proxy(layout)
     try:
@@ -151,6 +164,8 @@ def _start_one(layout: Layout, service: Service) -> float:
                 f"The whole log is {layout.log / service.name}.log"
             )
         time.sleep(PROBE_PAUSE_SECONDS)
+    if once_ready:
+        once_ready()
     return time.monotonic() - began
 
 

@@ -11,7 +11,10 @@ import urllib.error
 import urllib.request
 from typing import Any
 
+import grpc
 from confluent_kafka.admin import AdminClient
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_health.v1.health_pb2_grpc import HealthStub
 from mysql.connector import connect as connect_mysql
 from pyhive import hive as pyhive
 from thrift.protocol.TBinaryProtocol import TBinaryProtocol
@@ -37,11 +40,8 @@ def kafka(layout: Layout) -> None:
 
 
 def namenode(layout: Layout) -> None:
-    """Ask whether the name node serves and has left safe mode."""
+    """Ask for the status of the root directory; safe mode ends only when the data node has reported, whose probe sees that."""
     _http(f"http://{LOOPBACK}:{layout.ports['namenode_http']}/webhdfs/v1/?op=GETFILESTATUS")
-    url = f"http://{LOOPBACK}:{layout.ports['namenode_http']}/jmx?qry=Hadoop:service=NameNode,name=NameNodeInfo"
-    if reason := json.loads(_http(url))["beans"][0]["Safemode"]:
-        raise StackError(f"in safe mode: {reason}")
 
 
 def datanode(layout: Layout) -> None:
@@ -101,6 +101,14 @@ def flume(layout: Layout) -> None:
     age = time.time() - positions.stat().st_mtime if positions.exists() else float("inf")
     if age > POSITIONS_MAX_AGE_SECONDS:
         raise StackError(f"the agent has not written its positions for {age:.0f} s")
+
+
+def dagster_code(layout: Layout) -> None:
+    """Ask for the health of the code server, in gRPC's own protocol."""
+    with grpc.insecure_channel(f"{LOOPBACK}:{layout.ports['dagster_code']}") as channel:
+        answer = HealthStub(channel).Check(HealthCheckRequest(service="DagsterApi"), timeout=TIMEOUT_SECONDS)
+    if answer.status != HealthCheckResponse.SERVING:
+        raise StackError("the code server does not serve")
 
 
 def dagster_webserver(layout: Layout) -> None:

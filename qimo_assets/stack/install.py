@@ -33,6 +33,7 @@ PLACES = {
     "my.cnf": "etc/my.cnf",
     "accounts.sql": "secrets/accounts.sql",
     "qimo.toml": "qimo.toml",
+    "workspace.yaml": "etc/workspace.yaml",
     "supervisord.conf": "etc/supervisord.conf",
 }
 
@@ -152,9 +153,7 @@ def _run(layout: Layout, name: str, command: list[str]) -> None:
     log = layout.log / f"{name}.log"
     with log.open("w") as output:
         try:
-            status = subprocess.run(
-                command, stdout=output, stderr=subprocess.STDOUT, timeout=FORMAT_TIMEOUT_SECONDS, env=common_environment(layout)
-            ).returncode
+            status = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, timeout=FORMAT_TIMEOUT_SECONDS, env=common_environment(layout)).returncode
         except subprocess.TimeoutExpired:
             raise StackError(f"{name} did not end within {FORMAT_TIMEOUT_SECONDS} s; see {log}.") from None
     if status != 0:

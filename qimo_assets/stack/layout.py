@@ -28,6 +28,7 @@ USUAL_PORTS = {
     "hive": 10000,
     "mysql": 3306,
     "dagster": 3000,
+    "dagster_code": 4000,
 }
 # The longest path that a Unix socket takes on Linux is 107 bytes (sun_path, unix(7)).
 MAX_SOCKET_PATH = 107

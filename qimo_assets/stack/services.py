@@ -183,14 +183,19 @@ def _flume(layout: Layout) -> Service:
 
 
 def _dagster(layout: Layout) -> list[Service]:
-    workspace = str(PROJECT_ROOT / "workspace.yaml")
+    workspace = str(layout.etc / "workspace.yaml")
     venv_bin = Path(sys.executable).parent
+    port = str(layout.ports["dagster_code"])
+    # One server for webserver and daemon: a daemon that loads the code by itself does so anew each minute (RELOAD_WORKSPACE_INTERVAL).
+    code = (str(venv_bin / "dagster"), "code-server", "start", "-m", "qimo_assets.definitions", "-h", LOOPBACK, "-p", port)
     web = (str(venv_bin / "dagster-webserver"), "-w", workspace, "-h", LOOPBACK, "-p", str(layout.ports["dagster"]))
     daemon = (str(venv_bin / "dagster-daemon"), "run", "-w", workspace)
     return [
-        Service("dagster-webserver", web, health.dagster_webserver, ("dagster",), ("mysql",), "dagster-webserver", stop_as_group=True),
-        # It answers through the webserver; its first heartbeat comes within 30 s.
-        Service("dagster-daemon", daemon, health.dagster_daemon, (), ("dagster-webserver",), "dagster", stop_as_group=True),
+        # The runs are its children. It loads the definitions without asking any service, so it can start beside them.
+        Service("dagster-code", code, health.dagster_code, ("dagster_code",), ("mysql",), "dagster", stop_as_group=True),
+        Service("dagster-webserver", web, health.dagster_webserver, ("dagster",), ("mysql", "dagster-code"), "dagster-webserver", stop_as_group=True),
+        # Last: the runs that it launches need everything. It answers through the webserver; its first heartbeat comes within 30 s.
+        Service("dagster-daemon", daemon, health.dagster_daemon, (), ("dagster-webserver", "kafka", "thriftserver"), "dagster", stop_as_group=True),
     ]
 
 

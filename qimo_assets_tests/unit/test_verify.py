@@ -332,11 +332,7 @@ def test_metric_differences_are_named(counted: Recount, table: str, key: tuple, 
 
 def test_many_differences_become_a_count(counted: Recount) -> None:
     extra = {(DAY, str(sex), "女"): (1,) for sex in range(50)}
-    differences = (
-        compare(counted, agreeing(counted), 5, counted.tables | {"sex_pair": counted.tables["sex_pair"] | extra})
-        .metrics["sex_pair"]
-        .differences
-    )
+    differences = compare(counted, agreeing(counted), 5, counted.tables | {"sex_pair": counted.tables["sex_pair"] | extra}).metrics["sex_pair"].differences
     assert len(differences) == 21
     assert differences[-1] == "sex_pair: 30 more differences"
 
@@ -380,7 +376,7 @@ def test_metric_tables_out_of_queries() -> None:
         return [("message_hourly",), ("publication",)] if query == "SHOW TABLES" else [(date(2024, 5, 1), 9, 3, 2, 1)]
 
     tables = metric_tables(ask)
-    assert tables == {name: None for name in METRICS} | {"message_hourly": {(DAY, 9): (3, 2, 1)}}
+    assert tables == dict.fromkeys(METRICS) | {"message_hourly": {(DAY, 9): (3, 2, 1)}}
     assert queries[1] == "SELECT `day`, `hour`, `messages`, `senders`, `receivers` FROM `message_hourly`"
 
 

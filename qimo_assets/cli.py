@@ -1,0 +1,314 @@
+"""The `qimo` command: the embedded stack, the simulator, the recount and the tools on top of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from qimo_assets import simulator, verify
+from qimo_assets.settings import PROJECT_ROOT, Settings, SettingsError, load_settings
+from qimo_assets.stack import control, install
+from qimo_assets.stack.errors import StackError
+from qimo_assets.stack.jars import PYSPARK_HOME, read_lock
+from qimo_assets.stack.layout import LOOPBACK, Layout, current_layout
+from qimo_assets.stack.services import common_environment, flume_configuration
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+# What people see as one line; everything else is a defect of ours and says so.
+KNOWN_ERRORS = (StackError, SettingsError, simulator.FeedError, verify.VerifyError)
+READER = "finebi_reader"
+# A batch of full size takes 35 s in the first minute of a JVM, and it is let end.
+STREAM_STOP_SECONDS = 120
+# A run of metrics over a few days takes 10 to 20 s; one that is not done then is ended and tried again after the next start.
+RUNS_STOP_SECONDS = 30
+WAIT_POLL_SECONDS = 3
+QUIET_SECONDS = 8
+# Every path ends within this time without any number moving: batches, reports and automation all come more often.
+STALLED_SECONDS = 240
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+def cli(debug: bool) -> None:
+    """Chat lines from file to figure, once: Flume, Kafka, Spark, Hudi, Hive and MySQL as one Dagster asset graph."""
+
+
+@cli.command()
+@click.option("--lines", type=click.IntRange(min=1), default=200_000, show_default=True, help="Lines to feed.")
+def demo(lines: int) -> None:
+    """Install and start everything, feed lines, wait until MySQL shows them, and verify; it is left running."""
+    layout = current_layout()
+    spent = _up(layout)
+    settings = load_settings()
+    began = time.monotonic()
+    _feed(settings, lines=lines, rate=None, days=7, bad=0.01, late=0.01, repeat=0.01, seed=None)
+    verification = _wait_until_verified(settings)
+    spent["data"] = time.monotonic() - began
+    click.echo(verify.render(verification))
+    click.echo("\n" + ", ".join(f"{name} {seconds:.0f} s" for name, seconds in spent.items()))
+    click.echo("\nWhere to look:")
+    for name, address in _endpoints(layout, secrets=False).items():
+        if address:
+            click.echo(f"  {name:<10}{address}")
+    if not verification.ok:
+        sys.exit(1)
+
+
+@cli.command()
+def up() -> None:
+    """Start the embedded stack and Dagster; what runs already is left alone."""
+    layout = current_layout()
+    spent = _up(layout)
+    click.echo(f"Up in {sum(spent.values()):.0f} s. Dagster: {_endpoints(layout, secrets=False)['dagster']}")
+
+
+@cli.command()
+def down() -> None:
+    """Stop what `up` started; the data stays."""
+    layout = current_layout()
+    if not control.is_running(layout):
+        click.echo("Nothing is running.")
+        return
+    # First the daemon, which would launch the stream again.
+    control.stop(layout, click.echo, only={"dagster-daemon"})
+    _end_runs(layout)
+    control.stop(layout, click.echo)
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--secrets", is_flag=True, help="Show the passwords of the endpoints.")
+def status(as_json: bool, secrets: bool) -> None:
+    """Show each component's state, memory and version, and where to connect. Exit status 1 unless all run."""
+    layout = current_layout()
+    found = control.components(layout)
+    state = _overall({component.state for component in found})
+    endpoints = _endpoints(layout, secrets=secrets) if (layout.secrets / "mysql_reader").exists() else {}
+    if as_json:
+        click.echo(json.dumps({"state": state, "components": [asdict(component) for component in found], "endpoints": endpoints}, indent=2))
+    else:
+        _print_status(state, found, endpoints)
+    if state != "running":
+        sys.exit(1)
+
+
+@cli.command()
+@click.option("--lines", type=click.IntRange(min=0), required=True, help="Lines to append.")
+@click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Lines per second, each with the present time; without it as fast as possible.")
+@click.option("--days", type=click.IntRange(min=1), default=1, show_default=True, help="Days up to now over which the messages are spread, without --rate.")
+@click.option("--bad", type=click.FloatRange(0, 1), default=0.0, show_default=True, help="Share of lines that break the contract.")
+@click.option("--late", type=click.FloatRange(0, 1), default=0.0, show_default=True, help="Share of lines that are one to three days late.")
+@click.option("--repeat", type=click.FloatRange(0, 1), default=0.0, show_default=True, help="Share of lines that are copies of an earlier line.")
+@click.option("--seed", type=int, help="Seed of everything that is left to chance.")
+def feed(lines: int, rate: float | None, days: int, bad: float, late: float, repeat: float, seed: int | None) -> None:
+    """Append lines to the log files as the chat servers do."""
+    if bad + late + repeat > 1:
+        raise click.UsageError("--bad, --late and --repeat are shares of the lines: together at most 1.")
+    _feed(load_settings(), lines=lines, rate=rate, days=days, bad=bad, late=late, repeat=repeat, seed=seed)
+
+
+@cli.command(name="verify")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--wait", is_flag=True, help="First wait until the lines under way have arrived.")
+def verify_command(as_json: bool, wait: bool) -> None:
+    """Recount the source files in plain Python against lake, quarantine and every MySQL metric; exit status 1 on any difference."""
+    settings = load_settings()
+    verification = _wait_until_verified(settings) if wait else verify.verify(settings)
+    click.echo(json.dumps(verification.as_dict(), indent=2, ensure_ascii=False) if as_json else verify.render(verification))
+    if not verification.ok:
+        sys.exit(1)
+
+
+@cli.command(context_settings={"ignore_unknown_options": True})
+@click.argument("query", required=False)
+def sql(query: str | None) -> None:
+    """Open beeline on the Thrift server, or run one QUERY with it."""
+    layout, settings = current_layout(), load_settings()
+    url = f"jdbc:hive2://{settings.hive.host}:{settings.hive.port}/{settings.lake.database}"
+    statement = ["-e", query] if query else []
+    _replace_process(layout, [str(PYSPARK_HOME / "bin" / "beeline"), "-u", url, "-n", settings.hive.username, *statement])
+
+
+@cli.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def dagster(arguments: tuple[str, ...]) -> None:
+    """Run the dagster command on the embedded stack's instance."""
+    _replace_process(current_layout(), [sys.executable, "-m", "dagster", *arguments])
+
+
+@cli.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def test(arguments: tuple[str, ...]) -> None:
+    """Run the tests with pytest; ARGUMENTS are pytest's."""
+    sys.exit(subprocess.run([sys.executable, "-m", "pytest", *arguments], cwd=PROJECT_ROOT).returncode)
+
+
+@cli.command()
+def env() -> None:
+    """Print the environment of the embedded stack, for `eval "$(./qimo env)"`."""
+    import shlex
+
+    for name, value in common_environment(current_layout()).items():
+        click.echo(f"export {name}={shlex.quote(value)}")
+
+
+def _up(layout: Layout) -> dict[str, float]:
+    """Install, configure and start; return the seconds of each part."""
+    began = time.monotonic()
+    if not (layout.install / "jars").exists():
+        click.echo(f"Fetching {len(read_lock())} jars; the first time takes minutes.")
+    install.install(layout)
+    installed = time.monotonic()
+    install.configure(layout)
+    settings = load_settings()
+    _render_agent(layout, settings)
+    install.format_data(layout)
+    control.start(layout, click.echo, once_ready={"kafka": lambda: _ensure_topic(settings)})
+    return {"install": installed - began, "start": time.monotonic() - installed}
+
+
+def _render_agent(layout: Layout, settings: Settings) -> None:
+    from qimo_assets.source.render import write_agent_configuration
+
+    write_agent_configuration(settings, flume_configuration(layout))
+
+
+def _ensure_topic(settings: Settings) -> None:
+    # Dagster takes seconds to import, which pass while the broker's dependents start.
+    from qimo_assets.resources.kafka import KafkaResource
+
+    KafkaResource.from_settings(settings.kafka).ensure_topic()
+
+
+def _feed(settings: Settings, *, lines: int, rate: float | None, days: int, bad: float, late: float, repeat: float, seed: int | None) -> None:
+    report = simulator.feed(settings.source.log_dir, lines, rate=rate, days=days, bad=bad, late=late, repeat=repeat, seed=seed)
+    click.echo(
+        f"{report.lines:,} lines ({report.bytes:,} bytes; {report.bad:,} bad, {report.late:,} late, {report.repeated:,} repeated) "
+        f"appended in {settings.source.log_dir} in {report.seconds:.1f} s"
+    )
+
+
+def _wait_until_verified(settings: Settings) -> verify.Verification:
+    """Wait until what is under way has arrived everywhere, then verify; give the answer as it is when nothing moves any more."""
+    seen: Mapping[str, int] = {}
+    moved = time.monotonic()
+    while True:
+        counts = _counts(settings)
+        if counts != seen:
+            click.echo(" · ".join(f"{name} {count:,}" for name, count in counts.items()), err=True)
+            seen, moved = counts, time.monotonic()
+        # A recount costs seconds of a processor, so it waits for figures that stand still.
+        stands = time.monotonic() - moved > QUIET_SECONDS and not counts["bytes unread"] and counts["topic"] == counts["in the lake"]
+        stalled = time.monotonic() - moved > STALLED_SECONDS
+        if (stands or stalled) and ((verification := verify.verify(settings)).ok or stalled):
+            return verification
+        time.sleep(WAIT_POLL_SECONDS)
+
+
+def _counts(settings: Settings) -> dict[str, int]:
+    """Return how far the lines have come at each station."""
+    from qimo_assets.resources.kafka import KafkaResource
+    from qimo_assets.source.files import log_files
+
+    partitions = KafkaResource.from_settings(settings.kafka).state()
+    return {
+        "bytes unread": sum(file.unread for file in log_files(settings.source)),
+        "topic": sum(partition.high for partition in partitions),
+        "in the lake": sum(partition.progress or 0 for partition in partitions),
+        "in MySQL": sum(measures[0] for measures in (verify.read_metrics(settings.mysql)["message_total"] or {}).values()),
+    }
+
+
+def _end_runs(layout: Layout) -> None:
+    """End the live stream between two batches, and let the other runs end; those that do not are tried again after the next start."""
+    os.environ.update(common_environment(layout))
+    import dagster as dg
+
+    from qimo_assets.lake.assets import STREAM_JOB
+    from qimo_assets.lake.supervisor import STOPPED_BY_TAG, UNFINISHED
+
+    with dg.DagsterInstance.get() as instance:
+        for run in instance.get_runs(dg.RunsFilter(job_name=STREAM_JOB, statuses=list(UNFINISHED))):
+            instance.add_run_tags(run.run_id, {STOPPED_BY_TAG: "down"})
+            instance.run_coordinator.cancel_run(run.run_id)
+        started = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.CANCELING]
+        _wait_for_runs(instance, dg.RunsFilter(job_name=STREAM_JOB, statuses=started), STREAM_STOP_SECONDS)
+        _wait_for_runs(instance, dg.RunsFilter(statuses=started), RUNS_STOP_SECONDS)
+
+
+def _wait_for_runs(instance: dg.DagsterInstance, which: dg.RunsFilter, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while instance.get_runs_count(which) and time.monotonic() < deadline:
+        time.sleep(0.5)
+
+
+def _overall(states: set[str]) -> str:
+    if states == {"running"}:
+        return "running"
+    return "stopped" if states == {"stopped"} else "degraded"
+
+
+def _endpoints(layout: Layout, *, secrets: bool) -> dict[str, str | None]:
+    """Return where to connect, as each client takes it."""
+    ports = layout.ports
+    password = f":{layout.secret('mysql_reader')}" if secrets else ""
+    return {
+        "log_dir": str(layout.chat),
+        "dagster": f"http://{LOOPBACK}:{ports['dagster']}",
+        "kafka": f"{LOOPBACK}:{ports['kafka']}",
+        "hdfs": f"hdfs://{LOOPBACK}:{ports['namenode']}",
+        "hive": f"jdbc:hive2://{LOOPBACK}:{ports['hive']}/qimo",
+        "mysql": f"mysql://{READER}{password}@{LOOPBACK}:{ports['mysql']}/qimo_report",
+        "report": None,
+    }
+
+
+def _print_status(state: str, found: list[control.Component], endpoints: Mapping[str, str | None]) -> None:
+    click.echo(f"{state}\n\n{'component':<20}{'state':<11}{'pid':>8}{'port':>8}{'MiB':>7}   version")
+    for item in found:
+        click.echo(f"{item.name:<20}{item.state:<11}{item.pid or '':>8}{item.port or '':>8}{item.rss_mb or '':>7}   {item.version}  {item.reason}".rstrip())
+    click.echo(f"{'':<20}{'':<11}{'':>8}{'':>8}{sum(item.rss_mb or 0 for item in found):>7}")
+    for name, address in endpoints.items():
+        if address:
+            click.echo(f"{name:<20}{address}")
+
+
+def _replace_process(layout: Layout, command: list[str]) -> None:
+    os.chdir(PROJECT_ROOT)
+    os.execve(command[0], command, {**os.environ, **common_environment(layout)})
+
+
+def main() -> None:
+    """Run the command line; errors become one message and an exit status."""
+    debug = "--debug" in sys.argv[1:2]
+    try:
+        sys.exit(cli(prog_name="./qimo", standalone_mode=False))
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except KNOWN_ERRORS as error:
+        if debug:
+            raise
+        click.echo(f"qimo: {error}", err=True)
+        sys.exit(1)
+    except Exception as error:
+        if debug:
+            raise
+        click.echo(f"qimo: {type(error).__name__}: {error}\nRun ./qimo --debug ... to see where.", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
