@@ -1,6 +1,6 @@
-"""The message contract as data: what a line holds, field by field, and why a line is rejected.
+r"""The message contract as data: what a line holds, field by field, and why a line is rejected.
 
-One line is UTF-8, 20 fields separated by `\\x01`, ended by `\\n` or `\\r\\n`. Everything that knows a field's name, type or
+One line is UTF-8, 20 fields separated by `\x01`, ended by `\n` or `\r\n`. Everything that knows a field's name, type or
 rule derives it from here; how the rules are applied in Spark stands in `lake/parse.py`.
 """
 

@@ -55,7 +55,8 @@ def build_lake_definitions(settings: Settings) -> dg.Definitions:
         STREAM_JOB,
         selection=dg.AssetSelection.assets(*TABLES),
         tags={"qimo/writer": MESSAGE.name},
-        description="The live stream: from the topic into the lake, until it is stopped. The sensor chat_stream_supervisor launches it; after a person stopped it, launch it here.",
+        description="The live stream: from the topic into the lake, until it is stopped. The sensor chat_stream_supervisor launches it; "
+        "after a person stopped it, launch it here.",
     )
 
     @dg.sensor(

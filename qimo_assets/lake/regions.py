@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from pyspark.sql import Column
 from pyspark.sql import functions as F
+from pyspark.sql.pandas.functions import pandas_udf
 from pyspark.sql.types import StringType, StructField, StructType
 
 DATABASE = "ip2region/ip2region.xdb"
@@ -21,13 +22,13 @@ DATABASE = "ip2region/ip2region.xdb"
 # entry of the index; an entry is start, end, and length and place of the region's text.
 HEADER_INDEX = slice(8, 16)
 SEGMENT = np.dtype([("start", "<u4"), ("end", "<u4"), ("length", "<u2"), ("place", "<u4")])
-PARTS = ("country", "province", "city")
+PARTS: list[str] = ["country", "province", "city"]
 REGION_TYPE = StructType([StructField(part, StringType()) for part in PARTS])
 
 
 @lru_cache(maxsize=2)
 def load(jar: str) -> tuple[np.ndarray, pd.DataFrame]:
-    """Return the segments' first addresses, sorted, and the region of each."""
+    """Return the segments' first addresses, sorted, and the region of each; one more region at the end is that of no address."""
     with zipfile.ZipFile(Path(jar)) as archive:
         data = archive.read(DATABASE)
     first, last = np.frombuffer(data[HEADER_INDEX], "<u4")
@@ -35,8 +36,9 @@ def load(jar: str) -> tuple[np.ndarray, pd.DataFrame]:
     places, which = np.unique(segments["place"], return_inverse=True)
     lengths = np.zeros(len(places), dtype=int)
     lengths[which] = segments["length"]
-    regions = pd.DataFrame([_region(data[place : place + length]) for place, length in zip(places, lengths, strict=True)], columns=list(PARTS), dtype=object)
-    return segments["start"].astype(np.int64), regions.iloc[which].reset_index(drop=True)
+    regions = [_region(data[place : place + length]) for place, length in zip(places, lengths, strict=True)]
+    table = pd.DataFrame([*regions, [None] * len(PARTS)], columns=pd.Index(PARTS), dtype=object)
+    return segments["start"].astype(np.int64), table.iloc[np.append(which, len(regions))].reset_index(drop=True)
 
 
 def _region(text: bytes) -> list[str | None]:
@@ -51,13 +53,11 @@ def region_of(address: Column, jar: Path) -> Column:
 
     def look_up(numbers: pd.Series) -> pd.DataFrame:
         starts, regions = load(location)
-        known = numbers.notna().to_numpy()
-        found = pd.DataFrame(None, index=range(len(numbers)), columns=list(PARTS), dtype=object)
-        places = np.searchsorted(starts, numbers[known].to_numpy(dtype=np.int64), side="right") - 1
-        found.loc[known] = regions.iloc[places].to_numpy()
-        return found
+        # A missing address comes before all others, so that its place is -1: the last region, which is none.
+        places = np.searchsorted(starts, numbers.fillna(-1).to_numpy(dtype=np.int64), side="right") - 1
+        return regions.iloc[places].reset_index(drop=True)
 
-    return F.pandas_udf(look_up, REGION_TYPE)(_number(address))  # pyright: ignore[reportCallIssue, reportArgumentType]  # stubs know no struct result
+    return pandas_udf(look_up, REGION_TYPE)(_number(address))  # pyright: ignore[reportCallIssue, reportArgumentType]  # stubs know no struct result
 
 
 def _number(address: Column) -> Column:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import dagster as dg
 from pyspark.sql import SparkSession
-from pyspark.sql.streaming import StreamingQuery
+from pyspark.sql.streaming.query import StreamingQuery
 
 from qimo_assets.lake.stream import end_offsets
 from qimo_assets.lake.tables import Table

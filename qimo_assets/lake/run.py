@@ -12,7 +12,7 @@ import dagster as dg
 from dagster_pyspark import LazyPySparkResource
 from pyspark.errors import StreamingQueryException
 from pyspark.sql import SparkSession
-from pyspark.sql.streaming import StreamingQuery
+from pyspark.sql.streaming.query import StreamingQuery
 
 from qimo_assets.lake.reporter import StreamReporter, table_reporter
 from qimo_assets.lake.stream import start_query
@@ -121,7 +121,7 @@ def _was_ended(context: dg.AssetExecutionContext) -> bool:
     """Return whether Dagster ended this run without reaching its process: forced by a person, or given up after the code server died."""
     try:
         run = context.instance.get_run_by_id(context.run_id)
-    except Exception as error:  # the storage is away, and with it any word of an end
+    except Exception as error:  # noqa: BLE001  # the storage is away, and with it any word of an end
         logger.warning("The run's own status is not known: %s", error)
         return False
     return run is None or run.is_finished

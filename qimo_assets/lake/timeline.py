@@ -24,7 +24,7 @@ class Touched:
 def touched_days(spark: SparkSession, path: str, since: str | None) -> Touched:
     """Return the days written by delta commits later than `since` (None: by all that the active timeline holds)."""
     jvm: Any = spark._jvm
-    configuration = spark._jsc.hadoopConfiguration()  # pyright: ignore[reportOptionalMemberAccess]
+    configuration: Any = spark._jsc.hadoopConfiguration()  # pyright: ignore[reportOptionalMemberAccess, reportOptionalCall]
     hadoop_path = jvm.org.apache.hadoop.fs.Path(f"{path}/.hoodie")
     if not hadoop_path.getFileSystem(configuration).exists(hadoop_path):
         return Touched({}, None)

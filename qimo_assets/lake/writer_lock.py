@@ -57,7 +57,7 @@ class WriterLock:
         """
         try:
             held = self._connection is not None and self._ask("SELECT IS_USED_LOCK(%s) = CONNECTION_ID()")
-        except Exception as error:  # the driver has many; each means that the connection, and so the lock, is gone
+        except Exception as error:  # noqa: BLE001  # the driver has many; each means that the connection, and so the lock, is gone
             logger.warning("The writer's lock is not confirmed: %s", error)
             held = False
         if not held:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import dagster as dg
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 from pydantic import Field
 
 from qimo_assets.settings import KafkaSettings

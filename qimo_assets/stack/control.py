@@ -143,7 +143,7 @@ def _rss_mb(pid: int | None) -> int | None:
 def _unanswered(layout: Layout, service: Service) -> str:
     try:
         service.probe(layout)
-    except Exception as error:  # each client library has exceptions of its own; all of them mean "no right answer"
+    except Exception as error:  # noqa: BLE001  # each client library has exceptions of its own; all of them mean "no right answer"
         return " ".join(str(error).split())[:300] or type(error).__name__
     return ""
 

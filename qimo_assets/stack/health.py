@@ -106,7 +106,10 @@ def flume(layout: Layout) -> None:
 def dagster_code(layout: Layout) -> None:
     """Ask for the health of the code server, in gRPC's own protocol."""
     with grpc.insecure_channel(f"{LOOPBACK}:{layout.ports['dagster_code']}") as channel:
-        answer = HealthStub(channel).Check(HealthCheckRequest(service="DagsterApi"), timeout=TIMEOUT_SECONDS)
+        # grpcio writes its stub's methods at run time.
+        answer = HealthStub(channel).Check(  # pyright: ignore[reportAttributeAccessIssue]
+            HealthCheckRequest(service="DagsterApi"), timeout=TIMEOUT_SECONDS
+        )
     if answer.status != HealthCheckResponse.SERVING:
         raise StackError("the code server does not serve")
 

@@ -119,7 +119,7 @@ def _unpack_mariadb(layout: Layout) -> None:
     # A jar keeps no permissions.
     for program in [*(root / "bin").iterdir(), *(root / "scripts").glob("*")]:
         program.chmod(program.stat().st_mode | stat.S_IXUSR)
-    os.replace(root, target)
+    root.replace(target)
     shutil.rmtree(staging)
 
 
@@ -127,13 +127,13 @@ def _format_kafka(layout: Layout) -> None:
     # A cluster id is a base64 UUID of 22 characters that does not begin with a dash (StorageTool takes that for an option).
     cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "A", 1)
     arguments = ["kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(layout.etc / "kafka.properties"), "--ignore-formatted"]
-    _run(layout, "kafka-format", _java(layout, [layout.etc / "log4j2", *class_path(layout, "kafka")], arguments))
+    _run(layout, "kafka-format", _java([layout.etc / "log4j2", *class_path(layout, "kafka")], arguments))
 
 
 def _format_hdfs(layout: Layout) -> None:
     entries = [layout.etc / "hadoop", layout.etc / "webapps", *class_path(layout, "hdfs")]
     arguments = ["org.apache.hadoop.hdfs.server.namenode.NameNode", "-format", "-nonInteractive"]
-    _run(layout, "namenode-format", _java(layout, entries, arguments))
+    _run(layout, "namenode-format", _java(entries, arguments))
 
 
 def _format_mysql(layout: Layout) -> None:
@@ -145,7 +145,7 @@ def _format_mysql(layout: Layout) -> None:
     _run(layout, "mysql-format", [str(script), "--no-defaults", f"--basedir={root}", f"--datadir={data}", *options])
 
 
-def _java(layout: Layout, entries: list[Path], arguments: list[str]) -> list[str]:
+def _java(entries: list[Path], arguments: list[str]) -> list[str]:
     return [str(java_home() / "bin" / "java"), "-cp", os.pathsep.join(str(entry) for entry in entries), *arguments]
 
 

@@ -127,7 +127,7 @@ def _adopt(jar: Jar, fetched: Path, target: Path) -> None:
             "Nothing was installed from it. Check the registry or mirror that this machine uses."
         )
     target.parent.mkdir(parents=True, exist_ok=True)
-    os.replace(fetched, target)
+    fetched.replace(target)
 
 
 def write_lock(layout: Layout) -> list[Jar]:

@@ -67,7 +67,7 @@ def build_topic_definitions(settings: Settings) -> dg.Definitions:
 
 def _metadata(instance: dg.DagsterInstance, key: dg.AssetKey, partitions: list[PartitionState]) -> dict[str, dg.MetadataValue]:
     rows = [f"| {item.partition} | {item.low:,} | {item.high:,} | {item.lag:,} |" for item in partitions]
-    values = {
+    values: dict[str, dg.MetadataValue] = {
         "partitions": dg.MetadataValue.int(len(partitions)),
         "end offset": dg.MetadataValue.int(sum(item.high for item in partitions)),
         "lag": dg.MetadataValue.int(sum(item.lag for item in partitions)),
