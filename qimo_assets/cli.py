@@ -19,7 +19,7 @@ from qimo_assets.stack import control, install
 from qimo_assets.stack.errors import StackError
 from qimo_assets.stack.jars import PYSPARK_HOME, read_lock
 from qimo_assets.stack.layout import LOOPBACK, Layout, current_layout
-from qimo_assets.stack.services import common_environment, flume_configuration
+from qimo_assets.stack.services import DEFINITIONS, common_environment, flume_configuration
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -81,7 +81,8 @@ def down() -> None:
         return
     # First the daemon, which would launch the stream again.
     control.stop(layout, click.echo, only={"dagster-daemon"})
-    _end_runs(layout)
+    if control.is_running(layout, "mysql") and control.is_running(layout, "dagster-code"):
+        _end_runs(layout)
     control.stop(layout, click.echo)
 
 
@@ -143,6 +144,7 @@ def sql(query: str | None) -> None:
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def dagster(arguments: tuple[str, ...]) -> None:
     """Run the dagster command on the embedded stack's instance."""
+    os.environ["DAGSTER_MODULE_NAME"] = DEFINITIONS
     _replace_process(current_layout(), [sys.executable, "-m", "dagster", *arguments])
 
 
@@ -158,7 +160,7 @@ def env() -> None:
     """Print the environment of the embedded stack, for `eval "$(./qimo env)"`."""
     import shlex
 
-    for name, value in common_environment(current_layout()).items():
+    for name, value in {**common_environment(current_layout()), "DAGSTER_MODULE_NAME": DEFINITIONS}.items():
         click.echo(f"export {name}={shlex.quote(value)}")
 
 

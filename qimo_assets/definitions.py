@@ -13,7 +13,7 @@ from qimo_assets.resources.kafka import KafkaResource
 from qimo_assets.resources.mysql import MySQLResource
 from qimo_assets.resources.spark import spark_resource
 from qimo_assets.settings import Settings, load_settings
-from qimo_assets.source.assets import build_source_assets
+from qimo_assets.source.assets import build_source_definitions
 from qimo_assets.topic.assets import build_topic_definitions
 from qimo_assets.views.assets import build_view_assets
 
@@ -36,7 +36,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         description="Creates the views, and publishes the days whose messages changed.",
     )
     own = dg.Definitions(
-        assets=[*build_source_assets(settings), *views, *metrics],
+        assets=[*views, *metrics],
         asset_checks=build_metric_checks(),
         sensors=[automation],
         # One process a run: a step of its own for each metric would start Python six times, 3 s each, for queries of 1 s.
@@ -48,7 +48,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             "mysql": MySQLResource.from_settings(settings.mysql),
         },
     )
-    return dg.Definitions.merge(own, build_topic_definitions(settings), build_lake_definitions(settings))
+    return dg.Definitions.merge(build_source_definitions(settings), build_topic_definitions(settings), build_lake_definitions(settings), own)
 
 
 # The version is pinned, so that a beta parameter cannot change; six lines of warning at each load hide what matters.

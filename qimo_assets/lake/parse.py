@@ -16,14 +16,16 @@ from qimo_assets.settings import LakeSettings
 # flume-ng-sdk's AvroFlumeEvent, as the Kafka channel writes it.
 FLUME_EVENT = """{"type": "record", "name": "AvroFlumeEvent", "fields": [
     {"name": "headers", "type": {"type": "map", "values": "string"}}, {"name": "body", "type": "bytes"}]}"""
-# An Avro map begins with its number of entries, zigzag coded: 1 to 15 headers are the bytes 02 to 1E. A chat line begins with a digit (30 to 39).
-FLUME_EVENT_FIRST_BYTES = [f"{2 * headers:02X}" for headers in range(1, 16)]
+# An Avro map begins with its number of entries, zigzag coded: 0 to 15 headers are the bytes 00 to 1E. A chat line begins with a digit (30 to 39).
+FLUME_EVENT_FIRST_BYTES = [f"{2 * headers:02X}" for headers in range(16)]
 
-TIME_PATTERN = r"^\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}$"
-NUMBER_PATTERN = r"^\s*-?\d{1,3}(\.\d+)?\s*$"
-DISTANCE_PATTERN = r"^\d+(\.\d+)?KM$"
+# `\z`, for Java's `$` also matches before a carriage return at the end.
+TIME_PATTERN = r"^\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}\z"
+NUMBER_PATTERN = r"^\s*-?\d{1,3}(\.\d+)?\s*\z"
+# A number of more than 300 digits may be no finite double.
+DISTANCE_PATTERN = r"^\d{1,300}(\.\d+)?KM\z"
 _OCTET = r"(25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
-IPV4_PATTERN = rf"^{_OCTET}(\.{_OCTET}){{3}}$"
+IPV4_PATTERN = rf"^{_OCTET}(\.{_OCTET}){{3}}\z"
 # RFC 4291, section 2.2: eight groups; one run of zeros as `::`; the last two groups as a dotted IPv4 address.
 _GROUP = r"[0-9a-fA-F]{1,4}"
 _DOTTED = rf"{_OCTET}(\.{_OCTET}){{3}}"
@@ -41,7 +43,7 @@ IPV6_PATTERN = (
             rf":(:{_GROUP}){{0,5}}:{_DOTTED}",
         ]
     )
-    + ")$"
+    + r")\z"
 )
 
 
@@ -80,18 +82,25 @@ def _open(records: DataFrame) -> DataFrame:
     value = F.col("value")
     is_event = F.hex(F.substring(value, 1, 1)).isin(FLUME_EVENT_FIRST_BYTES)
     event = F.when(is_event, from_avro(value, FLUME_EVENT, {"mode": "PERMISSIVE"}))
+    # Bytes that only begin like an event are no event: the decoder passes over what follows one, and quarantine holds every byte.
+    body, file = F.col("event.body"), F.col("event.headers")["file"]
+    is_whole = F.when(F.length(body) > 0, value.endswith(body)).otherwise(file.isNotNull())
     # A line that another producer wrote may keep the carriage return that Flume takes off.
     ends_in_return = F.hex(F.substring(value, -1, 1)) == "0D"
     plain = F.when(ends_in_return, F.expr("substring(value, 1, length(value) - 1)")).otherwise(value)
-    return records.withColumn("event", event).select(
-        "topic",
-        "partition",
-        "offset",
-        "timestamp",
-        F.coalesce(F.col("event.body"), plain, F.lit(b"")).alias("raw"),
-        F.col("event.headers")["host"].alias("source_host"),
-        F.col("event.headers")["file"].alias("source_file"),
-        F.col("event.headers")["byteoffset"].cast("long").alias("source_offset"),
+    return (
+        records.withColumn("event", event)
+        .withColumn("event", F.when(is_whole, F.col("event")))
+        .select(
+            "topic",
+            "partition",
+            "offset",
+            "timestamp",
+            F.coalesce(F.col("event.body"), plain, F.lit(b"")).alias("raw"),
+            F.col("event.headers")["host"].alias("source_host"),
+            F.col("event.headers")["file"].alias("source_file"),
+            F.col("event.headers")["byteoffset"].cast("long").alias("source_offset"),
+        )
     )
 
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import dagster as dg
+from mysql.connector import ProgrammingError, errorcode
 
 from qimo_assets.automation import MESSAGES, metric_condition
 from qimo_assets.metrics.catalog import METRICS, TOTAL, Metric
@@ -86,16 +87,14 @@ def refresh(metric: Metric, database: str, days: Sequence[str], hive: HiveResour
             rows = read_days(session, database, metric, chunk)
             results.append(publish(connection, metric, chunk, rows, instant))
             sample = sample or rows[:SAMPLE_ROWS]
-    checksums = {day: digest for result in results for day, digest in result.checksums.items()}
     return dg.MaterializeResult(
         metadata={
+            "rows": dg.MetadataValue.md(markdown_table([column.name for column in metric.columns], sample)),
             "days": len(days),
             "published": [day for result in results for day in result.published],
             "unchanged": [day for result in results for day in result.unchanged],
             "refused_as_older": [day for result in results for day in result.refused],
             "dagster/row_count": sum(sum(result.rows.values()) for result in results),
-            "checksums": checksums,
-            "sample": dg.MetadataValue.md(markdown_table([column.name for column in metric.columns], sample)),
             "source_instant": instant,
             "seconds": round(time.monotonic() - started, 3),
         }
@@ -112,6 +111,17 @@ def _cell(value: Any) -> str:
     return "".join(character if character.isprintable() else " " for character in str(value)).replace("|", "\\|")
 
 
+def _fetch_or_nothing(cursor: Any, statement: str) -> list[Any]:
+    """Return the rows of a query; none where the total's table is still to come, as in the first minute of a new database."""
+    try:
+        cursor.execute(statement)
+    except ProgrammingError as error:
+        if error.errno == errorcode.ER_NO_SUCH_TABLE:
+            return []
+        raise
+    return cursor.fetchall()
+
+
 def _additive_check(metric: Metric) -> dg.AssetChecksDefinition:
     statement = render(SQL_DIR / "additive.sql", metric=metric.name, total=TOTAL)
 
@@ -123,8 +133,7 @@ def _additive_check(metric: Metric) -> dg.AssetChecksDefinition:
     )
     def check(mysql: MySQLResource) -> dg.AssetCheckResult:
         with mysql.connect() as connection, connection.cursor(dictionary=True) as cursor:
-            cursor.execute(statement)
-            days: list[Any] = cursor.fetchall()
+            days: list[Any] = _fetch_or_nothing(cursor, statement)
         wrong = [f"{day['day']}: {day['actual']} instead of {day['expected']}" for day in days if day["actual"] != day["expected"]]
         return dg.AssetCheckResult(
             passed=not wrong,

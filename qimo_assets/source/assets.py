@@ -1,19 +1,19 @@
 """The log directory and the agent as assets."""
 
-from __future__ import annotations
+from collections.abc import Sequence
 
 import dagster as dg
 
 from qimo_assets.settings import Settings
-from qimo_assets.source.files import log_files
+from qimo_assets.source.files import LogFile, log_files
 from qimo_assets.source.render import FLUME_CONF, agent_configuration
 
 DIRECTORY = dg.AssetKey(["log", "chat"])
 AGENT = dg.AssetKey(["log", "flume_agent"])
 
 
-def build_source_assets(settings: Settings) -> list[dg.AssetsDefinition | dg.SourceAsset]:
-    """Return the assets of this room."""
+def build_source_definitions(settings: Settings) -> dg.Definitions:
+    """Return the directory and the agent as assets, and the sensor that reports when they changed."""
 
     @dg.observable_source_asset(
         key=DIRECTORY,
@@ -24,15 +24,7 @@ def build_source_assets(settings: Settings) -> list[dg.AssetsDefinition | dg.Sou
     )
     def chat() -> dg.ObserveResult:
         files = log_files(settings.source)
-        return dg.ObserveResult(
-            data_version=dg.DataVersion(str(sum(file.size for file in files))),
-            metadata={
-                "files": len(files),
-                "bytes": sum(file.size for file in files),
-                "bytes not yet read": sum(file.unread for file in files),
-                "each file": dg.MetadataValue.md(_table(settings)),
-            },
-        )
+        return dg.ObserveResult(data_version=dg.DataVersion(str(sum(file.size for file in files))), metadata=_metadata(files))
 
     @dg.asset(
         key=AGENT,
@@ -42,24 +34,37 @@ def build_source_assets(settings: Settings) -> list[dg.AssetsDefinition | dg.Sou
         owners=["team:data"],
         description=f"The Flume agent (TAILDIR) that carries each line into the topic; its configuration is flume_conf/{settings.source.agent}.properties. "
         "Materialize it to see how far it has read.",
+        metadata={
+            "configuration": dg.MetadataValue.md(f"```properties\n{agent_configuration(settings)}\n```"),
+            "template": dg.MetadataValue.path(str(FLUME_CONF / f"{settings.source.agent}.properties")),
+        },
         code_version=settings.source.agent,
     )
     def flume_agent() -> dg.MaterializeResult:
+        return dg.MaterializeResult(metadata=_metadata(log_files(settings.source)))
+
+    @dg.sensor(
+        name="source_watcher",
+        minimum_interval_seconds=60,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Reports the files and how far the agent has read them when they changed.",
+    )
+    def source_watcher(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         files = log_files(settings.source)
-        return dg.MaterializeResult(
-            metadata={
-                "files": len(files),
-                "bytes passed on": sum(file.read for file in files),
-                "bytes not yet read": sum(file.unread for file in files),
-                "each file": dg.MetadataValue.md(_table(settings)),
-                "configuration": dg.MetadataValue.md(f"```properties\n{agent_configuration(settings)}\n```"),
-                "template": dg.MetadataValue.path(str(FLUME_CONF / f"{settings.source.agent}.properties")),
-            }
-        )
+        cursor = f"{sum(file.size for file in files)}:{sum(file.read for file in files)}"
+        if cursor == context.cursor:
+            return dg.SkipReason("Neither the files nor the agent's positions have changed.")
+        events = [dg.AssetObservation(DIRECTORY, metadata=_metadata(files)), dg.AssetMaterialization(AGENT, metadata=_metadata(files))]
+        return dg.SensorResult(asset_events=events, cursor=cursor)
 
-    return [chat, flume_agent]
+    return dg.Definitions(assets=[chat, flume_agent], sensors=[source_watcher])
 
 
-def _table(settings: Settings) -> str:
-    rows = [f"| `{file.path.name}` | {file.size:,} | {file.unread:,} |" for file in log_files(settings.source)]
-    return "\n".join(["| file | bytes | not yet read |", "|---|---:|---:|", *rows])
+def _metadata(files: Sequence[LogFile]) -> dict[str, dg.MetadataValue]:
+    rows = [f"| `{file.path.name}` | {file.size:,} | {file.unread:,} |" for file in files]
+    return {
+        "files": dg.MetadataValue.int(len(files)),
+        "bytes": dg.MetadataValue.int(sum(file.size for file in files)),
+        "bytes not yet read": dg.MetadataValue.int(sum(file.unread for file in files)),
+        "each file": dg.MetadataValue.md("\n".join(["| file | bytes | not yet read |", "|---|---:|---:|", *rows])),
+    }

@@ -28,6 +28,7 @@ from qimo_assets.stack.services import Service, services
 Report = Callable[[str], None]
 PROBE_PAUSE_SECONDS = 0.5
 SUPERVISOR_START_SECONDS = 10
+SUPERVISOR_STOP_SECONDS = 60
 # supervisor.xmlrpc.Faults
 ALREADY_STARTED = 60
 NOT_RUNNING = 70
@@ -108,9 +109,10 @@ def components(layout: Layout) -> list[Component]:
         return list(pool.map(lambda service: _component(layout, service, states.get(service.name, {})), services(layout)))
 
 
-def is_running(layout: Layout) -> bool:
-    """Return whether the supervisor of this stack runs."""
-    return _running_supervisor(layout) is not None
+def is_running(layout: Layout, name: str | None = None) -> bool:
+    """Return whether the supervisor of this stack runs, and with it the service of this name."""
+    supervisor = _running_supervisor(layout)
+    return supervisor is not None and (name is None or bool(_states(supervisor).get(name, {}).get("pid")))
 
 
 def _component(layout: Layout, service: Service, state: dict[str, Any]) -> Component:
@@ -264,9 +266,17 @@ def _owner(port: int) -> str:
 
 
 def _wait_for_end(pid: int) -> None:
+    deadline = time.monotonic() + SUPERVISOR_STOP_SECONDS
+    while _lives(pid):
+        if time.monotonic() > deadline:
+            os.kill(pid, signal.SIGKILL)
+            return
+        time.sleep(0.1)
+
+
+def _lives(pid: int) -> bool:
     try:
-        psutil.Process(pid).wait(timeout=60)
+        # In a container whose first process reaps nothing, an ended supervisord stays as a zombie.
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
-        return
-    except psutil.TimeoutExpired:
-        os.kill(pid, signal.SIGKILL)
+        return False

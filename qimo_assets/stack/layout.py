@@ -67,6 +67,11 @@ class Layout:
         return self.home / "run"
 
     @property
+    def tmp(self) -> Path:
+        """Temporary files."""
+        return self.run / "tmp"
+
+    @property
     def secrets(self) -> Path:
         """Generated passwords, one file each, mode 0600."""
         return self.home / "secrets"
@@ -98,7 +103,7 @@ class Layout:
 
     def make_directories(self) -> None:
         """Create the directories that services expect to find."""
-        for path in (self.install, self.data, self.etc, self.log, self.run, self.chat, self.dagster_home):
+        for path in (self.install, self.data, self.etc, self.log, self.tmp, self.chat, self.dagster_home):
             path.mkdir(parents=True, exist_ok=True)
 
 

@@ -18,6 +18,8 @@ from qimo_assets.stack.jars import PYSPARK_HOME, class_path
 from qimo_assets.stack.java import java_home
 from qimo_assets.stack.layout import LOOPBACK, Layout
 
+# The module that Dagster loads.
+DEFINITIONS = "qimo_assets.definitions"
 # Hive's reflection and Spark's direct buffers need packages that Java 17 closes (SPARK-33772 lists them).
 OPEN_PACKAGES = [
     f"--add-opens=java.base/{package}=ALL-UNNAMED"
@@ -79,6 +81,8 @@ def common_environment(layout: Layout) -> dict[str, str]:
         "PYTHONPATH": str(PROJECT_ROOT),
         "PYSPARK_PYTHON": sys.executable,
         "PATH": f"{venv_bin}{os.pathsep}{os.environ.get('PATH', '/usr/bin:/bin')}",
+        # Nothing is left outside of QIMO_HOME, sockets and unpacked native libraries included.
+        "TMPDIR": str(layout.tmp),
         "TZ": "Asia/Shanghai",
         "LANG": "C.UTF-8",
     }
@@ -97,15 +101,20 @@ def services(layout: Layout) -> list[Service]:
     ]
 
 
-def _java(class_path_entries: list[Path], main: str, heap: str, options: list[str], arguments: list[str]) -> tuple[str, ...]:
+def _java(layout: Layout, class_path_entries: list[Path], main: str, heap: str, options: list[str], arguments: list[str]) -> tuple[str, ...]:
     entries = os.pathsep.join(str(entry) for entry in class_path_entries)
-    return (str(java_home() / "bin" / "java"), f"-Xmx{heap}", "-Dfile.encoding=UTF-8", *options, "-cp", entries, main, *arguments)
+    return (str(java_home() / "bin" / "java"), f"-Xmx{heap}", *_jvm_options(layout), *options, "-cp", entries, main, *arguments)
+
+
+def _jvm_options(layout: Layout) -> tuple[str, ...]:
+    # JVMs write /tmp/hsperfdata_* for monitoring tools whatever the directory of temporary files is.
+    return ("-Dfile.encoding=UTF-8", "-XX:-UsePerfData", f"-Djava.io.tmpdir={layout.tmp}")
 
 
 def _kafka(layout: Layout) -> Service:
     entries = [layout.etc / "log4j2", *class_path(layout, "kafka")]
     options = ["-Xms256m", "-XX:+UseSerialGC", "-Djava.awt.headless=true"]
-    command = _java(entries, "kafka.Kafka", "512m", options, [str(layout.etc / "kafka.properties")])
+    command = _java(layout, entries, "kafka.Kafka", "512m", options, [str(layout.etc / "kafka.properties")])
     return Service("kafka", command, health.kafka, ("kafka", "kafka_controller"), (), "kafka_2.13")
 
 
@@ -113,8 +122,8 @@ def _hdfs(layout: Layout) -> list[Service]:
     # The daemons look for folders named webapps/* on the class path and end without them; the jars of Maven Central have none.
     entries = [layout.etc / "hadoop", layout.etc / "webapps", *class_path(layout, "hdfs")]
     base = "org.apache.hadoop.hdfs.server"
-    name_node = _java(entries, f"{base}.namenode.NameNode", "256m", [*SMALL_JVM, *OPEN_PACKAGES], [])
-    data_node = _java(entries, f"{base}.datanode.DataNode", "256m", [*SMALL_JVM, *OPEN_PACKAGES], [])
+    name_node = _java(layout, entries, f"{base}.namenode.NameNode", "256m", [*SMALL_JVM, *OPEN_PACKAGES], [])
+    data_node = _java(layout, entries, f"{base}.datanode.DataNode", "256m", [*SMALL_JVM, *OPEN_PACKAGES], [])
     return [
         Service("namenode", name_node, health.namenode, ("namenode", "namenode_http"), (), "hadoop-hdfs"),
         Service("datanode", data_node, health.datanode, ("datanode", "datanode_http", "datanode_ipc"), ("namenode",), "hadoop-hdfs"),
@@ -125,7 +134,7 @@ def _metastore(layout: Layout) -> Service:
     entries = [layout.etc / "metastore", layout.etc / "hadoop", PYSPARK_HOME / "jars" / "*"]
     options = [*SMALL_JVM, *OPEN_PACKAGES, f"-Dderby.stream.error.file={layout.log / 'derby.log'}"]
     main = "org.apache.hadoop.hive.metastore.HiveMetaStore"
-    command = _java(entries, main, "384m", options, ["-p", str(layout.ports["metastore"])])
+    command = _java(layout, entries, main, "384m", options, ["-p", str(layout.ports["metastore"])])
     return Service("metastore", command, health.metastore, ("metastore",), (), "hive")
 
 
@@ -136,7 +145,7 @@ def _thrift_server(layout: Layout) -> Service:
         "spark.driver.memory": "1536m",
         # By class path and not by spark.jars: each JDBC session has a class loader of its own, which then lacks HoodieCatalog.
         "spark.driver.extraClassPath": jars,
-        "spark.driver.extraJavaOptions": "-XX:+UseSerialGC -Dfile.encoding=UTF-8",
+        "spark.driver.extraJavaOptions": " ".join(["-XX:+UseSerialGC", *_jvm_options(layout)]),
         "spark.driver.host": LOOPBACK,
         "spark.driver.bindAddress": LOOPBACK,
         "spark.ui.enabled": "false",
@@ -173,6 +182,7 @@ def _mariadb(layout: Layout) -> Service:
 def _flume(layout: Layout) -> Service:
     entries = [layout.etc / "log4j2", *class_path(layout, "flume")]
     command = _java(
+        layout,
         entries,
         "org.apache.flume.node.Application",
         "384m",
@@ -186,13 +196,15 @@ def _dagster(layout: Layout) -> list[Service]:
     workspace = str(layout.etc / "workspace.yaml")
     venv_bin = Path(sys.executable).parent
     port = str(layout.ports["dagster_code"])
+    # Settings given to `up` in the environment win over the file, and hold until the next `up`.
+    settings = tuple(sorted((name, value) for name, value in os.environ.items() if name == "QIMO_CONFIG" or (name.startswith("QIMO_") and "__" in name)))
     # One server for webserver and daemon: a daemon that loads the code by itself does so anew each minute (RELOAD_WORKSPACE_INTERVAL).
-    code = (str(venv_bin / "dagster"), "code-server", "start", "-m", "qimo_assets.definitions", "-h", LOOPBACK, "-p", port)
+    code = (str(venv_bin / "dagster"), "code-server", "start", "-m", DEFINITIONS, "-h", LOOPBACK, "-p", port)
     web = (str(venv_bin / "dagster-webserver"), "-w", workspace, "-h", LOOPBACK, "-p", str(layout.ports["dagster"]))
     daemon = (str(venv_bin / "dagster-daemon"), "run", "-w", workspace)
     return [
         # The runs are its children. It loads the definitions without asking any service, so it can start beside them.
-        Service("dagster-code", code, health.dagster_code, ("dagster_code",), ("mysql",), "dagster", stop_as_group=True),
+        Service("dagster-code", code, health.dagster_code, ("dagster_code",), ("mysql",), "dagster", settings, stop_as_group=True),
         Service("dagster-webserver", web, health.dagster_webserver, ("dagster",), ("mysql", "dagster-code"), "dagster-webserver", stop_as_group=True),
         # Last: the runs that it launches need everything. It answers through the webserver; its first heartbeat comes within 30 s.
         Service("dagster-daemon", daemon, health.dagster_daemon, (), ("dagster-webserver", "kafka", "thriftserver"), "dagster", stop_as_group=True),

@@ -1,19 +1,16 @@
-"""Publication against a real MySQL or MariaDB: whole days, never older over newer, whatever the text and however many publish at once.
-
-Needs an empty database of its own, given by QIMO_MYSQL__HOST, _PORT, _USERNAME, _PASSWORD and _DATABASE.
-"""
+"""Publication against a real MySQL or MariaDB: whole days, never older over newer, whatever the text and however many publish at once."""
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from typing import Any
 
 import dagster as dg
 import pytest
+from mysql.connector import connect
 from mysql.connector.abstracts import MySQLConnectionAbstract
 from pydantic import SecretStr
 
@@ -21,8 +18,8 @@ from qimo_assets.metrics.assets import build_metric_assets, build_metric_checks
 from qimo_assets.metrics.catalog import METRICS, TEXT_LENGTH, Metric
 from qimo_assets.metrics.publish import PublicationError, PublicationResult, checksum, ensure_tables, publish
 from qimo_assets.resources.mysql import MySQLError, MySQLResource
+from qimo_assets_tests.conftest import Stack
 
-VARIABLES = [f"QIMO_MYSQL__{name}" for name in ("HOST", "PORT", "USERNAME", "PASSWORD", "DATABASE")]
 BY_NAME = {metric.name: metric for metric in METRICS}
 TOTAL, HOURLY, PROVINCE, TOP = (BY_NAME[name] for name in ("message_total", "message_hourly", "sender_province", "sender_top"))
 DAY, NEXT = "2021-11-07", "2021-11-08"
@@ -30,13 +27,16 @@ T1, T2, T3 = "20211107120000001", "20211107120000002", "20211107120000003"
 
 
 @pytest.fixture(scope="module")
-def mysql() -> MySQLResource:
-    """The server that the environment names."""
-    missing = [name for name in VARIABLES if not os.environ.get(name)]
-    if missing:
-        pytest.fail(f"These tests need a MySQL server: set {', '.join(missing)}.")
-    host, port, username, password, database = (os.environ[name] for name in VARIABLES)
-    return MySQLResource(host=host, port=int(port), username=username, password=SecretStr(password), database=database, timeout_seconds=5)
+def mysql(stack: Stack) -> Iterator[MySQLResource]:
+    """An empty database and its account on the stack's server."""
+    root = connect(unix_socket=str(stack.home / "run" / "mysql.sock"), user="root", password=(stack.home / "secrets" / "mysql_root").read_text())
+    with closing(root), closing(root.cursor()) as cursor:
+        for statement in ("CREATE DATABASE contract", "CREATE USER contract IDENTIFIED BY 'not to be told'", "GRANT ALL ON contract.* TO contract"):
+            cursor.execute(statement)
+        port = stack.settings().mysql.port
+        yield MySQLResource(host="127.0.0.1", port=port, username="contract", password=SecretStr("not to be told"), database="contract", timeout_seconds=5)
+        cursor.execute("DROP DATABASE contract")
+        cursor.execute("DROP USER contract")
 
 
 @pytest.fixture

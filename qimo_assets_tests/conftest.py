@@ -1,0 +1,113 @@
+"""Tiers by folder, and the one real stack that the tiers which need it share.
+
+unit and automation run alone; contract runs against the real software it names; integration runs against everything.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
+
+import pytest
+
+from qimo_assets.settings import PROJECT_ROOT, Settings, qimo_home
+
+TIERS = ("unit", "automation", "contract", "integration")
+# Beside a stack of one's own at the usual ports.
+TEST_PORT_OFFSET = 21_000
+UP_SECONDS = 900
+COMMAND_SECONDS = 420
+POLL_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A running stack with a QIMO_HOME of its own."""
+
+    home: Path
+    env: dict[str, str]
+
+    def qimo(self, *arguments: str, check: bool = True, timeout: float = COMMAND_SECONDS) -> subprocess.CompletedProcess[str]:
+        """Run `./qimo` and return what it printed; with `check` any exit status but 0 fails the test with its output."""
+        done = subprocess.run([PROJECT_ROOT / "qimo", *arguments], env=self.env, capture_output=True, text=True, timeout=timeout)
+        if check and done.returncode != 0:
+            pytest.fail(f"./qimo {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
+        return done
+
+    def verified(self) -> dict[str, Any]:
+        """Wait until everything under way has arrived, and return the recount, which agrees."""
+        return json.loads(self.qimo("verify", "--json", "--wait").stdout)
+
+    def graphql(self, query: str, **variables: Any) -> dict[str, Any]:
+        """Ask the Dagster webserver what its own pages ask."""
+        url = self.status()["endpoints"]["dagster"] + "/graphql"
+        body = json.dumps({"query": query, "variables": variables}).encode()
+        with urlopen(Request(url, data=body, headers={"Content-Type": "application/json"}), timeout=60) as answer:
+            content = json.load(answer)
+        assert "errors" not in content, content
+        return content["data"]
+
+    def runs(self, job: str, *statuses: str) -> list[dict[str, Any]]:
+        """Return the newest runs of a job, newest first, as the page of runs lists them."""
+        query = (
+            "query($filter: RunsFilter) { runsOrError(filter: $filter, limit: 50) { ... on Runs { results { runId status tags { key value } "
+            "assetSelection { path } } } } }"
+        )
+        return self.graphql(query, filter={"pipelineName": job, **({"statuses": list(statuses)} if statuses else {})})["runsOrError"]["results"]
+
+    def settings(self) -> Settings:
+        """Return the settings of the stack."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("QIMO_CONFIG", str(self.home / "qimo.toml"))
+            return Settings()  # pyright: ignore[reportCallIssue]  # the values come from the file
+
+    def status(self, *options: str) -> dict[str, Any]:
+        """Return `status --json`."""
+        return json.loads(self.qimo("status", "--json", *options, check=False).stdout)
+
+
+def wait_for(what: Callable[[], Any], seconds: float = 180) -> Any:
+    """Return the first true answer of `what`; fail when there is none in time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if answer := what():
+            return answer
+        time.sleep(POLL_SECONDS)
+    return pytest.fail(f"nothing true within {seconds} s: {what}")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuse a test outside the tiers, and run the tiers from the cheapest on."""
+    places = {item.nodeid: item.path.relative_to(Path(__file__).parent).parts[0] for item in items}
+    strangers = [item.nodeid for item in items if places[item.nodeid] not in TIERS]
+    if strangers:
+        raise pytest.UsageError(f"tests outside the tiers {', '.join(TIERS)}: {strangers}")
+    items.sort(key=lambda item: TIERS.index(places[item.nodeid]))
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    """The whole stack, started once, with empty data and the software of this checkout's own QIMO_HOME."""
+    install = qimo_home() / "install"
+    home = Path(tempfile.mkdtemp(prefix="qimo-", dir="/tmp"))
+    install.mkdir(parents=True, exist_ok=True)
+    (home / "install").symlink_to(install)
+    foreign = ("QIMO_", "DAGSTER_", "SPARK_", "HADOOP_")
+    env = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+    stack = Stack(home, {**env, "QIMO_HOME": str(home), "QIMO_PORT_OFFSET": str(TEST_PORT_OFFSET)})
+    try:
+        stack.qimo("up", timeout=UP_SECONDS)
+        yield stack
+    finally:
+        stack.qimo("down", check=False)
+        kept = os.environ.get("QIMO_TEST_KEEP")
+        print(f"kept: {home}") if kept else shutil.rmtree(home)

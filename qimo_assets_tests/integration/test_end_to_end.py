@@ -1,0 +1,213 @@
+"""From file to figure on the real stack: what is fed arrives once, by itself, whatever is stopped on the way.
+
+The tests share one stack and its data, and each ends with a recount that agrees.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from typing import Any
+
+import psutil
+
+from qimo_assets.lake.assets import STREAM_JOB
+from qimo_assets.resources.mysql import MySQLResource
+from qimo_assets_tests.conftest import Stack, wait_for
+
+Ask = Callable[[str], list[Any]]
+UNFINISHED = ("QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING")
+TERMINATE = "mutation($id: String!) { terminateRun(runId: $id) { __typename } }"
+LAUNCH = "mutation($params: ExecutionParams!) { launchRun(executionParams: $params) { __typename ... on LaunchRunSuccess { run { runId } } } }"
+BACKFILL = (
+    "mutation($params: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $params) { __typename ... on LaunchBackfillSuccess { backfillId } } }"
+)
+BACKFILL_STATUS = "query($id: String!) { partitionBackfillOrError(backfillId: $id) { ... on PartitionBackfill { status } } }"
+MATERIALIZATIONS = (
+    "query($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key) { ... on AssetNode { assetMaterializations(limit: 1000) { partition timestamp runId } } } }"
+)
+SELECTOR = {"repositoryName": "__repository__", "repositoryLocationName": "qimo_assets"}
+
+
+def materializations(stack: Stack, *key: str) -> list[dict[str, Any]]:
+    """Return the materializations of an asset, newest first."""
+    return stack.graphql(MATERIALIZATIONS, key={"path": list(key)})["assetNodeOrError"]["assetMaterializations"]
+
+
+def execute(stack: Stack, statement: str) -> None:
+    """Run a statement that changes the reporting database."""
+    with MySQLResource.from_settings(stack.settings().mysql).connect() as connection, connection.cursor() as cursor:
+        cursor.execute(statement)
+        connection.commit()
+
+
+def live_run(stack: Stack) -> dict[str, Any]:
+    """Return the one live run, once it has started."""
+    return wait_for(lambda: next(iter(stack.runs(STREAM_JOB, "STARTED")), None))
+
+
+def process_of(run_id: str, home: str) -> psutil.Process:
+    """Return the process of a run: the parent of the driver's JVM that reads this stack's settings."""
+    for process in psutil.process_iter(["cmdline", "environ"]):
+        environ = process.info["environ"] or {}
+        if "SparkSubmit" in " ".join(process.info["cmdline"] or []) and environ.get("QIMO_HOME") == home and "pyspark-shell" in process.info["cmdline"]:
+            parent = process.parent()
+            assert parent is not None, run_id
+            return parent
+    raise AssertionError(f"no process of run {run_id}")
+
+
+def test_status_tells_state_ports_memory_and_endpoints(stack: Stack) -> None:
+    status = stack.status()
+    assert status["state"] == "running"
+    assert {item["name"] for item in status["components"]} >= {
+        "kafka",
+        "namenode",
+        "datanode",
+        "metastore",
+        "thriftserver",
+        "mysql",
+        "flume",
+        "dagster-webserver",
+    }
+    assert all(item["state"] == "running" and item["pid"] and item["rss_mb"] and item["version"] for item in status["components"])
+    assert set(status["endpoints"]) == {"log_dir", "dagster", "kafka", "hdfs", "hive", "mysql", "report"}
+    password = (stack.home / "secrets" / "mysql_reader").read_text()
+    assert password not in str(status)
+    assert password in stack.status("--secrets")["endpoints"]["mysql"]
+
+
+def test_each_line_is_counted_once(stack: Stack) -> None:
+    stack.qimo("feed", "--lines", "20000", "--days", "3", "--bad", "0.02", "--late", "0.02", "--repeat", "0.02", "--seed", "1")
+    answer = stack.verified()
+    assert answer["ok"]
+    assert answer["lines"] == 20_000 == answer["rows"] + sum(answer["quarantined"].values())
+    assert answer["sent_again"] == 0
+    assert set(answer["metrics"]) == {"message_total", "message_hourly", "sender_province", "receiver_province", "sender_top", "sex_pair"}
+    assert all(metric["ok"] and metric["rows"] for metric in answer["metrics"].values())
+
+
+def test_verify_names_a_figure_that_is_wrong(stack: Stack, ask_mysql: Ask) -> None:
+    [(day, hour, messages)] = ask_mysql("SELECT day, hour, messages FROM message_hourly ORDER BY messages DESC LIMIT 1")
+    update = f"UPDATE message_hourly SET messages = messages + %s WHERE day = '{day}' AND hour = {hour}"
+    execute(stack, update % 1)
+    answer = stack.qimo("verify", check=False)
+    execute(stack, update % -1)
+    assert answer.returncode == 1
+    assert f"{day}" in answer.stdout
+    assert f"{messages + 1}" in answer.stdout
+
+
+def test_the_stream_tells_the_days_it_touched(stack: Stack, ask_hive: Ask) -> None:
+    days = {row[0] for row in ask_hive("SELECT DISTINCT day FROM chat_message")}
+    assert {item["partition"] for item in materializations(stack, "hudi", "chat_message")} == days
+    assert {item["partition"] for item in materializations(stack, "mysql", "message_total")} == days
+
+
+def test_beeline_and_pyhive_read_the_views_and_their_comments(stack: Stack, ask_hive: Ask) -> None:
+    printed = stack.qimo("sql", "SELECT sum(messages) AS n FROM message_total").stdout
+    [(total,)] = ask_hive("SELECT sum(messages) FROM message_total")
+    assert f"| {total} " in printed
+    comments = {row[0]: row[2] for row in ask_hive("DESCRIBE message_total")}
+    assert comments["messages"]
+    assert not comments["messages"].isascii()
+
+
+def test_lines_that_come_later_reach_mysql_by_themselves(stack: Stack, ask_mysql: Ask) -> None:
+    [(before,)] = ask_mysql("SELECT sum(messages) FROM message_total")
+    stack.qimo("feed", "--lines", "500", "--seed", "2")
+    wait_for(lambda: ask_mysql("SELECT sum(messages) FROM message_total") == [(before + 500,)])
+    assert stack.verified()["ok"]
+
+
+def test_a_metric_is_materialized_for_a_day_and_for_a_range(stack: Stack, ask_mysql: Ask) -> None:
+    days = [str(day) for (day,) in ask_mysql("SELECT day FROM message_total ORDER BY day DESC LIMIT 2")]
+    stack.qimo("dagster", "asset", "materialize", "--select", "key:mysql/sender_top", "--partition", days[0])
+    assert materializations(stack, "mysql", "sender_top")[0]["partition"] == days[0]
+    stack.qimo("dagster", "asset", "materialize", "--select", "key:mysql/sex_pair", "--partition-range", f"{days[1]}...{days[0]}")
+    newest = materializations(stack, "mysql", "sex_pair")[:2]
+    assert {item["partition"] for item in newest} == set(days)
+    assert len({item["runId"] for item in newest}) == 1
+
+
+def test_a_range_is_backfilled_from_the_ui(stack: Stack, ask_mysql: Ask) -> None:
+    days = [str(day) for (day,) in ask_mysql("SELECT day FROM message_total ORDER BY day")]
+    params = {"assetSelection": [{"path": ["mysql", "sender_province"]}], "partitionNames": days, "fromFailure": False, "title": "all days again"}
+    backfill = stack.graphql(BACKFILL, params=params)["launchPartitionBackfill"]["backfillId"]
+    wait_for(lambda: stack.graphql(BACKFILL_STATUS, id=backfill)["partitionBackfillOrError"]["status"] == "COMPLETED_SUCCESS")
+    newest = materializations(stack, "mysql", "sender_province")[: len(days)]
+    assert {item["partition"] for item in newest} == set(days)
+    assert len({item["runId"] for item in newest}) == 1
+
+
+def test_a_killed_stream_goes_on_where_it_was(stack: Stack) -> None:
+    killed = live_run(stack)
+    process = process_of(killed["runId"], str(stack.home))
+    stack.qimo("feed", "--lines", "2000", "--seed", "3")
+    os.kill(process.pid, signal.SIGKILL)
+    stack.qimo("feed", "--lines", "2000", "--seed", "4")
+    wait_for(lambda: [run for run in stack.runs(STREAM_JOB, "STARTED") if run["runId"] != killed["runId"]])
+    assert stack.verified()["ok"]
+    assert len(stack.runs(STREAM_JOB, *UNFINISHED)) == 1
+    assert [run["status"] for run in stack.runs(STREAM_JOB) if run["runId"] == killed["runId"]] == ["FAILURE"]
+
+
+def test_a_second_live_run_is_not_let_in(stack: Stack) -> None:
+    first = live_run(stack)
+    params = {"selector": {**SELECTOR, "pipelineName": STREAM_JOB}, "mode": "default"}
+    second = stack.graphql(LAUNCH, params=params)["launchRun"]["run"]["runId"]
+    stack.qimo("feed", "--lines", "200", "--seed", "5")
+    assert stack.verified()["ok"]
+    states = {run["runId"]: run["status"] for run in stack.runs(STREAM_JOB)}
+    assert states[first["runId"]] == "STARTED"
+    assert states[second] == "QUEUED"
+    stack.graphql(TERMINATE, id=second)
+
+
+def test_a_stream_stopped_by_a_person_stays_stopped_and_a_catch_up_still_works(stack: Stack, ask_mysql: Ask) -> None:
+    stopped = live_run(stack)
+    stack.graphql(TERMINATE, id=stopped["runId"])
+    wait_for(lambda: not stack.runs(STREAM_JOB, *UNFINISHED))
+    stack.qimo("feed", "--lines", "700", "--seed", "6")
+    [(today,)] = ask_mysql("SELECT max(day) FROM message_total")
+    caught_up = stack.qimo("dagster", "asset", "materialize", "--select", "key:hudi/chat_message or key:hudi/chat_quarantine", "--partition", str(today))
+    assert "RUN_SUCCESS" in caught_up.stdout + caught_up.stderr
+    assert stack.verified()["ok"]
+    assert stack.runs(STREAM_JOB)[0]["runId"] == stopped["runId"]
+    params = {"selector": {**SELECTOR, "pipelineName": STREAM_JOB}, "mode": "default"}
+    again = stack.graphql(LAUNCH, params=params)["launchRun"]["run"]["runId"]
+    assert live_run(stack)["runId"] == again
+
+
+def test_up_leaves_what_runs_alone(stack: Stack) -> None:
+    pids = {item["name"]: item["pid"] for item in stack.status()["components"]}
+    stack.qimo("up")
+    assert {item["name"]: item["pid"] for item in stack.status()["components"]} == pids
+
+
+def test_a_taken_port_is_named_with_its_owner(stack: Stack) -> None:
+    other = {**stack.env, "QIMO_HOME": str(stack.home / "other")}
+    (stack.home / "other").mkdir()
+    (stack.home / "other" / "install").symlink_to(stack.home / "install")
+    second = Stack(stack.home / "other", other)
+    try:
+        refused = second.qimo("up", check=False)
+    finally:
+        second.qimo("down")
+    assert refused.returncode == 1
+    assert "port 30092 (kafka) is taken by process" in refused.stderr
+    assert "QIMO_PORT_KAFKA" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_data_survives_down_and_up(stack: Stack) -> None:
+    before = stack.verified()
+    stack.qimo("down")
+    assert stack.status()["state"] == "stopped"
+    assert not [process for process in psutil.process_iter(["environ"]) if (process.info["environ"] or {}).get("QIMO_HOME") == str(stack.home)]
+    stack.qimo("feed", "--lines", "1000", "--seed", "7")
+    stack.qimo("up")
+    after = stack.verified()
+    assert after["ok"]
+    assert after["lines"] == before["lines"] + 1000
