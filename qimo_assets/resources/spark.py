@@ -16,6 +16,9 @@ def spark_properties(settings: Settings) -> dict[str, str]:
     spark = settings.spark
     jars = os.pathsep.join(str(jar) for jar in spark.jars)
     scratch = {"spark.local.dir": str(spark.scratch_dir)} if spark.scratch_dir else {}
+    # No record is longer than the topic takes; without these Avro asks for whatever memory a broken record names, and the driver ends.
+    longest = settings.kafka.max_message_bytes
+    limits = f"-Dorg.apache.avro.limits.bytes.maxLength={longest} -Dorg.apache.avro.limits.string.maxLength={longest}"
     temporary = f" -Djava.io.tmpdir={spark.scratch_dir}" if spark.scratch_dir else ""
     # With a local master nothing outside the driver's process needs its ports.
     loopback = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"} if spark.master.startswith("local") else {}
@@ -23,7 +26,8 @@ def spark_properties(settings: Settings) -> dict[str, str]:
         "spark.master": spark.master,
         "spark.driver.memory": spark.driver_memory,
         "spark.driver.extraClassPath": jars,
-        "spark.driver.extraJavaOptions": "-Dfile.encoding=UTF-8 -XX:+UseSerialGC -XX:-UsePerfData" + temporary,
+        "spark.driver.extraJavaOptions": f"-Dfile.encoding=UTF-8 -XX:+UseSerialGC -XX:-UsePerfData {limits}" + temporary,
+        "spark.executor.extraJavaOptions": limits,
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.serializer": "org.apache.spark.serializer.KryoSerializer",

@@ -27,8 +27,8 @@ from pyspark.sql import functions as F
 from qimo_assets import contract, verify
 from qimo_assets.lake.parse import parse
 from qimo_assets.lake.regions import region_of
-from qimo_assets.resources.spark import spark_properties, spark_resource
-from qimo_assets.settings import PROJECT_ROOT, LakeSettings, Settings, SourceSettings, SparkSettings
+from qimo_assets.resources.spark import spark_resource
+from qimo_assets.settings import PROJECT_ROOT, KafkaSettings, LakeSettings, Settings, SourceSettings, SparkSettings
 from qimo_assets.stack.jars import class_path
 from qimo_assets.stack.java import java_home
 from qimo_assets.stack.layout import current_layout
@@ -322,7 +322,7 @@ LAKE = LakeSettings(warehouse="file:/none", checkpoint="file:/none", metastore_u
 def settings_in(directory: Path) -> Settings:
     spark = SparkSettings(master="local[1]", driver_memory="1g", jars=JARS, java_home=java_home(), scratch_dir=directory)
     source = SourceSettings(log_dir=directory, position_file=directory / "positions", host="chat")
-    return Settings.model_construct(source=source, spark=spark, lake=LAKE)
+    return Settings.model_construct(source=source, kafka=KafkaSettings(bootstrap="127.0.0.1:9"), spark=spark, lake=LAKE)
 
 
 @pytest.fixture(scope="module")
@@ -426,11 +426,6 @@ def test_records_of_other_producers_and_flumes(spark: SparkSession) -> None:
     assert [row["source_offset"] for row in rows] == [None, None, None, None, None, 7, 7]
 
 
-@pytest.mark.xfail(
-    "avro.limits" not in spark_properties(settings_in(Path()))["spark.driver.extraJavaOptions"],
-    run=False,
-    reason="the decoder asks for the memory and ends the JVM",
-)
 @pytest.mark.parametrize("size", [900_000_000, 2_147_483_000])
 def test_a_length_beyond_the_heap_is_only_a_bad_line(spark: SparkSession, size: int) -> None:
     values = [b"\x02\x02a\x02b\x00" + varint(size) + b"x", b"\x02" + varint(size) + b"x"]
@@ -463,7 +458,7 @@ def mixed(random: Random, odd: list[str]) -> bytes:
     fields = []
     for name, good in GOOD.items():
         of_kind = OF_KIND.get(name.split("_")[-1], TEXTS)
-        choices = [random.choice(of_kind), near(random, random.choice(of_kind)), random.choice(odd), random.choice(POOL)]
+        choices = [random.choice(of_kind), near(random, random.choice(of_kind)), random.choice(odd), random.choice(POOL), ""]
         usual = moment(random) if name == "msg_time" else good
         often_good = 0.97 if name in REQUIRED else 0.6
         fields.append(usual if random.random() < often_good else random.choice(choices))
@@ -497,7 +492,7 @@ def test_any_mix_of_fields_is_read_as_plain_python_reads_it(spark: SparkSession)
             assert not differences, f"{differences} in {body!r}"
 
     hold()
-    assert {reason for reason, count in reasons.items() if count > 3} == {None, *(reason.value for reason in contract.Reason)} - {"too_long"}
+    assert set(reasons) == {None, *(reason.value for reason in contract.Reason)} - {"too_long"}
     assert reasons[None] > 1_000
 
 
