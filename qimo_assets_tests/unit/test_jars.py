@@ -1,37 +1,110 @@
-"""The lock of the jars, and what happens to a jar that is not what was locked."""
+"""The lock of the jars: that it is whole, and that nothing else than what it names is ever installed."""
 
 from __future__ import annotations
 
+import hashlib
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from qimo_assets.stack import jars
 from qimo_assets.stack.errors import StackError
-from qimo_assets.stack.layout import Layout
+from qimo_assets.stack.jars import ROOTS, Jar, _adopt, class_path, install_jars, read_lock, version_of
+from qimo_assets.stack.layout import current_layout
+
+LOCK = read_lock()
+CONTENT = b"a jar"
+COORDINATES = "org.example:part:1.0"
 
 
-def test_the_lock_names_each_jar_of_each_group_once() -> None:
-    locked = jars.read_lock()
-    assert {jar.group for jar in locked} == {"kafka", "hdfs", "flume", "spark", "mariadb", "ip2region"}
-    assert all(re.fullmatch(r"[0-9a-f]{64}", jar.sha256) for jar in locked)
-    assert len({(jar.group, jar.coordinates) for jar in locked}) == len(locked)
+def jar(content: bytes = CONTENT) -> Jar:
+    return Jar("group", COORDINATES, hashlib.sha256(content).hexdigest())
 
 
-def test_a_jar_that_differs_from_the_lock_stops_the_installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    lock = tmp_path / "jars.lock"
-    lock.write_text(f"spark org.example:thing:1.0 {'0' * 64}\n")
-    monkeypatch.setattr(jars, "LOCK_FILE", lock)
-    monkeypatch.setattr(jars, "read_lock", lambda path=lock, read=jars.read_lock: read(path))
+def test_the_lock_has_a_jar_of_every_group_and_no_other_group() -> None:
+    assert {jar.group for jar in LOCK} == set(ROOTS)
 
-    def deliver(_layout: Layout, _wanted: object, target: Path) -> None:
-        target.mkdir(parents=True, exist_ok=True)
-        (target / "org.example--thing--1.0.jar").write_bytes(b"something else")
 
-    monkeypatch.setattr(jars, "_run_ivy", deliver)
-    layout = Layout(tmp_path / "home", {})
-    layout.make_directories()
-    with pytest.raises(StackError, match="org.example:thing:1.0"):
-        jars.install_jars(layout)
-    assert not list((layout.install / "jars" / "spark").glob("*.jar"))
+@pytest.mark.parametrize(("group", "root"), [(group, root) for group, roots in ROOTS.items() for root, _ in roots])
+def test_each_root_is_locked_in_its_group(group: str, root: str) -> None:
+    assert root in {jar.coordinates for jar in LOCK if jar.group == group}
+
+
+@pytest.mark.parametrize("group", [group for group, roots in ROOTS.items() if not any(follow for _, follow in roots)])
+def test_a_group_that_follows_nothing_is_its_roots(group: str) -> None:
+    assert {jar.coordinates for jar in LOCK if jar.group == group} == {root for root, _ in ROOTS[group]}
+
+
+def test_each_line_is_complete() -> None:
+    assert all(re.fullmatch(r"[0-9a-f]{64}", jar.sha256) for jar in LOCK)
+    assert all(re.fullmatch(r"[\w.-]+:[\w.-]+:[\w.-]+", jar.coordinates) for jar in LOCK)
+    assert sorted(LOCK) == LOCK
+
+
+def test_a_class_path_has_each_artifact_once() -> None:
+    artifacts = Counter((jar.group, jar.coordinates.rpartition(":")[0]) for jar in LOCK)
+    assert [artifact for artifact, number in artifacts.items() if number > 1] == []
+
+
+def test_the_same_jar_has_the_same_checksum_in_every_group() -> None:
+    assert len({(jar.coordinates, jar.sha256) for jar in LOCK}) == len({jar.coordinates for jar in LOCK})
+
+
+def test_paths_of_jars_are_distinct_and_under_the_home(home: Path) -> None:
+    layout = current_layout()
+    paths = [path for group in ROOTS for path in class_path(layout, group)]
+    assert len(set(paths)) == len(LOCK)
+    assert all(path.is_relative_to(home / "install" / "jars") for path in paths)
+
+
+def test_the_version_of_an_artifact_is_the_locked_one() -> None:
+    assert f"org.apache.kafka:kafka_2.13:{version_of('kafka_2.13')}" == ROOTS["kafka"][0][0]
+
+
+def test_a_lock_with_comments_and_empty_lines_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "jars.lock"
+    path.write_text(f"# group coordinates sha256\n\n{jar().group} {jar().coordinates} {jar().sha256}\n")
+    assert read_lock(path) == [jar()]
+
+
+@pytest.mark.parametrize("line", ["group org.example:part:1.0", "group org.example:part:1.0 0 0", "group"])
+def test_a_broken_line_of_the_lock_is_named(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "jars.lock"
+    path.write_text(f"# comment\n{line}\n")
+    with pytest.raises(StackError, match="jars.lock, line 2: expected 'group coordinates sha256'"):
+        read_lock(path)
+
+
+def test_the_right_file_is_put_in_its_place(tmp_path: Path) -> None:
+    fetched, target = tmp_path / "fetched.jar", tmp_path / "jars" / "group" / "part.jar"
+    fetched.write_bytes(CONTENT)
+    _adopt(jar(), fetched, target)
+    assert target.read_bytes() == CONTENT
+    assert not fetched.exists()
+
+
+def test_another_file_stops_with_the_jar_and_what_to_do(tmp_path: Path) -> None:
+    fetched, target = tmp_path / "fetched.jar", tmp_path / "jars" / "group" / "part.jar"
+    fetched.write_bytes(CONTENT + b" with something else")
+    with pytest.raises(StackError) as raised:
+        _adopt(jar(), fetched, target)
+    message = str(raised.value)
+    assert f"{COORDINATES} is not the file that jars.lock names: expected SHA-256 {jar().sha256}" in message
+    assert hashlib.sha256(fetched.read_bytes()).hexdigest() in message
+    assert "Check the registry or mirror" in message
+    assert not target.parent.exists()
+
+
+def test_a_jar_that_did_not_come_stops_with_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(StackError, match=f"did not give {COORDINATES}.*run the command again"):
+        _adopt(jar(), tmp_path / "nothing.jar", tmp_path / "part.jar")
+
+
+def test_an_installation_that_is_whole_fetches_nothing(home: Path) -> None:
+    layout = current_layout()
+    for locked in LOCK:
+        locked.path(layout).parent.mkdir(parents=True, exist_ok=True)
+        locked.path(layout).touch()
+    assert install_jars(layout) == 0
+    assert {path.name for path in layout.install.iterdir()} == {"jars"}

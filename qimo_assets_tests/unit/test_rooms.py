@@ -1,9 +1,10 @@
-"""The rooms: each imports only itself, what all share, and the rooms to its left; nothing touches the network at import."""
+"""Who may import whom, read from the source itself; and that loading the definitions asks nothing of any service."""
 
 from __future__ import annotations
 
 import ast
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,63 +12,91 @@ from pathlib import Path
 import pytest
 
 from qimo_assets.settings import PROJECT_ROOT
+from qimo_assets_tests.unit.conftest import REQUIRED
 
 PACKAGE = PROJECT_ROOT / "qimo_assets"
-ROOMS = ["source", "topic", "lake", "views", "metrics", "report"]
-SHARED = {"settings", "contract", "partitions", "automation", "resources"}
-JOINS = {"definitions", "cli"}
-SETTINGS = {
-    "QIMO_SOURCE__LOG_DIR": "/nowhere",
-    "QIMO_SOURCE__POSITION_FILE": "/nowhere/positions.json",
-    "QIMO_KAFKA__BOOTSTRAP": "127.0.0.1:9",
-    "QIMO_LAKE__WAREHOUSE": "hdfs://127.0.0.1:9/warehouse",
-    "QIMO_LAKE__CHECKPOINT": "hdfs://127.0.0.1:9/checkpoint",
-    "QIMO_LAKE__METASTORE_URIS": "thrift://127.0.0.1:9",
-    "QIMO_LAKE__IP2REGION_JAR": "/nowhere.jar",
-    "QIMO_HIVE__HOST": "127.0.0.1",
-    "QIMO_HIVE__PORT": "9",
-    "QIMO_MYSQL__HOST": "127.0.0.1",
-    "QIMO_MYSQL__PASSWORD": "unused",
+ROOMS = ("source", "topic", "lake", "views", "metrics", "report")
+SHARED = {"settings", "contract", "partitions", "automation"}
+EVERYTHING = {*ROOMS, *SHARED, "resources", "stack", "simulator", "verify"}
+# A part (a module or a folder of the package) -> the parts that it may import beside itself.
+ALLOWED: dict[str, set[str]] = {
+    "__init__": set(),
+    **dict.fromkeys(SHARED, SHARED),
+    "resources": SHARED,
+    **{room: {*ROOMS[:place], *SHARED, "resources"} for place, room in enumerate(ROOMS)},
+    # The same software as a company's: it knows no asset, and the rooms know nothing of it.
+    "stack": {"settings"},
+    "simulator": {"contract"},
+    # The recount shares nothing with the pipeline.
+    "verify": {"settings"},
+    # Only these two know all.
+    "definitions": EVERYTHING - {"stack", "simulator", "verify"},
+    "cli": EVERYTHING,
 }
-
-
-def imported_rooms(path: Path) -> set[str]:
-    """Return the first level names below qimo_assets that a file imports anywhere."""
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            names |= {f"{node.module}.{alias.name}" for alias in node.names} if node.module == "qimo_assets" else {node.module}
-        elif isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-    return {name.split(".")[1] for name in names if name.startswith("qimo_assets.")}
-
-
-def allowed(room: str) -> set[str]:
-    """Return what the files of a room, or a file at the top, may import."""
-    if room in ROOMS:
-        return {*ROOMS[: ROOMS.index(room) + 1], *SHARED}
-    return {"stack": {"stack", "settings"}, "resources": {"resources", "settings", "contract"}}.get(room, {"settings", "contract"})
-
-
-FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.relative_to(PACKAGE).parts[0].removesuffix(".py") not in JOINS)
-
-
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_no_room_imports_one_to_its_right(path: Path) -> None:
-    room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-    assert imported_rooms(path) <= allowed(room)
-
-
-def test_importing_the_definitions_opens_no_connection() -> None:
-    program = """
-import socket
-def refuse(*arguments):
-    raise AssertionError(f"connects to {arguments[1:]}")
+MODULES = sorted(PACKAGE.rglob("*.py"))
+LOAD = """
+import os, socket
+def refuse(self, address):
+    raise AssertionError(f"connects to {address}")
 socket.socket.connect = socket.socket.connect_ex = refuse
-from qimo_assets.definitions import defs
-print(len(defs.resolve_all_asset_specs()))
+import psutil
+import qimo_assets.definitions
+assert not psutil.Process().children(), psutil.Process().children()
+print(len(list(qimo_assets.definitions.defs.resolve_all_asset_specs())), "assets")
 """
-    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT_ROOT), **SETTINGS}
-    done = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-    assert int(done.stdout) >= 18
+
+
+def part_of(path: Path) -> str:
+    """Return the part to which a module belongs."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported_parts(source: str) -> set[str]:
+    """Return the parts that a module imports, inside of functions and for type checking as well."""
+    names: list[str] = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"line {node.lineno}: a relative import"
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+    parts = [name.split(".") for name in names]
+    return {part[1] if len(part) > 1 else "__init__" for part in parts if part[0] == "qimo_assets"}
+
+
+@pytest.mark.parametrize(
+    ("source", "parts"),
+    [
+        ("import qimo_assets.lake.run as run", {"lake"}),
+        ("from qimo_assets import contract, verify", {"contract", "verify"}),
+        ("from qimo_assets.views.sql import render", {"views"}),
+        ("def f():\n    from qimo_assets.stack import jars", {"stack"}),
+        ("import qimo_assets", {"__init__"}),
+        ("import json\nfrom qimo_assets_tests.conftest import Stack", set()),
+    ],
+)
+def test_imports_of_every_form_are_seen(source: str, parts: set[str]) -> None:
+    assert imported_parts(source) == parts
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_module_imports_only_what_its_part_may_know(module: Path) -> None:
+    part = part_of(module)
+    assert imported_parts(module.read_text()) <= ALLOWED[part] | {part}
+
+
+def test_loading_the_definitions_connects_to_nothing_and_starts_nothing(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        port = listener.getsockname()[1]
+        # Kafka's client and others connect without Python's sockets: every endpoint is this listener, which nobody may reach.
+        endpoints = {name: value.replace("127.0.0.1:9", f"127.0.0.1:{port}") for name, value in REQUIRED.items()}
+        endpoints |= {"QIMO_HIVE__PORT": str(port), "QIMO_MYSQL__PORT": str(port), "QIMO_HOME": str(tmp_path / "home"), "PYTHONPATH": str(PROJECT_ROOT)}
+        foreign = ("QIMO_", "DAGSTER_")
+        env = {name: value for name, value in os.environ.items() if not name.startswith(foreign)} | endpoints
+        done = subprocess.run([sys.executable, "-c", LOAD], env=env, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        assert int(done.stdout.split()[0]) > 10
+        with pytest.raises(BlockingIOError):
+            listener.accept()
+    assert list(tmp_path.iterdir()) == []

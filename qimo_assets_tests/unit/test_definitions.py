@@ -1,0 +1,129 @@
+"""The graph as data: assets, checks, jobs and sensors, compared in full with graph.json.
+
+After a wanted change write it anew, and read the difference before it is committed:
+
+    QIMO_RENEW_GRAPH=1 ./qimo test qimo_assets_tests/unit/test_definitions.py
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from qimo_assets.settings import Settings, load_settings
+from qimo_assets_tests.unit.conftest import REQUIRED
+
+GRAPH = Path(__file__).with_name("graph.json")
+RENEW = "QIMO_RENEW_GRAPH"
+
+
+@pytest.fixture(scope="module")
+def defs() -> Iterator[dg.Definitions]:
+    """The definitions for the required settings and every default, whatever the environment says."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("QIMO_") and name != RENEW]:
+            patch.delenv(name)
+        for name, value in {**REQUIRED, "QIMO_HOME": "/none"}.items():
+            patch.setenv(name, value)
+        load_settings.cache_clear()
+        from qimo_assets.definitions import build_definitions
+
+        yield build_definitions(Settings())  # pyright: ignore[reportCallIssue]  # the values come from the environment
+    load_settings.cache_clear()
+
+
+def partitions(definition: dg.PartitionsDefinition | None) -> dict[str, Any] | None:
+    if definition is None:
+        return None
+    assert isinstance(definition, dg.TimeWindowPartitionsDefinition)
+    return {
+        "schedule": definition.cron_schedule,
+        "start": definition.start.isoformat(),
+        "timezone": definition.timezone,
+        "end_offset": definition.end_offset,
+        "format": definition.fmt,
+    }
+
+
+def names(keys: Any) -> list[str]:
+    return sorted(key.to_user_string() for key in keys)
+
+
+def asset(spec: dg.AssetSpec, checks: list[dg.AssetCheckKey]) -> dict[str, Any]:
+    policy = spec.freshness_policy
+    assert policy is None or isinstance(policy, dg.TimeWindowFreshnessPolicy)
+    return {
+        "deps": names(dep.asset_key for dep in spec.deps),
+        "group": spec.group_name,
+        "kinds": sorted(spec.kinds),
+        "owners": sorted(spec.owners),
+        "partitions": partitions(spec.partitions_def),
+        "automated": spec.automation_condition is not None,
+        "fresh_within_minutes": policy and int(policy.fail_window.to_timedelta().total_seconds() // 60),
+        "checks": sorted(check.name for check in checks if check.asset_key == spec.key),
+    }
+
+
+def sensor(definition: dg.SensorDefinition, graph: Any) -> dict[str, Any]:
+    selection = definition.asset_selection
+    return {
+        "seconds": definition.minimum_interval_seconds,
+        "status": definition.default_status.value,
+        "jobs": sorted(target.job_name for target in definition.targets if target.job_name) if definition.has_jobs else [],
+        "assets": names(selection.resolve(graph)) if selection else [],
+        "run_tags": dict(getattr(definition, "run_tags", None) or {}),
+    }
+
+
+def snapshot(defs: dg.Definitions) -> dict[str, Any]:
+    """Return what of the graph people and other systems rely on."""
+    repository = defs.get_repository_def()
+    graph = repository.asset_graph
+    jobs = [job for job in repository.get_all_jobs() if not job.name.startswith("__")]
+    return {
+        "assets": {spec.key.to_user_string(): asset(spec, list(graph.asset_check_keys)) for spec in defs.resolve_all_asset_specs()},
+        "jobs": {job.name: {"assets": names(job.asset_layer.selected_asset_keys), "tags": dict(job.tags)} for job in jobs},
+        "sensors": {item.name: sensor(item, graph) for item in repository.sensor_defs},
+        "schedules": sorted(item.name for item in repository.schedule_defs),
+        "resources": sorted(repository.get_top_level_resources()),
+    }
+
+
+def test_the_graph_is_the_recorded_one(defs: dg.Definitions) -> None:
+    found = snapshot(defs)
+    if os.environ.get(RENEW):
+        GRAPH.write_text(json.dumps(found, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+    assert found == json.loads(GRAPH.read_text())
+
+
+def test_each_asset_check_job_and_sensor_says_what_it_is(defs: dg.Definitions) -> None:
+    repository = defs.get_repository_def()
+    described: dict[str, str | None] = {spec.key.to_user_string(): spec.description for spec in defs.resolve_all_asset_specs()}
+    described |= {str(key): repository.asset_graph.get_check_spec(key).description for key in repository.asset_graph.asset_check_keys}
+    described |= {job.name: job.description for job in repository.get_all_jobs() if not job.name.startswith("__")}
+    described |= {item.name: item.description for item in repository.sensor_defs}
+    assert [name for name, text in described.items() if not text or len(text) < 20] == []
+
+
+def test_keys_say_where_the_thing_is(defs: dg.Definitions) -> None:
+    assert {key.path[0] for key in defs.resolve_asset_graph().get_all_asset_keys()} <= {"log", "kafka", "hudi", "hive", "mysql", "report"}
+
+
+def test_every_asset_is_reached_from_the_log_directory(defs: dg.Definitions) -> None:
+    graph = defs.resolve_asset_graph()
+    assert graph.toposorted_asset_keys[0] == dg.AssetKey(["log", "chat"])
+    assert graph.root_materializable_asset_keys == {dg.AssetKey(["log", "flume_agent"])}
+    assert graph.external_asset_keys == {dg.AssetKey(["log", "chat"])}
+
+
+def test_no_password_is_in_what_dagster_stores(defs: dg.Definitions) -> None:
+    repository = defs.get_repository_def()
+    specs = [str(spec) for spec in defs.resolve_all_asset_specs()]
+    resources = [str(resource.config_schema.default_value if resource.config_schema else "") for resource in repository.get_top_level_resources().values()]
+    assert not any(REQUIRED["QIMO_MYSQL__PASSWORD"] in text for text in [*specs, *resources])

@@ -1,0 +1,91 @@
+"""Whether a run's process lives, asked of real processes and of an instance of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import dagster as dg
+import psutil
+import pytest
+from dagster._core.events import DagsterEvent
+from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
+
+from qimo_assets.settings import PROJECT_ROOT
+from qimo_assets.stack.launcher import CLOCK_SLACK_SECONDS, LocalRunLauncher
+
+JOB = "j"
+
+
+@pytest.fixture(scope="module")
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as ephemeral:
+        yield ephemeral
+
+
+def health(instance: dg.DagsterInstance, *starts: tuple[int | None, float]) -> CheckRunHealthResult:
+    """Return the health of a run whose events tell these processes as started at these times."""
+    launcher = LocalRunLauncher()
+    launcher.register_instance(instance)
+    assert launcher.supports_check_run_worker_health
+    run = dg.DagsterRun(JOB, status=dg.DagsterRunStatus.STARTED)
+    for pid, timestamp in starts:
+        event = DagsterEvent(dg.DagsterEventType.RUN_START.value, JOB, pid=pid)
+        instance.report_dagster_event(event, run.run_id, timestamp=timestamp)
+    return launcher.check_run_worker_health(run)
+
+
+def began(pid: int) -> float:
+    return psutil.Process(pid).create_time()
+
+
+def test_a_living_process_runs(instance: dg.DagsterInstance) -> None:
+    assert health(instance, (os.getpid(), time.time())).status is WorkerStatus.RUNNING
+
+
+def test_an_ended_process_has_failed(instance: dg.DagsterInstance) -> None:
+    process = subprocess.Popen(["true"])
+    process.wait()
+    found = health(instance, (process.pid, time.time()))
+    assert found.status is WorkerStatus.FAILED
+    assert found.msg == f"Process {process.pid} of the run is gone."
+
+
+def test_a_process_that_nobody_reaped_has_failed(instance: dg.DagsterInstance) -> None:
+    process = subprocess.Popen(["true"])
+    deadline = time.monotonic() + 10
+    while psutil.Process(process.pid).status() != psutil.STATUS_ZOMBIE and time.monotonic() < deadline:
+        time.sleep(0.01)
+    try:
+        assert health(instance, (process.pid, time.time())).status is WorkerStatus.FAILED
+    finally:
+        process.wait()
+
+
+@pytest.mark.parametrize(("before", "status"), [(CLOCK_SLACK_SECONDS + 1, WorkerStatus.FAILED), (CLOCK_SLACK_SECONDS - 1, WorkerStatus.RUNNING)])
+def test_a_process_that_began_after_the_event_is_another_one(instance: dg.DagsterInstance, before: float, status: WorkerStatus) -> None:
+    assert health(instance, (os.getpid(), began(os.getpid()) - before)).status is status
+
+
+@pytest.mark.parametrize("starts", [[], [(None, 0.0)]], ids=["no event", "no number"])
+def test_without_a_number_nothing_is_known(instance: dg.DagsterInstance, starts: list[tuple[None, float]]) -> None:
+    assert health(instance, *starts).status is WorkerStatus.UNKNOWN
+
+
+def test_the_instance_of_the_project_uses_it() -> None:
+    text = (PROJECT_ROOT / "dagster.yaml").read_text()
+    assert f"module: {LocalRunLauncher.__module__}\n  class: {LocalRunLauncher.__name__}\n" in text
+
+
+def test_a_real_run_tells_its_process(instance: dg.DagsterInstance) -> None:
+    @dg.job(name=JOB)
+    def job() -> None: ...
+
+    launcher = LocalRunLauncher()
+    launcher.register_instance(instance)
+    run = job.execute_in_process(instance=instance).dagster_run
+    assert launcher.check_run_worker_health(run).status is WorkerStatus.RUNNING
+    assert sys.executable
