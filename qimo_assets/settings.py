@@ -11,8 +11,9 @@ import os
 import socket
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
-from pydantic import BaseModel, Field, SecretStr, ValidationError
+from pydantic import BaseModel, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
@@ -108,7 +109,7 @@ class MySQLSettings(BaseModel):
 class Settings(BaseSettings):
     """All settings of the platform."""
 
-    model_config = SettingsConfigDict(env_prefix="QIMO_", env_nested_delimiter="__", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="QIMO_", env_nested_delimiter="__", extra="ignore", hide_input_in_errors=True)
 
     source: SourceSettings
     kafka: KafkaSettings
@@ -116,6 +117,12 @@ class Settings(BaseSettings):
     lake: LakeSettings
     hive: HiveSettings
     mysql: MySQLSettings
+
+    @model_validator(mode="before")
+    @classmethod
+    def name_each_missing_setting(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Take a group that is missing as a whole for one without values, so that what it needs is named."""
+        return {**{name: {} for name in cls.model_fields}, **values}
 
     @classmethod
     def settings_customise_sources(
@@ -144,4 +151,11 @@ def load_settings() -> Settings:
         raise SettingsError(
             f"{len(lines)} setting(s) missing or wrong (file: {settings_file()}):\n" + "\n".join(lines) + "\n"
             "Run ./qimo up to write the embedded stack's settings, or set QIMO_<GROUP>__<NAME>."
+        ) from error
+    except ValueError as error:  # neither the file's parser nor the environment's says where
+        groups = tuple(f"QIMO_{name.upper()}" for name in Settings.model_fields)
+        variables = ", ".join(sorted(name for name in os.environ if name.startswith(groups))) or "nothing"
+        raise SettingsError(
+            f"The settings cannot be read: {error}\nThe file is {settings_file()} (TOML); set in the environment: {variables}.\n"
+            "A list or a whole group is JSON there, such as QIMO_SPARK__JARS='[\"/opt/hudi.jar\"]'."
         ) from error

@@ -38,9 +38,13 @@ class TableReporter:
     clock: Callable[[], float] = time.monotonic
     reported_at: float | None = None
 
+    def is_due(self) -> bool:
+        """Return whether the last report is old enough for the next one."""
+        return self.reported_at is None or self.clock() - self.reported_at >= self.interval
+
     def report(self, *, at_once: bool = False) -> int:
         """Emit one materialization for each day touched since the last report; return their number."""
-        if not at_once and self.reported_at is not None and self.clock() - self.reported_at < self.interval:
+        if not at_once and not self.is_due():
             return 0
         touched = self.find(self.since)
         days = sorted(touched.rows)
@@ -61,32 +65,38 @@ class StreamReporter:
     tables: list[TableReporter]
     kafka: KafkaResource
     committed: dict[int, int] = field(default_factory=dict)
-
-    def report(self, query: StreamingQuery, *, at_once: bool = False) -> None:
-        """Report what is new; a storage or broker that is away is tried again at the next call, the stream goes on."""
-        offsets = end_offsets(query, self.kafka.topic)
-        if not at_once and (offsets is None or offsets == self.committed) and not self._pending():
-            return
-        try:
-            if offsets and offsets != self.committed:
-                self.kafka.commit_progress(offsets)
-                self.committed = offsets
-                self._mark_pending()
-            for table in list(self._waiting):
-                if table.report(at_once=at_once) or at_once or table.reported_at is None:
-                    self._waiting.remove(table)
-        except Exception:  # an event that cannot be stored must not stop the lines; it is reported later from the timeline
-            logger.exception("The stream could not report")
+    reached: dict[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Begin by asking both tables once: a run that died may have left days unreported."""
         self._waiting = list(self.tables)
 
-    def _pending(self) -> bool:
-        return bool(self._waiting)
+    def report(self, query: StreamingQuery, *, at_once: bool = False) -> None:
+        """Report what is new; a storage or broker that is away is tried again at the next call, the stream goes on."""
+        offsets = end_offsets(query, self.kafka.topic)
+        if offsets and offsets != self.reached:
+            self.reached, self._waiting = offsets, list(self.tables)
+        if self.reached != self.committed:
+            self._try(self._commit)
+        for table in list(self.tables if at_once else self._waiting):
+            if at_once or table.is_due():
+                self._try(lambda table=table: self._report(table, at_once))
 
-    def _mark_pending(self) -> None:
-        self._waiting = list(self.tables)
+    def _commit(self) -> None:
+        self.kafka.commit_progress(self.reached)
+        self.committed = self.reached
+
+    def _report(self, table: TableReporter, at_once: bool) -> None:
+        table.report(at_once=at_once)
+        # Asked once after each batch: what was committed until then is reported, and there is nothing more to come before the next one.
+        if table in self._waiting:
+            self._waiting.remove(table)
+
+    def _try(self, step: Callable[[], None]) -> None:
+        try:
+            step()
+        except Exception:  # an event that cannot be stored must not stop the lines; it is reported later from the timeline
+            logger.exception("The stream could not report")
 
 
 def table_reporter(context: dg.AssetExecutionContext, spark: SparkSession, settings: Settings, table: Table, key: dg.AssetKey) -> TableReporter:

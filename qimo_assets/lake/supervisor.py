@@ -16,6 +16,7 @@ UNFINISHED = (
     dg.DagsterRunStatus.MANAGED,
     dg.DagsterRunStatus.STARTING,
     dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.SUSPENDED,
     dg.DagsterRunStatus.CANCELING,
 )
 FIRST_PAUSE_SECONDS = 10

@@ -104,6 +104,8 @@ def _write_private(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
+        # The mode above counts only for a new file.
+        os.fchmod(descriptor, 0o600)
         file.write(text)
 
 

@@ -32,6 +32,8 @@ USUAL_PORTS = {
 }
 # The longest path that a Unix socket takes on Linux is 107 bytes (sun_path, unix(7)).
 MAX_SOCKET_PATH = 107
+# The largest process number on Linux (PID_MAX_LIMIT).
+LARGEST_PID = 4_194_304
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,8 @@ def current_layout() -> Layout:
         StackError: A port is not a number from 1 to 65535, two are equal, or `QIMO_HOME` is too deep for a Unix socket.
     """
     layout = Layout(home=qimo_home(), ports=_ports())
-    if len(os.fsencode(layout.run / "mysql.sock.lock")) > MAX_SOCKET_PATH:
+    # supervisord binds its socket under a name that ends in its pid, the longest of all, and renames it.
+    if len(os.fsencode(f"{layout.supervisor_socket}.{LARGEST_PID}")) > MAX_SOCKET_PATH:
         raise StackError(f"{layout.home} is too long a path for Unix sockets; set QIMO_HOME to a shorter one.")
     return layout
 
