@@ -38,13 +38,24 @@ METRICS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "sender_province": (("country", "province"), ("messages", "users")),
     "receiver_province": (("country", "province"), ("messages", "users")),
     "sender_top": (("rank",), ("account", "nickname", "messages")),
+    "receiver_top": (("rank",), ("account", "nickname", "messages")),
     "sex_pair": (("sender_sex", "receiver_sex"), ("messages",)),
+    "phone_type": (("phone_type",), ("messages", "senders")),
+    "os": (("os",), ("messages", "senders")),
+    "network": (("network",), ("messages", "senders")),
+    "message_type": (("msg_type",), ("messages", "senders")),
+    "distance_band": (("band",), ("messages",)),
 }
 
 _FIELDS = 20
 _TIME = "%Y-%m-%d %H:%M:%S"
 _TIME_SHAPE = re.compile(r"\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}", re.ASCII)
 _LONGEST_IPV4 = 15
+# Place in the line of the texts that are counted by their value.
+_TEXT_FIELDS = {"os": 5, "phone_type": 6, "network": 7, "message_type": 17}
+_DISTANCE_SHAPE = re.compile(r"\d+(\.\d+)?KM", re.ASCII)
+_BANDS = ((1, "0-1"), (10, "1-10"), (100, "10-100"), (1000, "100-1000"))
+_LAST_BAND = "1000+"
 _SEXES = {"男": "男", "女": "女"}
 
 Row = tuple[Any, ...]
@@ -321,8 +332,10 @@ class _Day:
         self.messages = 0
         self.pairs: set[tuple[str, str]] = set()
         self.hours: dict[str, _Parties] = defaultdict(_Parties)
-        self.senders: Counter[str] = Counter()
-        self.nicknames: dict[str, tuple[str, str]] = {}
+        self.senders = _Ranking()
+        self.receivers = _Ranking()
+        self.by_text: dict[str, dict[str, _Users]] = {name: defaultdict(_Users) for name in _TEXT_FIELDS}
+        self.bands: Counter[str] = Counter()
         self.sexes: Counter[tuple[str, str]] = Counter()
         self.sender_places: dict[Row, _Users] = defaultdict(_Users)
         self.receiver_places: dict[Row, _Users] = defaultdict(_Users)
@@ -332,19 +345,37 @@ class _Day:
         """Count one message in."""
         self.messages += 1
         self.pairs.add((sender, receiver))
-        self.senders[sender] += 1
+        self.senders.add(sender, message[0], message[1])
+        self.receivers.add(receiver, message[0], message[9])
         self.hours[message[0][11:13]].add(sender, receiver)
         self.sexes[_SEXES.get(message[3], UNKNOWN), _SEXES.get(message[16], UNKNOWN)] += 1
         self.sender_places[self._locate(message[4])].add(sender)
         self.receiver_places[self._locate(message[10])].add(receiver)
-        if message[1]:
-            named = (message[0], message[1])
-            if named > self.nicknames.get(sender, ("", "")):
-                self.nicknames[sender] = named
+        for name, place in _TEXT_FIELDS.items():
+            self.by_text[name][message[place] or UNKNOWN].add(sender)
+        self.bands[_band(message[18])] += 1
 
-    def top(self) -> list[tuple[str, int]]:
-        """Return the accounts that wrote most, by messages descending, then by account."""
-        return sorted(self.senders.items(), key=lambda item: (-item[1], item[0]))[:TOP_ACCOUNTS]
+
+class _Ranking:
+    """Messages of each account and its latest nickname."""
+
+    def __init__(self) -> None:
+        self.messages: Counter[str] = Counter()
+        self.nicknames: dict[str, tuple[str, str]] = {}
+
+    def __len__(self) -> int:
+        return len(self.messages)
+
+    def add(self, account: str, time: str, nickname: str) -> None:
+        self.messages[account] += 1
+        if nickname and (time, nickname) > self.nicknames.get(account, ("", "")):
+            self.nicknames[account] = time, nickname
+
+    def rows(self) -> Iterator[tuple[int, Row]]:
+        """Yield rank, and account, nickname and messages, by messages descending, then by account."""
+        ranked = sorted(self.messages.items(), key=lambda item: (-item[1], item[0]))[:TOP_ACCOUNTS]
+        for rank, (account, messages) in enumerate(ranked, 1):
+            yield rank, (account, self.nicknames.get(account, ("", UNKNOWN))[1], messages)
 
 
 class _Users:
@@ -377,20 +408,32 @@ class _Parties:
         self.receivers.add(receiver)
 
 
+def _band(distance: str) -> str:
+    """Return the band of a distance as the line gives it."""
+    if not _DISTANCE_SHAPE.fullmatch(distance):
+        return UNKNOWN
+    kilometres = float(distance.removesuffix("KM"))
+    return next((name for limit, name in _BANDS if kilometres < limit), UNKNOWN if kilometres == float("inf") else _LAST_BAND)
+
+
 def _tables(days: Mapping[str, _Day]) -> dict[str, Table]:
     """Return each metric's rows of all days."""
     tables: dict[str, Table] = {name: {} for name in METRICS}
     for day, of_day in sorted(days.items()):
-        receivers = len({receiver for _, receiver in of_day.pairs})
-        tables["message_total"][day,] = (of_day.messages, len(of_day.senders), receivers, len(of_day.pairs))
+        tables["message_total"][day,] = (of_day.messages, len(of_day.senders), len(of_day.receivers), len(of_day.pairs))
         for hour, parties in of_day.hours.items():
             tables["message_hourly"][day, int(hour)] = (parties.messages, len(parties.senders), len(parties.receivers))
         for name, places in (("sender_province", of_day.sender_places), ("receiver_province", of_day.receiver_places)):
             for place, users in places.items():
                 tables[name][(day, *(part or UNKNOWN for part in place))] = (users.messages, len(users.users))
-        for rank, (account, messages) in enumerate(of_day.top(), 1):
-            _, nickname = of_day.nicknames.get(account, ("", UNKNOWN))
-            tables["sender_top"][day, rank] = (account, nickname, messages)
+        for name, ranking in (("sender_top", of_day.senders), ("receiver_top", of_day.receivers)):
+            for rank, row in ranking.rows():
+                tables[name][day, rank] = row
+        for name, texts in of_day.by_text.items():
+            for text, users in texts.items():
+                tables[name][day, text] = (users.messages, len(users.users))
+        for band, messages in of_day.bands.items():
+            tables["distance_band"][day, band] = (messages,)
         for sexes, messages in of_day.sexes.items():
             tables["sex_pair"][(day, *sexes)] = (messages,)
     return {name: dict(sorted(table.items())) for name, table in tables.items()}

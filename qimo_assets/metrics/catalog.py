@@ -88,6 +88,30 @@ def _by_province(party: str, party_zh: str) -> Metric:
     )
 
 
+def _top(party: str, party_zh: str, verb_zh: str) -> Metric:
+    return Metric(
+        name=f"{party}_top",
+        grain=(Column("rank", "SMALLINT", "名次(1-100)"),),
+        measures=(Column("account", TEXT, f"{party_zh}账号"), Column("nickname", TEXT, "当日最后使用的昵称"), MESSAGES),
+        title_zh=f"{verb_zh}消息最多的100个账号",
+        title_en=f"Top 100 {party}s",
+        unit="条",
+        additive="top",
+    )
+
+
+def _by_senders(name: str, dimension: str, dimension_zh: str, title_en: str) -> Metric:
+    return Metric(
+        name=name,
+        grain=(Column(dimension, TEXT, dimension_zh),),
+        measures=(MESSAGES, Column("senders", COUNT, "发件人数")),
+        title_zh=f"各{dimension_zh}的消息量",
+        title_en=title_en,
+        unit="条",
+        additive="sum",
+    )
+
+
 METRICS: tuple[Metric, ...] = (
     Metric(
         name=TOTAL,
@@ -114,21 +138,27 @@ METRICS: tuple[Metric, ...] = (
     ),
     _by_province("sender", "发件人"),
     _by_province("receiver", "收件人"),
-    Metric(
-        name="sender_top",
-        grain=(Column("rank", "SMALLINT", "名次(1-100)"),),
-        measures=(Column("account", TEXT, "发件人账号"), Column("nickname", TEXT, "当日最后使用的昵称"), MESSAGES),
-        title_zh="发送消息最多的100个账号",
-        title_en="Top 100 senders",
-        unit="条",
-        additive="top",
-    ),
+    _top("sender", "发件人", "发送"),
+    _top("receiver", "收件人", "接收"),
     Metric(
         name="sex_pair",
         grain=(Column("sender_sex", TEXT, "发件人性别"), Column("receiver_sex", TEXT, "收件人性别")),
         measures=(MESSAGES,),
         title_zh="收发双方性别组合的消息量",
         title_en="Messages by sexes of sender and receiver",
+        unit="条",
+        additive="sum",
+    ),
+    _by_senders("phone_type", "phone_type", "发件人手机型号", "Messages by sender's phone"),
+    _by_senders("os", "os", "发件人操作系统", "Messages by sender's operating system"),
+    _by_senders("network", "network", "发件人网络制式", "Messages by sender's network"),
+    _by_senders("message_type", "msg_type", "消息类型", "Messages by type"),
+    Metric(
+        name="distance_band",
+        grain=(Column("band", TEXT, "双方距离区间(公里, 含下限)"),),
+        measures=(MESSAGES,),
+        title_zh="各距离区间的消息量",
+        title_en="Messages by distance between sender and receiver",
         unit="条",
         additive="sum",
     ),

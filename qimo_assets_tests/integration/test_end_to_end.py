@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 
 from qimo_assets.lake.assets import STREAM_JOB
+from qimo_assets.metrics.catalog import METRICS
 from qimo_assets.resources.mysql import MySQLResource
 from qimo_assets_tests.conftest import Stack, wait_for
 
@@ -84,7 +85,7 @@ def test_each_line_is_counted_once(stack: Stack) -> None:
     assert answer["ok"]
     assert answer["lines"] == 20_000 == answer["rows"] + sum(answer["quarantined"].values())
     assert answer["sent_again"] == 0
-    assert set(answer["metrics"]) == {"message_total", "message_hourly", "sender_province", "receiver_province", "sender_top", "sex_pair"}
+    assert set(answer["metrics"]) == {metric.name for metric in METRICS}
     assert all(metric["ok"] and metric["rows"] for metric in answer["metrics"].values())
 
 
