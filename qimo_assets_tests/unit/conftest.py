@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,19 +28,22 @@ REQUIRED = {
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty QIMO_HOME; nothing else of the platform is set."""
+def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A QIMO_HOME that is not there yet; nothing else of the platform is set."""
     for name in list(os.environ):
         if name.startswith("QIMO_"):
             monkeypatch.delenv(name)
-    monkeypatch.setenv("QIMO_HOME", str(tmp_path / "home"))
+    # Not tmp_path, which may be too long for a Unix socket.
+    with tempfile.TemporaryDirectory(prefix="qimo-", dir="/tmp") as directory:
+        monkeypatch.setenv("QIMO_HOME", f"{directory}/home")
+        load_settings.cache_clear()
+        yield Path(directory) / "home"
     load_settings.cache_clear()
-    return tmp_path / "home"
 
 
 @pytest.fixture
 def required(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty QIMO_HOME, and every required setting in the environment."""
+    """A QIMO_HOME that is not there yet, and every required setting in the environment."""
     for name, value in REQUIRED.items():
         monkeypatch.setenv(name, value)
     return home

@@ -1,9 +1,10 @@
-"""The command line: wrong use, missing settings, and an empty QIMO_HOME give one clear answer and the right exit status."""
+"""The command from outside: exit statuses, one message instead of a traceback, and what it says on an empty home."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,88 +12,211 @@ from pathlib import Path
 
 import pytest
 
+from qimo_assets import cli
 from qimo_assets.settings import PROJECT_ROOT
+from qimo_assets.stack.layout import current_layout
+from qimo_assets.stack.services import services
+
+FEED = ["feed", "--lines", "1"]
+# What the script needs beside a Python.
+TOOLS = ("cmp", "cp", "dirname", "mkdir", "rm", "tail")
 
 
-@pytest.fixture
-def env(tmp_path: Path) -> dict[str, str]:
-    """An environment with an empty QIMO_HOME."""
-    return {"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT_ROOT), "QIMO_HOME": str(tmp_path)}
+def qimo(home: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run the command in a process of its own, on this home and on nothing else of this machine's settings."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("QIMO_", "DAGSTER_"))}
+    env |= {"QIMO_HOME": str(home), "PYTHONPATH": str(PROJECT_ROOT), **variables}
+    return subprocess.run([sys.executable, "-m", "qimo_assets.cli", *arguments], env=env, cwd=home.parent, capture_output=True, text=True, timeout=60)
 
 
-def qimo(env: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the command."""
-    return subprocess.run([sys.executable, "-m", "qimo_assets.cli", *arguments], env=env, capture_output=True, text=True, timeout=60)
+def status_of(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> object:
+    """Run the command in this process and return its exit status."""
+    monkeypatch.setattr(sys, "argv", ["./qimo", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    return ended.value.code
+
+
+# --- wrong use
+
+
+@pytest.mark.usefixtures("home")
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["nothing"], "No such command 'nothing'"),
+        (["up", "--fast"], "No such option"),
+        (["status", "all"], "unexpected extra argument"),
+        (["feed"], "Missing option '--lines'"),
+        (["feed", "--lines", "many"], "'many' is not a valid integer"),
+        (["feed", "--lines", "-1"], "--lines"),
+        ([*FEED, "--rate", "0"], "--rate"),
+        ([*FEED, "--days", "0"], "--days"),
+        ([*FEED, "--bad", "1.1"], "--bad"),
+        ([*FEED, "--late", "-0.1"], "--late"),
+        ([*FEED, "--bad", "0.5", "--late", "0.3", "--repeat", "0.3"], "together at most 1"),
+        (["demo", "--lines", "0"], "--lines"),
+        (["sql", "SELECT 1", "SELECT 2"], "unexpected extra argument"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_wrong_use_is_2_and_says_what_is_wrong(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], arguments: list[str], word: str) -> None:
+    assert status_of(monkeypatch, *arguments) == 2
+    printed = capfd.readouterr()
+    assert printed.out == ""
+    assert word in printed.err
+    assert "Usage: ./qimo" in printed.err
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["feed", "--help"]], ids=" ".join)
+def test_help_is_0(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+    assert status_of(monkeypatch, *arguments) == 0
+    assert capfd.readouterr().out.startswith("Usage: ./qimo")
+
+
+def test_each_command_says_what_it_does() -> None:
+    assert [name for name, command in cli.cli.commands.items() if not command.help] == []
+
+
+# --- errors
+
+
+@pytest.mark.parametrize("arguments", [["verify"], FEED], ids=" ".join)
+def test_missing_settings_are_1_and_one_message(home: Path, arguments: list[str]) -> None:
+    done = qimo(home, *arguments)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.match(r"qimo: \d+ setting\(s\) missing or wrong \(file: ", done.stderr)
+    assert "Run ./qimo up" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_debug_shows_the_traceback(home: Path) -> None:
+    done = qimo(home, "--debug", "verify")
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+    assert "SettingsError" in done.stderr
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    ("name", "value", "words"),
+    [("QIMO_PORT_KAFKA", "x", "QIMO_PORT_KAFKA must be a number, not 'x'."), ("QIMO_HOME", "/" + "a" * 100, "set QIMO_HOME to a shorter")],
+)
+@pytest.mark.usefixtures("home")
+def test_an_error_of_the_stack_is_1_and_one_message(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], name: str, value: str, words: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert status_of(monkeypatch, "status") == 1
+    error = capfd.readouterr().err
+    assert error.startswith("qimo: ")
+    assert words in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.usefixtures("home")
+def test_a_defect_is_1_names_itself_and_says_how_to_see_more(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(cli, "current_layout", lambda: {}["no layout"])
+    assert status_of(monkeypatch, "status") == 1
+    assert capfd.readouterr().err == "qimo: KeyError: 'no layout'\nRun ./qimo --debug ... to see where.\n"
+    with pytest.raises(KeyError):
+        status_of(monkeypatch, "--debug", "status")
+
+
+# --- an empty home
+
+
+def test_the_status_of_nothing_is_stopped_and_1(home: Path) -> None:
+    done = qimo(home, "status", "--json")
+    assert (done.returncode, done.stderr) == (1, "")
+    status = json.loads(done.stdout)
+    assert (status["state"], status["endpoints"]) == ("stopped", {})
+    assert {tuple(component) for component in status["components"]} == {("name", "state", "pid", "port", "rss_mb", "version", "reason")}
+    assert {(component["state"], component["pid"], component["rss_mb"]) for component in status["components"]} == {("stopped", None, None)}
+    layout = current_layout()
+    assert [(component["name"], component["port"]) for component in status["components"]] == [
+        (service.name, layout.ports[service.ports[0]] if service.ports else None) for service in services(layout)
+    ]
+    assert list(home.parent.iterdir()) == []
+
+
+@pytest.mark.usefixtures("home")
+def test_the_status_of_nothing_can_be_read(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    assert status_of(monkeypatch, "status") == 1
+    lines = capfd.readouterr().out.splitlines()
+    assert lines[0] == "stopped"
+    assert re.findall(r"^(\S+) +stopped ", "\n".join(lines[1:]), re.MULTILINE) == [service.name for service in services(current_layout())]
+
+
+def test_down_on_nothing_is_0(home: Path) -> None:
+    done = qimo(home, "down")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "Nothing is running.\n", "")
+    assert list(home.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("states", "overall"),
     [
-        ("dance",),
-        ("feed",),
-        ("feed", "--lines", "many"),
-        ("feed", "--lines", "-1"),
-        ("feed", "--lines", "1", "--bad", "0.6", "--late", "0.6"),
-        ("demo", "--lines", "0"),
+        ({"running"}, "running"),
+        ({"stopped"}, "stopped"),
+        ({"running", "stopped"}, "degraded"),
+        ({"running", "unhealthy"}, "degraded"),
+        ({"unhealthy"}, "degraded"),
     ],
 )
-def test_wrong_use_is_2(env: dict[str, str], arguments: tuple[str, ...]) -> None:
-    done = qimo(env, *arguments)
-    assert done.returncode == 2
-    assert "Traceback" not in done.stderr
+def test_the_state_of_all_is_that_of_each(states: set[str], overall: str) -> None:
+    assert cli._overall(states) == overall
 
 
-@pytest.mark.parametrize("command", [("verify",), ("feed", "--lines", "1"), ("sql", "SELECT 1")])
-def test_without_settings_the_answer_names_them_and_what_to_do(env: dict[str, str], command: tuple[str, ...]) -> None:
-    done = qimo(env, *command)
+def test_feed_appends_where_the_settings_say(tmp_path: Path, required: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QIMO_SOURCE__LOG_DIR", str(tmp_path / "logs"))
+    monkeypatch.setattr(sys, "argv", ["./qimo", "feed", "--lines", "100", "--seed", "1"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert not ended.value.code
+    assert sum(path.read_bytes().count(b"\n") for path in (tmp_path / "logs").iterdir()) == 100
+    assert not required.exists()
+
+
+# --- the script
+
+
+def script(tmp_path: Path, *pythons: tuple[str, str], **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run a copy of ./qimo where PATH holds only its tools and these fakes: (name, version)."""
+    bin_dir, root = tmp_path / "bin", tmp_path / "check out"
+    bin_dir.mkdir()
+    root.mkdir()
+    for tool in TOOLS:
+        (bin_dir / tool).symlink_to(shutil.which(tool) or pytest.skip(f"this machine has no {tool}"))
+    for name, version in pythons:
+        major, minor = version.split(".")[:2]
+        supported = 0 if (3, 10) <= (int(major), int(minor)) <= (3, 12) else 1
+        (bin_dir / name).write_text(f'#!/bin/sh\n[ "$1" = --version ] && echo "Python {version}" && exit 0\nexit {supported}\n')
+        (bin_dir / name).chmod(0o755)
+    for name in ("qimo", "requirements.lock"):
+        shutil.copy(PROJECT_ROOT / name, root / name)
+    env = {"PATH": str(bin_dir), "QIMO_HOME": str(tmp_path / "home"), **variables}
+    return subprocess.run([root / "qimo", "status"], env=env, capture_output=True, text=True, timeout=30)
+
+
+@pytest.mark.parametrize("version", ["3.9.2", "3.13.0", "2.7.18"])
+def test_an_unsupported_python_is_told_which_are_needed(tmp_path: Path, version: str) -> None:
+    done = script(tmp_path, ("python3", version))
     assert done.returncode == 1
-    assert "./qimo up" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert done.stderr == f"qimo: Python 3.10, 3.11 or 3.12 is needed; found Python {version}. Set QIMO_PYTHON to one.\n"
+    assert not (tmp_path / "home").exists()
 
 
-def test_debug_shows_the_traceback(env: dict[str, str]) -> None:
-    assert "Traceback" in qimo(env, "--debug", "verify").stderr
-
-
-def test_status_of_nothing_is_stopped(env: dict[str, str]) -> None:
-    done = qimo(env, "status", "--json")
-    answer = json.loads(done.stdout)
+def test_without_any_python_it_is_told_which_are_needed(tmp_path: Path) -> None:
+    done = script(tmp_path)
     assert done.returncode == 1
-    assert answer["state"] == "stopped"
-    assert {component["state"] for component in answer["components"]} == {"stopped"}
-    assert answer["endpoints"] == {}
+    assert done.stderr == "qimo: Python 3.10, 3.11 or 3.12 is needed; found no python3. Set QIMO_PYTHON to one.\n"
 
 
-def test_down_of_nothing_is_done(env: dict[str, str]) -> None:
-    assert qimo(env, "down").returncode == 0
-
-
-@pytest.fixture
-def bare(tmp_path: Path) -> Path:
-    """A copy of the script with a PATH that holds nothing but a shell's own tools and a python3 to be made."""
-    tools = tmp_path / "bin"
-    tools.mkdir()
-    for name in ("sh", "dirname", "cmp", "mkdir", "rm", "tail", "cp"):
-        (tools / name).symlink_to(shutil.which(name) or name)
-    shutil.copy(PROJECT_ROOT / "qimo", tmp_path)
-    shutil.copy(PROJECT_ROOT / "requirements.lock", tmp_path)
-    return tmp_path
-
-
-def run_script(bare: Path, python3: str) -> subprocess.CompletedProcess[str]:
-    """Run the copied script with a python3 that is this shell script."""
-    (bare / "bin" / "python3").write_text(f"#!/bin/sh\n{python3}\n")
-    (bare / "bin" / "python3").chmod(0o755)
-    return subprocess.run(["sh", bare / "qimo", "status"], env={"PATH": str(bare / "bin")}, capture_output=True, text=True, timeout=30)
-
-
-def test_a_python_of_the_wrong_version_is_named(bare: Path) -> None:
-    done = run_script(bare, '[ "$1" = --version ] && echo "Python 3.9.1"; exit 1')
-    assert done.returncode == 1
-    assert "Python 3.10, 3.11 or 3.12 is needed; found Python 3.9.1" in done.stderr
-
-
-def test_a_python_without_venv_is_told_what_to_install(bare: Path) -> None:
-    done = run_script(bare, 'case "$2" in *ensurepip*) exit 1;; esac; exit 0')
-    assert done.returncode == 1
-    assert "python3-venv" in done.stderr
+@pytest.mark.parametrize("named", [False, True], ids=["by its name", "by QIMO_PYTHON"])
+def test_another_python_that_is_supported_is_taken(tmp_path: Path, named: bool) -> None:
+    other = "mine" if named else "python3.11"
+    done = script(tmp_path, ("python3", "3.9.2"), (other, "3.11.4"), **({"QIMO_PYTHON": other} if named else {}))
+    # The fake makes no environment; that it was asked to is enough.
+    assert f"making the Python environment in {tmp_path / 'home' / 'install' / 'venv'}" in done.stderr
+    assert "is needed" not in done.stderr
+    assert done.returncode != 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 
@@ -38,10 +37,6 @@ def health(instance: dg.DagsterInstance, *starts: tuple[int | None, float]) -> C
     return launcher.check_run_worker_health(run)
 
 
-def began(pid: int) -> float:
-    return psutil.Process(pid).create_time()
-
-
 def test_a_living_process_runs(instance: dg.DagsterInstance) -> None:
     assert health(instance, (os.getpid(), time.time())).status is WorkerStatus.RUNNING
 
@@ -67,7 +62,7 @@ def test_a_process_that_nobody_reaped_has_failed(instance: dg.DagsterInstance) -
 
 @pytest.mark.parametrize(("before", "status"), [(CLOCK_SLACK_SECONDS + 1, WorkerStatus.FAILED), (CLOCK_SLACK_SECONDS - 1, WorkerStatus.RUNNING)])
 def test_a_process_that_began_after_the_event_is_another_one(instance: dg.DagsterInstance, before: float, status: WorkerStatus) -> None:
-    assert health(instance, (os.getpid(), began(os.getpid()) - before)).status is status
+    assert health(instance, (os.getpid(), psutil.Process().create_time() - before)).status is status
 
 
 @pytest.mark.parametrize("starts", [[], [(None, 0.0)]], ids=["no event", "no number"])
@@ -88,4 +83,3 @@ def test_a_real_run_tells_its_process(instance: dg.DagsterInstance) -> None:
     launcher.register_instance(instance)
     run = job.execute_in_process(instance=instance).dagster_run
     assert launcher.check_run_worker_health(run).status is WorkerStatus.RUNNING
-    assert sys.executable

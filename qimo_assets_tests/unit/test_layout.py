@@ -102,7 +102,6 @@ def test_a_home_too_deep_for_a_socket_is_refused(monkeypatch: pytest.MonkeyPatch
         current_layout()
 
 
-@pytest.mark.xfail(strict=True, reason="supervisord binds run/supervisor.sock.<its pid> before it renames it, which is longer than mysql.sock.lock")
 def test_the_deepest_home_that_is_taken_is_short_enough_for_every_socket(monkeypatch: pytest.MonkeyPatch) -> None:
     longest_pid = int(Path("/proc/sys/kernel/pid_max").read_text()) - 1
 

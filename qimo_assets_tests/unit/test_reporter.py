@@ -244,7 +244,6 @@ def test_an_idle_stream_asks_the_timeline_nothing(world: World) -> None:
     assert len(world.asked) == asked
 
 
-@pytest.mark.xfail(strict=True, reason="after its first report a table without new rows is asked for at every poll, see the table's zero in StreamReporter")
 def test_batches_that_leave_a_table_alone_ask_its_timeline_once_each(world: World) -> None:
     stream = world.stream()
     world.commit("1", MONDAY)
@@ -268,7 +267,6 @@ def test_at_once_reports_what_the_interval_still_holds_back(world: World) -> Non
     assert [day for day, _, _ in world.events] == [MONDAY, TUESDAY]
 
 
-@pytest.mark.xfail(strict=True, reason="at_once passes over a table that was reported since the last finished batch")
 def test_at_once_reports_the_commit_of_a_batch_that_did_not_finish(world: World) -> None:
     stream = world.stream()
     world.commit("1", MONDAY)
@@ -308,7 +306,6 @@ def test_what_is_away_is_logged_and_never_stops_the_stream(world: World, away: d
     assert world.offsets == [{0: 1, 1: 7}]
 
 
-@pytest.mark.xfail(strict=True, reason="the events share the try with Kafka's offsets")
 def test_a_broker_that_is_away_does_not_hold_the_events_back(world: World) -> None:
     world.commit("1", MONDAY)
     world.kafka_away = True

@@ -101,7 +101,6 @@ def test_every_rendered_file_is_its_owners_alone(configured: Layout) -> None:
     assert set(install.PLACES) == {path.name for path in (Path(install.__file__).parent / "templates").iterdir()}
 
 
-@pytest.mark.xfail(strict=True, reason="the mode given to open() counts only for a file that is not there yet")
 def test_a_rendered_file_becomes_its_owners_alone_again(configured: Layout) -> None:
     path = configured.home / "qimo.toml"
     path.chmod(0o644)
