@@ -20,6 +20,8 @@ from urllib.request import Request, urlopen
 import pytest
 
 from qimo_assets.settings import PROJECT_ROOT, Settings, qimo_home
+from qimo_assets.stack import install
+from qimo_assets.stack.layout import current_layout
 
 TIERS = ("unit", "automation", "contract", "integration")
 # Beside a stack of one's own at the usual ports.
@@ -95,12 +97,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def stack() -> Iterator[Stack]:
+def software() -> None:
+    """The jars of this checkout's own QIMO_HOME, for tests that need them and no service."""
+    install.install(current_layout())
+
+
+@pytest.fixture(scope="session")
+def stack(software: None) -> Iterator[Stack]:
     """The whole stack, started once, with empty data and the software of this checkout's own QIMO_HOME."""
-    install = qimo_home() / "install"
     home = Path(tempfile.mkdtemp(prefix="qimo-", dir="/tmp"))
-    install.mkdir(parents=True, exist_ok=True)
-    (home / "install").symlink_to(install)
+    (home / "install").symlink_to(qimo_home() / "install")
     foreign = ("QIMO_", "DAGSTER_", "SPARK_", "HADOOP_")
     env = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     stack = Stack(home, {**env, "QIMO_HOME": str(home), "QIMO_PORT_OFFSET": str(TEST_PORT_OFFSET)})

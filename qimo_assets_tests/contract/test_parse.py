@@ -314,6 +314,8 @@ _READERS = {"sex": _sex, "ip": _ip, "distance": _distance}
 # --- Spark
 
 
+pytestmark = pytest.mark.usefixtures("software")
+
 JARS = class_path(current_layout(), "spark")
 [IP2REGION] = class_path(current_layout(), "ip2region")
 LAKE = LakeSettings(warehouse="file:/none", checkpoint="file:/none", metastore_uris="", max_line_bytes=LONGEST, ip2region_jar=IP2REGION)
@@ -326,7 +328,7 @@ def settings_in(directory: Path) -> Settings:
 
 
 @pytest.fixture(scope="module")
-def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+def spark(software: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     """A session as the streaming job has it."""
     with pytest.MonkeyPatch.context() as patch:
         # Set by spark_resource for the whole process, and by the stack for the workers.
