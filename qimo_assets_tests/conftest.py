@@ -24,8 +24,8 @@ from qimo_assets.stack import install
 from qimo_assets.stack.layout import current_layout
 
 TIERS = ("unit", "automation", "contract", "integration")
-# Beside a stack of one's own at the usual ports.
-TEST_PORT_OFFSET = 21_000
+# Beside a stack of one's own at the usual ports; 21,000 would give the webserver the port of that one's code server.
+TEST_PORT_OFFSET = os.environ.get("QIMO_TEST_PORT_OFFSET", "21500")
 UP_SECONDS = 900
 COMMAND_SECONDS = 420
 POLL_SECONDS = 1.0
@@ -104,16 +104,23 @@ def software() -> None:
 
 @pytest.fixture(scope="session")
 def stack(software: None) -> Iterator[Stack]:
-    """The whole stack, started once, with empty data and the software of this checkout's own QIMO_HOME."""
-    home = Path(tempfile.mkdtemp(prefix="qimo-", dir="/tmp"))
-    (home / "install").symlink_to(qimo_home() / "install")
+    """The whole stack, started once, with empty data and the software of this checkout's own QIMO_HOME.
+
+    `QIMO_TEST_KEEP` names a directory (short, for Unix sockets) for a stack that is left running with its data, so that the next run
+    begins at once.
+    """
+    kept = os.environ.get("QIMO_TEST_KEEP")
+    home = Path(kept) if kept else Path(tempfile.mkdtemp(prefix="qimo-", dir="/tmp"))
+    home.mkdir(exist_ok=True)
+    if not (home / "install").exists():
+        (home / "install").symlink_to(qimo_home() / "install")
     foreign = ("QIMO_", "DAGSTER_", "SPARK_", "HADOOP_")
     env = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-    stack = Stack(home, {**env, "QIMO_HOME": str(home), "QIMO_PORT_OFFSET": str(TEST_PORT_OFFSET)})
+    stack = Stack(home, {**env, "QIMO_HOME": str(home), "QIMO_PORT_OFFSET": TEST_PORT_OFFSET})
     try:
         stack.qimo("up", timeout=UP_SECONDS)
         yield stack
     finally:
-        stack.qimo("down", check=False)
-        kept = os.environ.get("QIMO_TEST_KEEP")
-        print(f"kept: {home}") if kept else shutil.rmtree(home)
+        if not kept:
+            stack.qimo("down", check=False)
+            shutil.rmtree(home)

@@ -15,7 +15,7 @@ import psutil
 from qimo_assets.lake.assets import STREAM_JOB
 from qimo_assets.metrics.catalog import METRICS
 from qimo_assets.resources.mysql import MySQLResource
-from qimo_assets_tests.conftest import Stack, wait_for
+from qimo_assets_tests.conftest import TEST_PORT_OFFSET, Stack, wait_for
 
 Ask = Callable[[str], list[Any]]
 UNFINISHED = ("QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING")
@@ -198,7 +198,7 @@ def test_a_taken_port_is_named_with_its_owner(stack: Stack) -> None:
     finally:
         second.qimo("down")
     assert refused.returncode == 1
-    assert "port 30092 (kafka) is taken by process" in refused.stderr
+    assert f"port {9092 + int(TEST_PORT_OFFSET)} (kafka) is taken by process" in refused.stderr
     assert "QIMO_PORT_KAFKA" in refused.stderr
     assert "Traceback" not in refused.stderr
 
