@@ -48,6 +48,8 @@ class Metric:
         additive: How its messages relate to those of message_total.
         warn_minutes: Age at which the freshness policy warns.
         fail_minutes: Age at which the freshness policy fails.
+        looks_back: Days before its own from which a day's figures are made: 29 for the users of 30 days.
+        looks_ahead: Days after its own from which a day's figures are made: 1 for the users who come back the next day.
     """
 
     name: str
@@ -59,6 +61,8 @@ class Metric:
     additive: Additive
     warn_minutes: int = 15
     fail_minutes: int = 60
+    looks_back: int = 0
+    looks_ahead: int = 0
 
     @property
     def key_columns(self) -> tuple[Column, ...]:
