@@ -8,7 +8,7 @@ from dagster_pyspark import LazyPySparkResource
 from qimo_assets.automation import MESSAGES
 from qimo_assets.lake.run import Mode, run_stream
 from qimo_assets.lake.supervisor import STOPPED_BY_TAG, PastRun, decide
-from qimo_assets.lake.tables import MESSAGE, QUARANTINE, Table
+from qimo_assets.lake.tables import ARRIVAL, MESSAGE, QUARANTINE, Table
 from qimo_assets.lake.writer_lock import is_held
 from qimo_assets.partitions import daily
 from qimo_assets.resources.kafka import KafkaResource
@@ -18,6 +18,7 @@ from qimo_assets.topic.assets import topic_key
 
 STREAM_JOB = "chat_stream"
 QUARANTINED = dg.AssetKey(["hudi", QUARANTINE.name])
+ARRIVALS = dg.AssetKey(["hudi", ARRIVAL.name])
 TABLES: dict[dg.AssetKey, Table] = {MESSAGES: MESSAGE, QUARANTINED: QUARANTINE}
 # How many past runs a tick looks at: with pauses of up to 300 s these are more than two hours of failures.
 RUNS_LOOKED_AT = 25
@@ -28,7 +29,7 @@ def build_lake_definitions(settings: Settings) -> dg.Definitions:
     specs = [
         dg.AssetSpec(
             key,
-            deps=[topic_key(settings)],
+            deps=[*TABLES] if table is ARRIVAL else [topic_key(settings)],
             skippable=True,
             group_name="lake",
             kinds={"hudi", "spark"},
@@ -37,13 +38,13 @@ def build_lake_definitions(settings: Settings) -> dg.Definitions:
             "materialize it to wait until everything that the topic holds now is in it.",
             metadata={"dagster/table_name": f"{settings.lake.database}.{table.name}", "dagster/uri": table.path(settings.lake)},
         )
-        for key, table in TABLES.items()
+        for key, table in {**TABLES, ARRIVALS: ARRIVAL}.items()
     ]
 
     @dg.multi_asset(name="chat_lake", specs=specs, partitions_def=daily, backfill_policy=dg.BackfillPolicy.single_run(), can_subset=True)
     def chat_lake(context: dg.AssetExecutionContext, spark: LazyPySparkResource, kafka: KafkaResource, mysql: MySQLResource):
         mode = Mode.LIVE if context.run.job_name == STREAM_JOB else Mode.CATCH_UP
-        run_stream(context, settings, TABLES, mode, spark, kafka, mysql)
+        run_stream(context, settings, TABLES, ARRIVALS, mode, spark, kafka, mysql)
         if context.has_partition_key or context.has_partition_key_range:
             # The days that were asked for are caught up now, also those to which no line came.
             for day in context.partition_keys:
@@ -53,7 +54,7 @@ def build_lake_definitions(settings: Settings) -> dg.Definitions:
 
     job = dg.define_asset_job(
         STREAM_JOB,
-        selection=dg.AssetSelection.assets(*TABLES),
+        selection=dg.AssetSelection.assets(*TABLES, ARRIVALS),
         tags={"qimo/writer": MESSAGE.name},
         description="The live stream: from the topic into the lake, until it is stopped. The sensor chat_stream_supervisor launches it; "
         "after a person stopped it, launch it here.",

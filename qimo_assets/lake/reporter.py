@@ -8,21 +8,37 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol
 
 import dagster as dg
 from pyspark.sql import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
+from qimo_assets.lake.arrivals import ARRIVAL_SCHEMA, INSTANT_PREFIX, Arrival, ArrivalReporter
 from qimo_assets.lake.stream import end_offsets
-from qimo_assets.lake.tables import Table
-from qimo_assets.lake.timeline import Touched, touched_days
+from qimo_assets.lake.tables import ARRIVAL, MESSAGE, QUARANTINE, Table
+from qimo_assets.lake.timeline import Touched, completed_commits, touched_days
+from qimo_assets.lake.write import TableWriter
 from qimo_assets.resources.kafka import KafkaResource
 from qimo_assets.settings import Settings
 
 INSTANT = "instant"
 logger = logging.getLogger(__name__)
+
+
+class Reporter(Protocol):
+    """Tells something of the stream's commits, each now and then."""
+
+    def is_due(self) -> bool:
+        """Return whether the last report is old enough for the next one."""
+        ...
+
+    def report(self, *, at_once: bool = False) -> int:
+        """Report what is new, when it is due or at once; return the number of days that it concerns."""
+        ...
 
 
 @dataclass
@@ -60,15 +76,15 @@ class TableReporter:
 
 @dataclass
 class StreamReporter:
-    """Reports both tables and the offsets while a query runs."""
+    """Reports the tables and the offsets while a query runs."""
 
-    tables: list[TableReporter]
+    tables: Sequence[Reporter]
     kafka: KafkaResource
     committed: dict[int, int] = field(default_factory=dict)
     reached: dict[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Begin by asking both tables once: a run that died may have left days unreported."""
+        """Begin by asking each once: a run that died may have left days unreported."""
         self._waiting = list(self.tables)
 
     def report(self, query: StreamingQuery, *, at_once: bool = False) -> None:
@@ -86,7 +102,7 @@ class StreamReporter:
         self.kafka.commit_progress(self.reached)
         self.committed = self.reached
 
-    def _report(self, table: TableReporter, at_once: bool) -> None:
+    def _report(self, table: Reporter, at_once: bool) -> None:
         table.report(at_once=at_once)
         # Asked once after each batch: what was committed until then is reported, and there is nothing more to come before the next one.
         if table in self._waiting:
@@ -112,8 +128,25 @@ def table_reporter(context: dg.AssetExecutionContext, spark: SparkSession, setti
     )
 
 
-def last_instant(instance: dg.DagsterInstance, key: dg.AssetKey) -> str | None:
-    """Return the instant up to which a table's commits were reported."""
+def arrival_reporter(context: dg.AssetExecutionContext, spark: SparkSession, settings: Settings, key: dg.AssetKey) -> ArrivalReporter:
+    """Return the reporter that keeps `chat_arrival`, beginning at the instants that its newest event carries."""
+    writer = TableWriter(settings.lake)
+
+    def write(rows: Sequence[Arrival]) -> None:
+        writer.write(ARRIVAL, spark.createDataFrame(list(rows), ARRIVAL_SCHEMA), {row[1] for row in rows})
+
+    return ArrivalReporter(
+        key=key,
+        find={table.name: partial(completed_commits, spark, table.path(settings.lake)) for table in (MESSAGE, QUARANTINE)},
+        write=write,
+        emit=context.log_event,
+        interval=settings.lake.report_seconds,
+        since={table.name: last_instant(context.instance, key, f"{INSTANT_PREFIX}{table.name}") for table in (MESSAGE, QUARANTINE)},
+    )
+
+
+def last_instant(instance: dg.DagsterInstance, key: dg.AssetKey, name: str = INSTANT) -> str | None:
+    """Return the instant up to which a table's commits were reported, as the newest event carries it under `name`."""
     event = instance.get_latest_materialization_event(key)
-    value = event.asset_materialization.metadata.get(INSTANT) if event and event.asset_materialization else None
+    value = event.asset_materialization.metadata.get(name) if event and event.asset_materialization else None
     return str(value.value) or None if value is not None else None

@@ -14,7 +14,7 @@ from pyspark.errors import StreamingQueryException
 from pyspark.sql import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
-from qimo_assets.lake.reporter import StreamReporter, table_reporter
+from qimo_assets.lake.reporter import Reporter, StreamReporter, arrival_reporter, table_reporter
 from qimo_assets.lake.stream import start_query
 from qimo_assets.lake.tables import Table
 from qimo_assets.lake.writer_lock import WriterLock, WriterLockHeld
@@ -44,6 +44,7 @@ def run_stream(
     context: dg.AssetExecutionContext,
     settings: Settings,
     tables: dict[dg.AssetKey, Table],
+    arrivals: dg.AssetKey,
     mode: Mode,
     spark: LazyPySparkResource,
     kafka: KafkaResource,
@@ -54,7 +55,8 @@ def run_stream(
     Args:
         context: The run.
         settings: The platform's settings.
-        tables: Asset key of each table.
+        tables: Asset key of each table that the query writes.
+        arrivals: Asset key of the table that keeps what arrived.
         mode: On until stopped, or up to the offsets of now. When a live run holds the writer's lock, a catch-up waits until that run has come so far.
         spark: Gives the session.
         kafka: The topic.
@@ -65,7 +67,7 @@ def run_stream(
     """
     try:
         with WriterLock(mysql, settings.lake.database) as lock:
-            _write(context, settings, tables, mode, spark, kafka, lock)
+            _write(context, settings, tables, arrivals, mode, spark, kafka, lock)
     except WriterLockHeld as error:
         if mode is Mode.LIVE:
             raise dg.Failure(f"{error} This run ends; the other one goes on.", allow_retries=False) from error
@@ -76,6 +78,7 @@ def _write(
     context: dg.AssetExecutionContext,
     settings: Settings,
     tables: dict[dg.AssetKey, Table],
+    arrivals: dg.AssetKey,
     mode: Mode,
     spark: LazyPySparkResource,
     kafka: KafkaResource,
@@ -85,7 +88,9 @@ def _write(
     session.sparkContext.setLogLevel("WARN")
     query = start_query(session, settings, until_caught_up=mode is Mode.CATCH_UP)
     context.log.info(f"Streaming query {query.id} started in mode {mode.value}; checkpoint {settings.lake.checkpoint}")
-    reporter = StreamReporter([table_reporter(context, session, settings, table, key) for key, table in tables.items()], kafka)
+    reporters: list[Reporter] = [table_reporter(context, session, settings, table, key) for key, table in tables.items()]
+    # Last, because it writes: the days that the metrics wait for are told first.
+    reporter = StreamReporter([*reporters, arrival_reporter(context, session, settings, arrivals)], kafka)
     try:
         _follow(context, query, reporter, lock)
     finally:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -11,7 +11,9 @@ from pyspark.sql.streaming.query import StreamingQuery
 from qimo_assets.contract import TIMEZONE
 from qimo_assets.lake.parse import parse
 from qimo_assets.lake.regions import PARTS, region_of
-from qimo_assets.lake.tables import MESSAGE, QUARANTINE, Table, sync_options, write_options
+from qimo_assets.lake.tables import MESSAGE, QUARANTINE
+from qimo_assets.lake.timeline import BATCH_OPTION
+from qimo_assets.lake.write import TableWriter
 from qimo_assets.settings import Settings
 
 QUERY_NAME = "chat_message"
@@ -26,17 +28,23 @@ class BatchWriter:
     """
 
     settings: Settings
-    synced: dict[str, set[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Begin with a metastore that has heard of nothing."""
+        self._writer = TableWriter(self.settings.lake)
 
     def __call__(self, batch: DataFrame, batch_id: int) -> None:
         """Write one micro-batch; Structured Streaming calls this."""
+        # The query's id stands in its checkpoint: with it a batch has the same name when it is written again, and no other batch has.
+        query_id = batch.sparkSession.sparkContext.getLocalProperty("sql.streaming.queryId")
+        metadata = {BATCH_OPTION: f"{query_id}:{batch_id}"}
         parsed = parse(batch, self.settings.lake).persist()
         try:
             days = self._days(parsed)
             if days[MESSAGE.name]:
-                self._write(MESSAGE, self._accepted(parsed), days[MESSAGE.name])
+                self._writer.write(MESSAGE, self._accepted(parsed), days[MESSAGE.name], metadata)
             if days[QUARANTINE.name]:
-                self._write(QUARANTINE, self._rejected(parsed), days[QUARANTINE.name])
+                self._writer.write(QUARANTINE, self._rejected(parsed), days[QUARANTINE.name], metadata)
         finally:
             parsed.unpersist()
 
@@ -59,14 +67,6 @@ class BatchWriter:
     def _rejected(self, parsed: DataFrame) -> DataFrame:
         rows = parsed.where("reason IS NOT NULL")
         return rows.withColumn("day", F.date_format("collected_at", "yyyy-MM-dd")).select(*QUARANTINE.columns)
-
-    def _write(self, table: Table, rows: DataFrame, days: set[str]) -> None:
-        lake = self.settings.lake
-        known = self.synced.setdefault(table.name, set())
-        # The metastore needs to hear of a table or a day once; asking it at each commit costs more than a small commit itself.
-        sync = sync_options(table, lake) if not days <= known else {}
-        rows.write.format("hudi").options(**write_options(table, lake), **sync).mode("append").save(table.path(lake))
-        known |= days
 
 
 def start_query(spark: SparkSession, settings: Settings, *, until_caught_up: bool) -> StreamingQuery:

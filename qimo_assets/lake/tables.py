@@ -15,11 +15,15 @@ class Table:
         name: Name in the metastore and directory under the warehouse.
         columns: Its columns, out of the parsed row.
         comment: What it holds.
+        key: The column that names a row; a row with the same key in the same day replaces the one before.
+        buckets: File groups per day; None takes the setting.
     """
 
     name: str
     columns: tuple[str, ...]
     comment: str
+    key: str = "message_id"
+    buckets: int | None = None
 
     def path(self, lake: LakeSettings) -> str:
         """Return the table's base path."""
@@ -41,14 +45,23 @@ MESSAGE = Table(
 )
 QUARANTINE = Table("chat_quarantine", ("message_id", "day", "reason", "raw", *ORIGIN), "Each rejected line, once, with its bytes and the reason.")
 
+ARRIVAL = Table(
+    "chat_arrival",
+    ("arrival_id", "day", "table_name", "batch", "instant", "lines", "written_at"),
+    "How many lines each commit wrote for each day, lines that came again included.",
+    key="arrival_id",
+    buckets=1,
+)
+
 
 def write_options(table: Table, lake: LakeSettings) -> dict[str, str]:
     """Return Hudi's options for writing a micro-batch into `table`."""
+    buckets = str(table.buckets or lake.buckets)
     return {
         "hoodie.table.name": table.name,
         "hoodie.datasource.write.table.type": "MERGE_ON_READ",
         "hoodie.datasource.write.operation": "upsert",
-        "hoodie.datasource.write.recordkey.field": "message_id",
+        "hoodie.datasource.write.recordkey.field": table.key,
         "hoodie.datasource.write.partitionpath.field": "day",
         "hoodie.datasource.write.hive_style_partitioning": "true",
         # Lines sent again have the same key in the same day, so the later one replaces its equal: no ordering field is needed, and
@@ -56,10 +69,10 @@ def write_options(table: Table, lake: LakeSettings) -> dict[str, str]:
         "hoodie.record.merge.mode": "COMMIT_TIME_ORDERING",
         "hoodie.combine.before.upsert": "false",
         "hoodie.index.type": "BUCKET",
-        "hoodie.bucket.index.num.buckets": str(lake.buckets),
+        "hoodie.bucket.index.num.buckets": buckets,
         # The metadata table is one more table to commit for each small batch: 6,260 rows/s with it, 19,100 without.
         "hoodie.metadata.enable": "false",
-        "hoodie.upsert.shuffle.parallelism": str(lake.buckets),
+        "hoodie.upsert.shuffle.parallelism": buckets,
         "hoodie.compact.inline": "true",
         "hoodie.compact.inline.max.delta.commits": "20",
         "hoodie.clean.commits.retained": "24",

@@ -2,10 +2,31 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pyspark.sql import SparkSession
+
+PARTITION_PREFIX = "day="
+# Options that begin with an underscore are kept in the commit's own metadata.
+BATCH_OPTION = "_qimo_batch"
+
+
+@dataclass(frozen=True)
+class Commit:
+    """One completed delta commit.
+
+    Attributes:
+        instant: Its time in the timeline, which orders commits.
+        batch: The micro-batch that it wrote; a batch that was written again after a crash has a commit more. Empty for other writers.
+        rows: Day -> rows written to it.
+    """
+
+    instant: str
+    batch: str
+    rows: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -22,20 +43,52 @@ class Touched:
 
 
 def touched_days(spark: SparkSession, path: str, since: str | None) -> Touched:
-    """Return the days written by delta commits later than `since` (None: by all that the active timeline holds)."""
+    """Return the days written by delta commits later than `since` (None: by all that the active timeline holds).
+
+    Where commits between `since` and the active timeline were archived, as when nothing could be reported for 60 commits, every day of the
+    table counts as touched.
+    """
+    commits = completed_commits(spark, path)
+    found = summed([commit for commit in commits if since is None or commit.instant > since])
+    if since is None or not commits or since >= commits[0].instant:
+        return found
+    return Touched({**dict.fromkeys(_all_days(spark, path), 0), **found.rows}, found.instant)
+
+
+def summed(commits: Sequence[Commit]) -> Touched:
+    """Return what some commits touched together."""
+    rows: Counter[str] = Counter()
+    for commit in commits:
+        rows.update(commit.rows)
+    return Touched(dict(rows), max((commit.instant for commit in commits), default=None))
+
+
+def completed_commits(spark: SparkSession, path: str) -> list[Commit]:
+    """Return the completed delta commits of the active timeline, oldest first; none where there is no table yet."""
     jvm: Any = spark._jvm
     configuration: Any = spark._jsc.hadoopConfiguration()  # pyright: ignore[reportOptionalMemberAccess, reportOptionalCall]
-    hadoop_path = jvm.org.apache.hadoop.fs.Path(f"{path}/.hoodie")
-    if not hadoop_path.getFileSystem(configuration).exists(hadoop_path):
-        return Touched({}, None)
+    if not _file_system(spark, path).exists(jvm.org.apache.hadoop.fs.Path(f"{path}/.hoodie")):
+        return []
     storage = jvm.org.apache.hudi.hadoop.fs.HadoopFSUtils.getStorageConf(configuration)
     client = jvm.org.apache.hudi.common.table.HoodieTableMetaClient.builder().setBasePath(path).setConf(storage).build()
     timeline = client.getActiveTimeline().getDeltaCommitTimeline().filterCompletedInstants()
-    instants = [instant for instant in timeline.getInstants() if since is None or instant.requestedTime() > since]
-    rows: dict[str, int] = {}
-    for instant in instants:
-        stats = timeline.readCommitMetadata(instant).getPartitionToWriteStats()
-        for partition in stats.keySet():
-            day = partition.removeprefix("day=")
-            rows[day] = rows.get(day, 0) + sum(stat.getNumWrites() for stat in stats.get(partition))
-    return Touched(rows, max((instant.requestedTime() for instant in instants), default=None))
+    return sorted((_commit(timeline, instant) for instant in timeline.getInstants()), key=lambda commit: commit.instant)
+
+
+def _commit(timeline: Any, instant: Any) -> Commit:
+    metadata = timeline.readCommitMetadata(instant)
+    stats = metadata.getPartitionToWriteStats()
+    rows = {day.removeprefix(PARTITION_PREFIX): sum(stat.getNumWrites() for stat in stats.get(day)) for day in stats.keySet()}
+    return Commit(instant.requestedTime(), metadata.getMetadata(BATCH_OPTION) or "", rows)
+
+
+def _all_days(spark: SparkSession, path: str) -> list[str]:
+    jvm: Any = spark._jvm
+    found = _file_system(spark, path).globStatus(jvm.org.apache.hadoop.fs.Path(f"{path}/{PARTITION_PREFIX}*"))
+    return [str(status.getPath().getName()).removeprefix(PARTITION_PREFIX) for status in found]
+
+
+def _file_system(spark: SparkSession, path: str) -> Any:
+    jvm: Any = spark._jvm
+    configuration: Any = spark._jsc.hadoopConfiguration()  # pyright: ignore[reportOptionalMemberAccess, reportOptionalCall]
+    return jvm.org.apache.hadoop.fs.Path(path).getFileSystem(configuration)
