@@ -7,7 +7,7 @@ from dagster_pyspark import LazyPySparkResource
 
 from qimo_assets.automation import MESSAGES
 from qimo_assets.lake.run import Mode, run_stream
-from qimo_assets.lake.supervisor import STOPPED_BY_TAG, PastRun, decide
+from qimo_assets.lake.supervisor import STOPPED_BY_TAG, Decision, PastRun, Standstill, decide, observe
 from qimo_assets.lake.tables import ARRIVAL, MESSAGE, QUARANTINE, Table
 from qimo_assets.lake.writer_lock import is_held
 from qimo_assets.partitions import daily
@@ -65,14 +65,45 @@ def build_lake_definitions(settings: Settings) -> dg.Definitions:
         job=job,
         minimum_interval_seconds=10,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Launches the live stream when none runs; leaves it alone after a person stopped it.",
+        description="Launches the live stream when none runs, and ends one that stands still; leaves it alone after a person stopped it.",
     )
-    def chat_stream_supervisor(context: dg.SensorEvaluationContext, mysql: MySQLResource) -> dg.RunRequest | dg.SkipReason:
-        decision = decide(_past_runs(context.instance), time.time(), writing=is_held(mysql, settings.lake.database))
+    def chat_stream_supervisor(context: dg.SensorEvaluationContext, mysql: MySQLResource, kafka: KafkaResource) -> dg.RunRequest | dg.SkipReason:
+        runs = _past_runs(context.instance)
+        standstill = _observe(context, runs, kafka)
+        decision = decide(runs, time.time(), writing=is_held(mysql, settings.lake.database), standstill=standstill)
+        if decision.end:
+            _end(context.instance, decision)
         # Without a run key: Dagster would never launch again under a key whose run failed.
         return dg.RunRequest() if decision.launch else dg.SkipReason(decision.reason)
 
     return dg.Definitions(assets=[chat_lake], jobs=[job], sensors=[chat_stream_supervisor])
+
+
+def _observe(context: dg.SensorEvaluationContext, runs: list[PastRun], kafka: KafkaResource) -> Standstill | None:
+    """Compare the started run's progress with that of the tick before; a broker that is away tells nothing, and waits for no line."""
+    started = next((run for run in runs if run.status is dg.DagsterRunStatus.STARTED), None)
+    if started is None:
+        return None
+    try:
+        partitions = kafka.state()
+    except dg.Failure as error:
+        context.log.warning(f"Whether the stream moves is not known: {error.description}")
+        return None
+    progress, lag = sum(item.progress or 0 for item in partitions), sum(item.lag for item in partitions)
+    standstill = observe(Standstill.from_cursor(context.cursor), started.run_id, progress, lag, time.time())
+    context.update_cursor(standstill.to_cursor())
+    return standstill
+
+
+def _end(instance: dg.DagsterInstance, decision: Decision) -> None:
+    run = instance.get_run_by_id(decision.end) if decision.end else None
+    if run is None:
+        return
+    if run.status is dg.DagsterRunStatus.STARTED:
+        instance.add_run_tags(run.run_id, {STOPPED_BY_TAG: "supervisor"})
+        instance.report_engine_event(decision.reason, run)
+    # Asked again, the launcher of this machine kills a process that did not end.
+    instance.run_launcher.terminate(run.run_id)
 
 
 def _past_runs(instance: dg.DagsterInstance) -> list[PastRun]:

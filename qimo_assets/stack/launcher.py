@@ -1,10 +1,13 @@
-"""Dagster's own launcher, with an answer to whether a run's process still lives.
+"""Dagster's own launcher, with an answer to whether a run's process still lives, and an end for one that does not end by itself.
 
-The default launcher has none: a run that dies together with its code server, as at a power cut, would be STARTED for ever, the stream
-never launched again and its metrics never due. With this one Dagster's run monitoring marks such a run as failed.
+The default launcher has neither. A run that dies together with its code server, as at a power cut, would be STARTED for ever, the stream
+never launched again and its metrics never due; with this one Dagster's run monitoring marks such a run as failed. And a run whose process
+hangs would be marked as canceled while the process lives on and keeps the writer's lock.
 """
 
 from __future__ import annotations
+
+import time
 
 import dagster as dg
 import psutil
@@ -12,6 +15,8 @@ from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
 
 # A process that began later than its run's first event is another one with the same number.
 CLOCK_SLACK_SECONDS = 2.0
+# The stream lets its batch end, which takes up to 90 s; Dagster itself calls a run canceled after 180 s (cancel_timeout_seconds).
+KILL_AFTER_SECONDS = 120
 
 
 class LocalRunLauncher(dg.DefaultRunLauncher):
@@ -24,19 +29,44 @@ class LocalRunLauncher(dg.DefaultRunLauncher):
 
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
         """Return whether the process of a started run lives; its number stands in the run's events."""
-        events = self._instance.all_logs(run.run_id, of_type=dg.DagsterEventType.RUN_START)
-        started = next((entry for entry in events if entry.dagster_event and entry.dagster_event.pid), None)
-        if started is None or started.dagster_event is None:
+        pid, process = self._process(run.run_id)
+        if pid is None:
             return CheckRunHealthResult(WorkerStatus.UNKNOWN, "No event tells the run's process.")
-        pid = int(started.dagster_event.pid or 0)
-        if _lives(pid, started.timestamp):
+        if process is not None:
             return CheckRunHealthResult(WorkerStatus.RUNNING)
         return CheckRunHealthResult(WorkerStatus.FAILED, f"Process {pid} of the run is gone.")
 
+    def terminate(self, run_id: str) -> bool:
+        """Ask a run to end; asked again when it did not end for two minutes, kill its process and those that it started."""
+        run = self._instance.get_run_by_id(run_id)
+        if run is None or run.status is not dg.DagsterRunStatus.CANCELING:
+            return super().terminate(run_id)
+        asked = self._instance.all_logs(run_id, of_type=dg.DagsterEventType.RUN_CANCELING)
+        if not asked or time.time() - asked[0].timestamp < KILL_AFTER_SECONDS:
+            return True
+        _, process = self._process(run_id)
+        if process is None:
+            return False
+        self._instance.report_engine_event(f"Process {process.pid} did not end within {KILL_AFTER_SECONDS} s and is killed.", run)
+        # Java's process would otherwise live on, stopped or not.
+        for member in [process, *process.children(recursive=True)]:
+            member.kill()
+        return True
 
-def _lives(pid: int, began_before: float) -> bool:
+    def _process(self, run_id: str) -> tuple[int | None, psutil.Process | None]:
+        """Return the number of a run's process, where an event tells it, and the process itself while it lives."""
+        events = self._instance.all_logs(run_id, of_type=dg.DagsterEventType.RUN_START)
+        started = next((entry for entry in events if entry.dagster_event and entry.dagster_event.pid), None)
+        if started is None or started.dagster_event is None:
+            return None, None
+        pid = int(started.dagster_event.pid or 0)
+        return pid, _living(pid, started.timestamp)
+
+
+def _living(pid: int, began_before: float) -> psutil.Process | None:
     try:
         process = psutil.Process(pid)
-        return process.create_time() <= began_before + CLOCK_SLACK_SECONDS and process.status() != psutil.STATUS_ZOMBIE
+        lives = process.create_time() <= began_before + CLOCK_SLACK_SECONDS and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
-        return False
+        return None
+    return process if lives else None

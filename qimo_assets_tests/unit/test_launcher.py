@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 import dagster as dg
 import psutil
@@ -14,7 +16,8 @@ from dagster._core.events import DagsterEvent
 from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
 
 from qimo_assets.settings import PROJECT_ROOT
-from qimo_assets.stack.launcher import CLOCK_SLACK_SECONDS, LocalRunLauncher
+from qimo_assets.stack.launcher import CLOCK_SLACK_SECONDS, KILL_AFTER_SECONDS, LocalRunLauncher
+from qimo_assets_tests.conftest import wait_for
 
 JOB = "j"
 
@@ -68,6 +71,27 @@ def test_a_process_that_began_after_the_event_is_another_one(instance: dg.Dagste
 @pytest.mark.parametrize("starts", [[], [(None, 0.0)]], ids=["no event", "no number"])
 def test_without_a_number_nothing_is_known(instance: dg.DagsterInstance, starts: list[tuple[None, float]]) -> None:
     assert health(instance, *starts).status is WorkerStatus.UNKNOWN
+
+
+@pytest.mark.parametrize(("asked", "lives"), [(KILL_AFTER_SECONDS - 5, True), (KILL_AFTER_SECONDS + 1, False)], ids=["soon", "late"])
+def test_a_process_that_does_not_end_is_killed_with_its_children_when_it_is_asked_again(instance: dg.DagsterInstance, asked: float, lives: bool) -> None:
+    with subprocess.Popen(["sh", "-c", "sleep 600 & wait"]) as process:
+        family = [psutil.Process(process.pid), *wait_for(lambda: psutil.Process(process.pid).children(), seconds=10)]
+        try:
+            process.send_signal(signal.SIGSTOP)
+            run = dg.DagsterRun(JOB, status=dg.DagsterRunStatus.CANCELING)
+            instance.add_run(run)
+            for kind, ago in ((dg.DagsterEventType.RUN_START, 0), (dg.DagsterEventType.RUN_CANCELING, asked)):
+                instance.report_dagster_event(DagsterEvent(kind.value, JOB, pid=process.pid), run.run_id, timestamp=time.time() - ago)
+            launcher = LocalRunLauncher()
+            launcher.register_instance(instance)
+            assert launcher.terminate(run.run_id)
+            _, alive = psutil.wait_procs(family, timeout=0.5 if lives else 10)
+            assert {member.pid for member in alive if member.status() != psutil.STATUS_ZOMBIE} == ({member.pid for member in family} if lives else set())
+        finally:
+            for member in family:
+                with suppress(psutil.NoSuchProcess):
+                    member.kill()
 
 
 def test_the_instance_of_the_project_uses_it() -> None:

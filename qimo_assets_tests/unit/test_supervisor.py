@@ -5,7 +5,7 @@ from __future__ import annotations
 import dagster as dg
 import pytest
 
-from qimo_assets.lake.supervisor import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, UNFINISHED, PastRun, decide
+from qimo_assets.lake.supervisor import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, STALLED_SECONDS, UNFINISHED, PastRun, Standstill, decide, observe
 
 NOW = 1_700_000_000.0
 FAILURE, SUCCESS, CANCELED = dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.CANCELED
@@ -46,6 +46,45 @@ def test_nothing_is_launched_beside_an_unfinished_run(status: dg.DagsterRunStatu
     decision = decide([*newer, run(status, None, name="alive")], NOW, writing=True)
     assert not decision.launch
     assert decision.reason == f"Run alive is {status.value}."
+    # One that was asked to end is asked again, so that it is killed when it hangs.
+    assert decision.end == ("alive" if status is dg.DagsterRunStatus.CANCELING else None)
+
+
+def stream(seconds: int, progress: list[int], lag: int = 1, name: str = "r") -> Standstill:
+    """Return what a minute's ticks observe of a run that shows this progress, one after the other."""
+    seen = None
+    for place, number in enumerate(progress):
+        cursor = seen and seen.to_cursor()
+        seen = observe(Standstill.from_cursor(cursor), name, number, lag, NOW + place * seconds)
+    assert seen is not None
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("progress", "lag", "since"),
+    [
+        pytest.param([7, 7, 7], 5, 0, id="stands still"),
+        pytest.param([7, 8, 9], 5, 120, id="moves"),
+        pytest.param([7, 8, 8], 5, 60, id="stopped moving"),
+        pytest.param([7, 7, 7], 0, 120, id="nothing to do"),
+    ],
+)
+def test_a_standstill_lasts_while_nothing_moves_and_lines_wait(progress: list[int], lag: int, since: int) -> None:
+    assert stream(60, progress, lag).since == NOW + since
+
+
+def test_another_run_stands_still_from_its_own_beginning() -> None:
+    assert observe(Standstill("old", 7, NOW - 1000), "new", 7, 5, NOW).since == NOW
+
+
+def test_a_run_that_stands_still_for_too_long_is_ended_and_the_next_one_launched() -> None:
+    started = [run(dg.DagsterRunStatus.STARTED, None)]
+    still = Standstill("r", 7, NOW)
+    assert decide(started, NOW + STALLED_SECONDS, writing=True, standstill=still).end is None
+    decision = decide(started, NOW + STALLED_SECONDS + 1, writing=True, standstill=still)
+    assert (decision.end, decision.launch) == ("r", False)
+    assert "although lines wait" in decision.reason
+    assert decide([run(CANCELED, by="supervisor")], NOW, writing=False).launch
 
 
 def test_each_status_is_either_finished_or_unfinished() -> None:
