@@ -6,6 +6,7 @@ import warnings
 
 import dagster as dg
 
+from qimo_assets.housekeeping import build_housekeeping_definitions
 from qimo_assets.lake.assets import build_lake_definitions
 from qimo_assets.metrics.assets import build_metric_assets, build_metric_checks
 from qimo_assets.resources.hive import HiveResource
@@ -48,7 +49,8 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             "mysql": MySQLResource.from_settings(settings.mysql),
         },
     )
-    return dg.Definitions.merge(build_source_definitions(settings), build_topic_definitions(settings), build_lake_definitions(settings), own)
+    rooms = (build_source_definitions(settings), build_topic_definitions(settings), build_lake_definitions(settings))
+    return dg.Definitions.merge(*rooms, own, build_housekeeping_definitions())
 
 
 # The version is pinned, so that a beta parameter cannot change; six lines of warning at each load hide what matters.

@@ -16,7 +16,7 @@ from qimo_assets_tests.unit.conftest import REQUIRED
 
 PACKAGE = PROJECT_ROOT / "qimo_assets"
 ROOMS = ("source", "topic", "lake", "views", "metrics", "report")
-SHARED = {"settings", "contract", "partitions", "automation"}
+SHARED = {"settings", "contract", "partitions", "automation", "housekeeping"}
 EVERYTHING = {*ROOMS, *SHARED, "resources", "stack", "simulator", "verify"}
 # A part (a module or a folder of the package) -> the parts that it may import beside itself.
 ALLOWED: dict[str, set[str]] = {
