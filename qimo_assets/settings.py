@@ -40,6 +40,10 @@ class SourceSettings(BaseModel):
     file_pattern: str = Field(default=r".*\.log", description="Regular expression of the file names that are tailed.")
     host: str = Field(default_factory=socket.gethostname, description="Name of this chat server; part of a line's identity.")
     position_file: Path = Field(description="Where the agent keeps how far it read each file.")
+    link_dir: Path = Field(
+        default_factory=lambda values: values["position_file"].parent / "links",
+        description="Directory of the links that the agent tails, on the file system of log_dir; `links` beside the position file unless set.",
+    )
     agent: str = Field(default="7mo_kafka_channel", description="The agent's configuration: a file of flume_conf/, without its ending.")
 
 
@@ -147,7 +151,9 @@ def load_settings() -> Settings:
     try:
         return Settings()  # pyright: ignore[reportCallIssue]  # the values come from file and environment
     except ValidationError as error:
-        lines = [f"  {'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors()]
+        # A default that is made of another setting fails with it, which is named by itself.
+        errors = [item for item in error.errors() if item["type"] != "default_factory_not_called"]
+        lines = [f"  {'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in errors]
         raise SettingsError(
             f"{len(lines)} setting(s) missing or wrong (file: {settings_file()}):\n" + "\n".join(lines) + "\n"
             "Run ./qimo up to write the embedded stack's settings, or set QIMO_<GROUP>__<NAME>."

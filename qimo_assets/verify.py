@@ -29,6 +29,7 @@ LAKE_TABLE = "chat_message_rt"
 QUARANTINE_TABLE = "chat_quarantine_rt"
 TOP_ACCOUNTS = 100
 MOST_DIFFERENCES = 20
+_ORIGIN = "source_host, source_file, source_id"
 IP2REGION_MEMBER = "ip2region/ip2region.xdb"
 
 # Each metric's columns: those of its grain after the day, and its measures.
@@ -58,7 +59,12 @@ _BANDS = ((1, "0-1"), (10, "1-10"), (100, "10-100"), (1000, "100-1000"))
 _LAST_BAND = "1000+"
 _SEXES = {"男": "男", "女": "女"}
 
+# A link that the agent tails: the log file's first name, its inode, and when it was made.
+_LINK = re.compile(r"(.+)~(\d+-\d+)", re.DOTALL)
+
 Row = tuple[Any, ...]
+# Host, first name, and inode and birth of a log file; the last is empty where the agent does not tell it.
+SourceFile = tuple[str, str, str]
 Table = dict[Row, Row]
 Locate = Callable[[str], tuple[str | None, str | None]]
 Ask = Callable[[str], list[Row]]
@@ -76,14 +82,14 @@ class Recount:
         lines: Terminated lines of all files.
         rows: Messages of each day.
         quarantined: Rejected lines of each reason.
-        files: Lines of each file, by (host, file name).
+        files: Lines of each file that there is.
         tables: Each metric's rows: (day, *grain) to measures.
     """
 
     lines: int
     rows: dict[str, int]
     quarantined: dict[str, int]
-    files: dict[tuple[str, str], int]
+    files: dict[SourceFile, int]
     tables: dict[str, Table]
 
 
@@ -92,23 +98,29 @@ class LakeAnswer:
     """What lake and quarantine say.
 
     Attributes:
-        rows: Rows of each day.
-        quarantined: Rows in quarantine of each reason.
-        files: Rows in both of each (host, file name), where they are known.
+        rows: Rows of each file and day; the file is None where the records tell none.
+        quarantined: Rows in quarantine of each file and reason.
         messages: Distinct message ids of the lake.
         records: Distinct (partition, offset) of the lake.
         ahead: Rows of the lake whose time is too far after their collection.
-        rejected_ahead: For each file name the byte offsets of the lines rejected as `time_ahead`, with the last time that
-            would not have been.
+        rejected_ahead: For each file the byte offsets of the lines rejected as `time_ahead`, with the last time that would not
+            have been.
     """
 
-    rows: dict[str, int]
-    quarantined: dict[str, int]
-    files: dict[tuple[str, str], int]
+    rows: dict[tuple[SourceFile | None, str], int]
+    quarantined: dict[tuple[SourceFile | None, str], int]
     messages: int
     records: int
     ahead: int
-    rejected_ahead: dict[str, dict[int, str]] = field(default_factory=dict)
+    rejected_ahead: dict[SourceFile, dict[int, str]] = field(default_factory=dict)
+
+    def files(self) -> dict[SourceFile, int]:
+        """Return the rows of lake and quarantine of each known file."""
+        counts: Counter[SourceFile] = Counter()
+        for (file, _), count in (*self.rows.items(), *self.quarantined.items()):
+            if file is not None:
+                counts[file] += count
+        return dict(counts)
 
 
 @dataclass(frozen=True)
@@ -131,6 +143,8 @@ class Verification:
         quarantined: Rows in quarantine of each reason.
         sent_again: Records of the topic that were a line's second or later arrival.
         metrics: Each published table against the recount.
+        gone: Rows of lake and quarantine of each file that is not here to be counted: rotated and deleted, or on another host.
+        days_left_out: Days with rows of such a file; their metrics cannot be recounted.
         differences: What does not agree between files, topic, lake and quarantine.
     """
 
@@ -140,6 +154,8 @@ class Verification:
     quarantined: dict[str, int]
     sent_again: int
     metrics: dict[str, TableResult]
+    gone: dict[str, int]
+    days_left_out: list[str]
     differences: list[str]
 
     def as_dict(self) -> dict[str, Any]:
@@ -151,6 +167,8 @@ class Verification:
             "quarantined": self.quarantined,
             "sent_again": self.sent_again,
             "metrics": {name: {"ok": result.ok, "rows": result.rows, "differences": result.differences} for name, result in self.metrics.items()},
+            "gone": self.gone,
+            "days_left_out": self.days_left_out,
             "differences": self.differences,
         }
 
@@ -187,10 +205,33 @@ def compare(counted: Recount, lake: LakeAnswer, arrivals: int, published: Mappin
     """
     rows, quarantined = sum(lake.rows.values()), sum(lake.quarantined.values())
     sent_again = arrivals - rows - quarantined
-    differences = _lake_differences(counted, lake, rows, quarantined, sent_again)
-    metrics = {name: _table_result(name, counted.tables[name], published[name]) for name in METRICS}
+    # Without inode and birth a file that is gone cannot be told from one that was never there.
+    gone = {file: count for file, count in lake.files().items() if file[2] and file not in counted.files}
+    days = {day for file, day in lake.rows if file in gone}
+    differences = _lake_differences(counted, lake, gone, rows, quarantined, sent_again)
+    metrics = {name: _table_result(name, _without(days, counted.tables[name]), (found := published[name]) and _without(days, found)) for name in METRICS}
     ok = not differences and all(result.ok for result in metrics.values())
-    return Verification(ok, counted.lines, rows, lake.quarantined, sent_again, metrics, differences)
+    reasons = _totals(lake.quarantined, {})
+    return Verification(
+        ok, counted.lines, rows, reasons, sent_again, metrics, {_file_text(file): gone[file] for file in sorted(gone)}, sorted(days), differences
+    )
+
+
+def _without(days: set[str], table: Table) -> Table:
+    return {key: measures for key, measures in table.items() if key[0] not in days}
+
+
+def _totals(counts: Mapping[tuple[SourceFile | None, str], int], left_out: Mapping[SourceFile, int]) -> dict[str, int]:
+    """Add up the counts of each day or reason over the files that are not left out."""
+    totals: Counter[str] = Counter()
+    for (file, name), count in counts.items():
+        if file not in left_out:
+            totals[name] += count
+    return dict(totals)
+
+
+def _file_text(file: SourceFile) -> str:
+    return ":".join(part for part in file if part)
 
 
 def render(verification: Verification) -> str:
@@ -208,6 +249,10 @@ def render(verification: Verification) -> str:
     ]
     found = verification.differences + [text for result in verification.metrics.values() for text in result.differences]
     lines += [f"  {text}" for text in found]
+    if verification.gone:
+        lines.append(f"Not counted, for their files are not here: {sum(verification.gone.values()):,} lines of {len(verification.gone)} files")
+        lines += _shortened("files", (f"  {file}: {count:,}" for file, count in verification.gone.items()))
+        lines.append(f"Metrics not compared, for these days have such lines: {', '.join(verification.days_left_out) or 'none'}")
     lines.append("Everything agrees." if verification.ok else "The figures differ from the files, as listed above.")
     return "\n".join(lines)
 
@@ -215,7 +260,7 @@ def render(verification: Verification) -> str:
 # --- the recount of the files
 
 
-def recount(settings: Settings, now: datetime, rejected_ahead: Mapping[str, Mapping[int, str]] | None = None) -> Recount:
+def recount(settings: Settings, now: datetime, rejected_ahead: Mapping[SourceFile, Mapping[int, str]] | None = None) -> Recount:
     """Recount the source files by the contract's rules, line by line.
 
     When a line was collected stands in no file. A line counts as too far ahead when it is so at `now`, or, for the
@@ -224,7 +269,7 @@ def recount(settings: Settings, now: datetime, rejected_ahead: Mapping[str, Mapp
     Args:
         settings: Where the files are and what the limits are.
         now: The time that the lines' times are held against.
-        rejected_ahead: For each file name the byte offsets of lines rejected as `time_ahead`, with their own latest time.
+        rejected_ahead: For each file the byte offsets of lines rejected as `time_ahead`, with their own latest time.
 
     Returns:
         Lines, rows, rejected lines and every metric.
@@ -237,10 +282,10 @@ def recount(settings: Settings, now: datetime, rejected_ahead: Mapping[str, Mapp
     locate = _open_ip2region(settings.lake.ip2region_jar)
     days: dict[str, _Day] = defaultdict(lambda: _Day(locate))
     quarantined: Counter[str] = Counter()
-    files: dict[tuple[str, str], int] = {}
+    files: dict[SourceFile, int] = {}
     names: dict[str, str] = {}
-    for path in _source_files(settings):
-        own_latest = (rejected_ahead or {}).get(path.name, {})
+    for file, path in _source_files(settings).items():
+        own_latest = (rejected_ahead or {}).get(file, {})
         count = 0
         for offset, line in _lines(path, too_long):
             count += 1
@@ -251,12 +296,12 @@ def recount(settings: Settings, now: datetime, rejected_ahead: Mapping[str, Mapp
             # One object for each account, however many sets it is in.
             sender, receiver = names.setdefault(message[2], message[2]), names.setdefault(message[11], message[11])
             days[message[0][:10]].add(message, sender, receiver)
-        files[settings.source.host, path.name] = count
+        files[file] = count
     return Recount(
         lines=sum(files.values()),
         rows={day: aggregate.messages for day, aggregate in sorted(days.items())},
         quarantined=dict(quarantined),
-        files={file: count for file, count in files.items() if count},
+        files=files,
         tables=_tables(days),
     )
 
@@ -266,11 +311,19 @@ def _latest(collected: datetime, lake: LakeSettings) -> str:
     return (collected.astimezone(ZONE) + timedelta(minutes=lake.max_ahead_minutes)).strftime(_TIME)
 
 
-def _source_files(settings: Settings) -> list[Path]:
+def _source_files(settings: Settings) -> dict[SourceFile, Path]:
+    """Return what to read each log file by: the link where it has one, which stays when the file is renamed or deleted, else its path."""
     source = settings.source
+    found: dict[int, tuple[SourceFile, Path]] = {}
     try:
         pattern = re.compile(source.file_pattern)
-        return sorted(path for path in source.log_dir.iterdir() if path.is_file() and pattern.fullmatch(path.name))
+        for path in source.log_dir.iterdir():
+            if path.is_file() and pattern.fullmatch(path.name):
+                found[path.stat().st_ino] = (source.host, path.name, ""), path
+        for path in source.link_dir.iterdir() if source.link_dir.is_dir() else ():
+            if link := _LINK.fullmatch(path.name):
+                found[path.stat().st_ino] = (source.host, link[1], link[2]), path
+        return dict(sorted(found.values()))
     except (OSError, re.error) as error:
         raise VerifyError(f"The log files in {source.log_dir} cannot be listed: {error}. Look at the settings of source.") from error
 
@@ -481,10 +534,12 @@ def _ipv4(address: str) -> int | None:
 # --- the comparison
 
 
-def _lake_differences(counted: Recount, lake: LakeAnswer, rows: int, quarantined: int, sent_again: int) -> list[str]:
+def _lake_differences(counted: Recount, lake: LakeAnswer, gone: Mapping[SourceFile, int], rows: int, quarantined: int, sent_again: int) -> list[str]:
     differences = []
-    if counted.lines != rows + quarantined:
-        differences.append(f"lines: {counted.lines} in the files, {rows + quarantined} in lake ({rows}) and quarantine ({quarantined})")
+    not_counted = sum(gone.values())
+    if counted.lines + not_counted != rows + quarantined:
+        elsewhere = f" and {not_counted} of files that are gone" if gone else ""
+        differences.append(f"lines: {counted.lines} in the files{elsewhere}, {rows + quarantined} in lake ({rows}) and quarantine ({quarantined})")
     if lake.messages != rows:
         differences.append(f"lake: {rows} rows, but {lake.messages} distinct message_id")
     if lake.records != rows:
@@ -493,11 +548,11 @@ def _lake_differences(counted: Recount, lake: LakeAnswer, rows: int, quarantined
         differences.append(f"lake: {lake.ahead} rows were too far ahead of their collection, and belong in quarantine")
     if sent_again < 0:
         differences.append(f"topic: {rows + quarantined + sent_again} records arrived, fewer than the {rows + quarantined} rows and rejected lines")
-    differences += _count_differences("lake", counted.rows, lake.rows)
-    differences += _count_differences("quarantine", counted.quarantined, lake.quarantined)
-    if lake.files:
-        by_file = {":".join(file): count for file, count in counted.files.items()}
-        differences += _count_differences("file", by_file, {":".join(file): count for file, count in lake.files.items()})
+    differences += _count_differences("lake", counted.rows, _totals(lake.rows, gone))
+    differences += _count_differences("quarantine", counted.quarantined, _totals(lake.quarantined, gone))
+    if files := lake.files():
+        by_file = {_file_text(file): count for file, count in counted.files.items()}
+        differences += _count_differences("file", by_file, {_file_text(file): count for file, count in files.items() if file not in gone})
     return differences
 
 
@@ -596,24 +651,32 @@ def lake_answer(ask: Ask, settings: Settings) -> LakeAnswer:
         "SELECT count(DISTINCT message_id), count(DISTINCT kafka_partition, kafka_offset), "
         f"count_if(unix_timestamp(msg_time) - unix_timestamp(collected_at) > {ahead}) FROM {{table}}",
     ) or [(0, 0, 0)]
-    files: Counter[tuple[str, str]] = Counter()
-    for table in (LAKE_TABLE, QUARANTINE_TABLE):
-        query = "SELECT source_host, source_file, count(*) FROM {table} WHERE source_file IS NOT NULL GROUP BY source_host, source_file"
-        for host, file, count in rows_of(table, query):
-            files[host or "", Path(file).name] += count
-    rejected_ahead: dict[str, dict[int, str]] = defaultdict(dict)
-    query = "SELECT source_file, source_offset, unix_timestamp(collected_at) FROM {table} WHERE reason = 'time_ahead' AND source_file IS NOT NULL"
-    for file, offset, collected in rows_of(QUARANTINE_TABLE, query):
-        rejected_ahead[Path(file).name][offset] = _latest(datetime.fromtimestamp(collected, ZONE), settings.lake)
+
+    def counts_of(table: str, column: str) -> dict[tuple[SourceFile | None, str], int]:
+        query = f"SELECT {_ORIGIN}, {column}, count(*) FROM {{table}} GROUP BY {_ORIGIN}, {column}"
+        # Two directories may hold files of one name, where only the name is known.
+        counts: Counter[tuple[SourceFile | None, str]] = Counter()
+        for *origin, name, count in rows_of(table, query):
+            counts[_source_file(*origin), name] += count
+        return dict(counts)
+
+    rejected_ahead: dict[SourceFile, dict[int, str]] = defaultdict(dict)
+    query = f"SELECT {_ORIGIN}, source_offset, unix_timestamp(collected_at) FROM {{table}} WHERE reason = 'time_ahead'"
+    for *origin, offset, collected in rows_of(QUARANTINE_TABLE, query):
+        if file := _source_file(*origin):
+            rejected_ahead[file][offset] = _latest(datetime.fromtimestamp(collected, ZONE), settings.lake)
     return LakeAnswer(
-        rows=dict(rows_of(LAKE_TABLE, "SELECT day, count(*) FROM {table} GROUP BY day")),
-        quarantined=dict(rows_of(QUARANTINE_TABLE, "SELECT reason, count(*) FROM {table} GROUP BY reason")),
-        files=dict(files),
+        rows=counts_of(LAKE_TABLE, "day"),
+        quarantined=counts_of(QUARANTINE_TABLE, "reason"),
         messages=messages,
         records=records,
         ahead=too_far,
         rejected_ahead=dict(rejected_ahead),
     )
+
+
+def _source_file(host: str | None, file: str | None, source_id: str | None) -> SourceFile | None:
+    return (host or "", Path(file).name, source_id or "") if file else None
 
 
 def _connect_hive(hive: HiveSettings) -> Any:

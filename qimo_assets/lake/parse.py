@@ -19,6 +19,8 @@ FLUME_EVENT = """{"type": "record", "name": "AvroFlumeEvent", "fields": [
 # An Avro map begins with its number of entries, zigzag coded: 0 to 15 headers are the bytes 00 to 1E. A chat line begins with a digit (30 to 39).
 FLUME_EVENT_FIRST_BYTES = [f"{2 * headers:02X}" for headers in range(16)]
 
+# The name of a link of `source/links.py`: the log file's first name, its inode, its birth.
+LINK_PATTERN = r"([^/]+)~(\d+-\d+)\z"
 # `\z`, for Java's `$` also matches before a carriage return at the end.
 TIME_PATTERN = r"^\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}\z"
 NUMBER_PATTERN = r"^\s*-?\d{1,3}(\.\d+)?\s*\z"
@@ -70,6 +72,7 @@ def parse(records: DataFrame, settings: LakeSettings) -> DataFrame:
         "source_host",
         "source_file",
         "source_offset",
+        "source_id",
         F.col("partition").alias("kafka_partition"),
         F.col("offset").alias("kafka_offset"),
         F.col("timestamp").alias("collected_at"),
@@ -88,6 +91,9 @@ def _open(records: DataFrame) -> DataFrame:
     # A line that another producer wrote may keep the carriage return that Flume takes off.
     ends_in_return = F.hex(F.substring(value, -1, 1)) == "0D"
     plain = F.when(ends_in_return, F.expr("substring(value, 1, length(value) - 1)")).otherwise(value)
+    # The agent tails links to the log files; a link's name holds the log file's first name, and inode and birth, which are the file's alone.
+    directory, link_name = F.col("event.headers")["directory"], F.regexp_extract(file, LINK_PATTERN, 1)
+    is_link = directory.isNotNull() & (link_name != "")
     return (
         records.withColumn("event", event)
         .withColumn("event", F.when(is_whole, F.col("event")))
@@ -98,7 +104,8 @@ def _open(records: DataFrame) -> DataFrame:
             "timestamp",
             F.coalesce(F.col("event.body"), plain, F.lit(b"")).alias("raw"),
             F.col("event.headers")["host"].alias("source_host"),
-            F.col("event.headers")["file"].alias("source_file"),
+            F.when(is_link, F.concat(directory, F.lit("/"), link_name)).otherwise(file).alias("source_file"),
+            F.when(is_link, F.regexp_extract(file, LINK_PATTERN, 2)).alias("source_id"),
             F.col("event.headers")["byteoffset"].cast("long").alias("source_offset"),
         )
     )
@@ -107,17 +114,19 @@ def _open(records: DataFrame) -> DataFrame:
 def _message_id() -> Column:
     """128 bits of the SHA-256 of what makes the physical line what it is; without an origin, of its place in the topic.
 
-    The line's bytes belong to it: a file that is deleted and written anew under its name has other lines at the same offsets.
+    A file is known by its inode and birth, or where the agent does not tell them by its path. The line's bytes belong to it: a file that is
+    truncated, or without a known birth written anew, has other lines at the same offsets.
     """
+    file = F.coalesce("source_id", "source_file")
     place = F.when(
         F.col("source_file").isNotNull() & F.col("source_offset").isNotNull(),
-        F.concat(_bytes(F.coalesce("source_host", F.lit(""))), _bytes("\0", "source_file", "\0", "source_offset", "\0"), F.col("raw")),
+        F.concat(_bytes(F.coalesce("source_host", F.lit(""))), _bytes("\0", file, "\0", "source_offset", "\0"), F.col("raw")),
     ).otherwise(_bytes("kafka\0", "topic", "\0", "partition", "\0", "offset"))
     return F.substring(F.sha2(place, 256), 1, 32)
 
 
 def _bytes(*parts: str | Column) -> Column:
-    names = ("source_file", "source_offset", "topic", "partition", "offset")
+    names = ("source_offset", "topic", "partition", "offset")
     columns = [part if isinstance(part, Column) else F.col(part) if part in names else F.lit(part) for part in parts]
     return F.concat(*(column.cast("string") for column in columns)).cast("binary")
 

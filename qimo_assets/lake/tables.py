@@ -30,7 +30,7 @@ class Table:
         return f"{lake.warehouse}/{lake.database}.db/{self.name}"
 
 
-ORIGIN = ("source_host", "source_file", "source_offset", "kafka_partition", "kafka_offset", "collected_at", "written_at")
+ORIGIN = ("source_host", "source_file", "source_offset", "kafka_partition", "kafka_offset", "collected_at", "written_at", "source_id")
 MESSAGE = Table(
     "chat_message",
     (

@@ -61,7 +61,7 @@ def build_source_definitions(settings: Settings) -> dg.Definitions:
 
 
 def _metadata(files: Sequence[LogFile]) -> dict[str, dg.MetadataValue]:
-    rows = [f"| `{file.path.name}` | {file.size:,} | {file.unread:,} |" for file in files]
+    rows = [f"| `{file.name}`{' (gone)' if file.gone else ''} | {file.size:,} | {file.unread:,} |" for file in files]
     return {
         "files": dg.MetadataValue.int(len(files)),
         "bytes": dg.MetadataValue.int(sum(file.size for file in files)),

@@ -10,21 +10,29 @@ import jinja2
 from qimo_assets.settings import PROJECT_ROOT, Settings, SettingsError
 
 FLUME_CONF = PROJECT_ROOT / "flume_conf"
+# What a record holds beside the line: headers with two paths of at most 4 KiB, Avro's and Kafka's own bytes, and LZ4's for what it cannot compress.
+RECORD_OVERHEAD_BYTES = 65_536
 
 
 def agent_configuration(settings: Settings) -> str:
     """Return the configuration of the agent that `settings.source.agent` names.
 
     Raises:
-        SettingsError: There is no such configuration.
+        SettingsError: There is no such configuration, or a line too long for the topic would be cut to one that is not too long for the lake.
     """
+    longest = settings.kafka.max_message_bytes - RECORD_OVERHEAD_BYTES
+    if longest <= settings.lake.max_line_bytes:
+        raise SettingsError(
+            f"kafka.max_message_bytes must be more than lake.max_line_bytes + {RECORD_OVERHEAD_BYTES:,}: the agent cuts a line to what the topic takes, "
+            "and the cut line must still be seen to be too long."
+        )
     names = sorted(path.stem for path in FLUME_CONF.glob("*.properties"))
     if settings.source.agent not in names:
         raise SettingsError(f"source.agent: there is no flume_conf/{settings.source.agent}.properties; there are {', '.join(names)}.")
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(FLUME_CONF), undefined=jinja2.StrictUndefined, keep_trailing_newline=True, finalize=_property_value, autoescape=False
     )
-    return environment.get_template(f"{settings.source.agent}.properties").render(source=settings.source, kafka=settings.kafka)
+    return environment.get_template(f"{settings.source.agent}.properties").render(source=settings.source, kafka=settings.kafka, longest=longest)
 
 
 def write_agent_configuration(settings: Settings, path: Path) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import re
 import signal
 import socket
@@ -124,6 +125,8 @@ def _component(layout: Layout, service: Service, state: dict[str, Any]) -> Compo
 
 
 def _version(service: Service) -> str:
+    if service.version_of == "python":
+        return platform.python_version()
     if service.version_of == "hive":
         return next((PYSPARK_HOME / "jars").glob("hive-metastore-*.jar")).stem.removeprefix("hive-metastore-")
     if service.version_of in ("pyspark", "dagster", "dagster-webserver"):

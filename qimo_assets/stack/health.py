@@ -32,6 +32,8 @@ logging.getLogger("pyhive").setLevel(logging.CRITICAL)
 TIMEOUT_SECONDS = 5
 # TAILDIR rewrites its position file every 3 s (writePosInterval); five misses mean that the source stands still.
 POSITIONS_MAX_AGE_SECONDS = 15
+# The keeper of the links looks twice a second.
+LINKS_MAX_AGE_SECONDS = 10
 
 
 def kafka(layout: Layout) -> None:
@@ -91,6 +93,14 @@ def mysql(layout: Layout) -> None:
         cursor = connection.cursor()
         cursor.execute("SELECT 1")
         cursor.fetchall()
+
+
+def links(layout: Layout) -> None:
+    """See that the log directory is still looked at, which shows in the time of the directory of links."""
+    directory = layout.data / "flume" / "links"
+    age = time.time() - directory.stat().st_mtime if directory.exists() else float("inf")
+    if age > LINKS_MAX_AGE_SECONDS:
+        raise StackError(f"nobody has looked for new log files for {age:.0f} s")
 
 
 def flume(layout: Layout) -> None:

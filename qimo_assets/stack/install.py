@@ -77,7 +77,7 @@ def configure(layout: Layout) -> None:
 
 def format_data(layout: Layout) -> None:
     """Prepare the data directories of Kafka, HDFS and MariaDB, unless they hold data already."""
-    (layout.data / "flume").mkdir(parents=True, exist_ok=True)
+    (layout.data / "flume" / "links").mkdir(parents=True, exist_ok=True)
     (layout.run / "spark").mkdir(parents=True, exist_ok=True)
     if not (layout.data / "kafka" / "meta.properties").exists():
         _format_kafka(layout)

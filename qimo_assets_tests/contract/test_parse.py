@@ -366,6 +366,11 @@ def origin(offset: object = 0, file: str = "/logs/chat-1.log", host: str = "chat
     return {"host": host, "file": file, "byteoffset": str(offset), "type": "7mo"}
 
 
+def through_link(offset: object = 0, name: str = "chat-1.log", number: str = "17-42", links: str = "/flume/links") -> dict[str, str]:
+    """Return the headers of a line that the agent read through a link."""
+    return origin(offset, f"{links}/{name}~{number}") | {"directory": "/logs"}
+
+
 FORMS = ("record", "event")
 
 
@@ -505,6 +510,12 @@ SAME_MESSAGE: list[tuple[str, Record, Record]] = [
     ("sent again", (event(line(), **origin(7)), *PLACE), (event(line(), **origin(7)), "7MO-MSG", 3, 99)),
     ("with another header", (event(line(), **origin(7)), *PLACE), (event(line(), **origin(7), attempt="2"), "7MO-MSG", 0, 6)),
     ("the same record read twice", (line(), *PLACE), (line(), *PLACE)),
+    ("after the link was made anew elsewhere", (event(line(), **through_link(7)), *PLACE), (event(line(), **through_link(7, links="/links")), *PLACE)),
+    (
+        "after the link was made anew under the file's later name",
+        (event(line(), **through_link(8)), *PLACE),
+        (event(line(), **through_link(8, "1.log")), *PLACE),
+    ),
     ("the same event without origin read twice", (event(line()), *PLACE), (event(line()), *PLACE)),
 ]
 OTHER_MESSAGES: dict[str, Record] = {
@@ -513,6 +524,9 @@ OTHER_MESSAGES: dict[str, Record] = {
     "equal bytes in another file": (event(line(), **origin(7, file="/logs/chat-2.log")), *PLACE),
     "equal bytes on another host": (event(line(), **origin(7, host="chat-2")), *PLACE),
     "the file written anew": (event(line(message="再见"), **origin(7)), *PLACE),
+    "through a link": (event(line(), **through_link(7)), *PLACE),
+    "equal bytes of a new file with a used inode": (event(line(), **through_link(7, number="17-43")), *PLACE),
+    "equal bytes of another file of one name": (event(line(), **through_link(7, number="18-42")), *PLACE),
     "digits that move from file to offset": (event(line(), **origin(17, file="/logs/chat-1.log1")), *PLACE),
     "a bad line": (event(b"", **origin(7)), *PLACE),
     "no origin": (line(), *PLACE),
@@ -531,6 +545,21 @@ def test_a_line_is_one_message_however_often_it_comes_and_two_lines_are_two(spar
     pairs, others = ids[: 2 * len(SAME_MESSAGE)], ids[2 * len(SAME_MESSAGE) :]
     assert [name for (name, *_), first, second in zip(SAME_MESSAGE, pairs[::2], pairs[1::2], strict=True) if first != second] == []
     assert [name for name, message_id in zip(OTHER_MESSAGES, others, strict=True) if others.count(message_id) > 1] == []
+
+
+def test_a_link_tells_the_files_first_name_its_inode_and_its_birth(spark: SparkSession) -> None:
+    origins = [through_link(), through_link(name="a~1-2.log~3-4"), through_link(name="七 陌.log"), origin(), origin(file="/logs/a.log~17-42"), {}]
+    origins.append(origin() | {"directory": "/logs"})
+    rows = parsed(spark, [(event(line(), **headers), *PLACE) for headers in origins])
+    assert [(row["source_file"], row["source_id"]) for row in rows] == [
+        ("/logs/chat-1.log", "17-42"),
+        ("/logs/a~1-2.log~3-4", "17-42"),
+        ("/logs/七 陌.log", "17-42"),
+        ("/logs/chat-1.log", None),
+        ("/logs/a.log~17-42", None),
+        (None, None),
+        ("/logs/chat-1.log", None),
+    ]
 
 
 # --- regions

@@ -21,6 +21,7 @@ from qimo_assets.verify import (
     METRICS,
     LakeAnswer,
     Recount,
+    SourceFile,
     VerifyError,
     compare,
     count_arrivals,
@@ -42,7 +43,8 @@ REGIONS = [
     ("2.0.0.0", "美国|0|0|0|Level3"),
     ("3.0.0.0", "0|0|0|内网IP|内网IP"),
 ]
-EMPTY = LakeAnswer({}, {}, {}, 0, 0, 0)
+EMPTY = LakeAnswer({}, {}, 0, 0, 0)
+FILE = ("chat", "chat-1.log", "")
 
 
 def number(address: str) -> int:
@@ -114,7 +116,7 @@ def test_files_are_those_of_the_pattern(settings: Settings) -> None:
     write(settings, name="empty.log")
     (settings.source.log_dir / "old.log").mkdir()
     counted = recount(settings, NOW)
-    assert counted.files == {("chat", "chat-1.log"): 2, ("chat", "chat-2.log"): 1}
+    assert counted.files == {FILE: 2, ("chat", "chat-2.log", ""): 1, ("chat", "empty.log", ""): 0}
     assert counted.lines == 3
 
 
@@ -173,8 +175,8 @@ def test_a_line_rejected_as_ahead_is_held_against_its_own_collection(settings: S
     ahead = line("2024-05-02 11:00:00")
     write(settings, line(), ahead, ahead)
     at = len(line()) + 1
-    assert recount(settings, NOW, {"chat-1.log": {at: "2024-05-02 10:59:59"}}).quarantined == {"time_ahead": 1}
-    assert recount(settings, NOW, {"chat-1.log": {at: "2024-05-02 11:00:00"}}).quarantined == {}
+    assert recount(settings, NOW, {FILE: {at: "2024-05-02 10:59:59"}}).quarantined == {"time_ahead": 1}
+    assert recount(settings, NOW, {FILE: {at: "2024-05-02 11:00:00"}}).quarantined == {}
 
 
 # --- metrics
@@ -268,14 +270,18 @@ def counted(settings: Settings) -> Recount:
 
 def agreeing(counted: Recount) -> LakeAnswer:
     rows = sum(counted.rows.values())
-    return LakeAnswer(dict(counted.rows), dict(counted.quarantined), dict(counted.files), rows, rows, 0)
+    return LakeAnswer(of_file(counted.rows), of_file(counted.quarantined), rows, rows, 0)
+
+
+def of_file(counts: dict[str, int], file: SourceFile | None = FILE) -> dict[tuple[SourceFile | None, str], int]:
+    return {(file, name): count for name, count in counts.items()}
 
 
 def test_everything_agrees(counted: Recount) -> None:
     found = compare(counted, agreeing(counted), 7, counted.tables)
     assert found.ok
     assert (found.lines, found.rows, found.quarantined, found.sent_again) == (5, 3, {"field_count": 1, "no_sender": 1}, 2)
-    assert list(found.as_dict()) == ["ok", "lines", "rows", "quarantined", "sent_again", "metrics", "differences"]
+    assert list(found.as_dict()) == ["ok", "lines", "rows", "quarantined", "sent_again", "metrics", "gone", "days_left_out", "differences"]
     assert found.as_dict()["metrics"]["message_total"] == {"ok": True, "rows": 2, "differences": []}
     assert json.loads(json.dumps(found.as_dict())) == found.as_dict()
     assert "Everything agrees." in render(found)
@@ -284,14 +290,14 @@ def test_everything_agrees(counted: Recount) -> None:
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        (lambda lake: replace(lake, rows={DAY: 2}), "lake 2024-04-30: expected 1, found 0"),
-        (lambda lake: replace(lake, rows=lake.rows | {"2024-05-03": 1}), "lake 2024-05-03: expected 0, found 1"),
-        (lambda lake: replace(lake, rows={DAY: 1}), "lines: 5 in the files, 3 in lake (1) and quarantine (2)"),
-        (lambda lake: replace(lake, quarantined={"field_count": 2}), "quarantine no_sender: expected 1, found 0"),
+        (lambda lake: replace(lake, rows=of_file({DAY: 2})), "lake 2024-04-30: expected 1, found 0"),
+        (lambda lake: replace(lake, rows=lake.rows | of_file({"2024-05-03": 1})), "lake 2024-05-03: expected 0, found 1"),
+        (lambda lake: replace(lake, rows=of_file({DAY: 1})), "lines: 5 in the files, 3 in lake (1) and quarantine (2)"),
+        (lambda lake: replace(lake, quarantined=of_file({"field_count": 2})), "quarantine no_sender: expected 1, found 0"),
         (lambda lake: replace(lake, messages=2), "3 rows, but 2 distinct message_id"),
         (lambda lake: replace(lake, records=2), "3 rows, but 2 distinct (kafka_partition, kafka_offset)"),
         (lambda lake: replace(lake, ahead=1), "1 rows were too far ahead"),
-        (lambda lake: replace(lake, files={("other", "chat-1.log"): 5}), "file other:chat-1.log: expected 0, found 5"),
+        (lambda lake: replace(lake, rows=of_file({DAY: 2, "2024-04-30": 1}, ("other", "chat-1.log", ""))), "file other:chat-1.log: expected 0, found 3"),
     ],
 )
 def test_lake_differences_are_named(counted: Recount, change: Callable[[LakeAnswer], LakeAnswer], named: str) -> None:
@@ -308,7 +314,45 @@ def test_fewer_arrivals_than_rows(counted: Recount) -> None:
 
 
 def test_unknown_files_are_not_compared(counted: Recount) -> None:
-    assert compare(counted, replace(agreeing(counted), files={}), 5, counted.tables).ok
+    unknown = LakeAnswer(of_file(counted.rows, None), of_file(counted.quarantined, None), 3, 3, 0)
+    assert compare(counted, unknown, 5, counted.tables).ok
+
+
+def test_files_that_are_gone_are_named_and_left_out(counted: Recount) -> None:
+    gone = ("chat", "chat-1.log", "17-42")
+    known = agreeing(counted)
+    lake = LakeAnswer(known.rows | of_file({DAY: 4}, gone), known.quarantined | of_file({"no_sender": 3}, gone), 7, 7, 0)
+    # The metrics of that day hold four messages that no file tells of; the other day is compared.
+    published = counted.tables | {"message_total": {(DAY,): (6, 1, 1, 1), ("2024-04-30",): (1, 1, 1, 1)}}
+    found = compare(counted, lake, 12, published)
+    assert (found.ok, found.gone, found.days_left_out) == (True, {"chat:chat-1.log:17-42": 7}, [DAY])
+    assert (found.lines, found.rows, found.quarantined) == (5, 7, {"field_count": 1, "no_sender": 4})
+    assert "7 lines of 1 files" in render(found)
+    wrong = compare(counted, lake, 12, published | {"message_total": {(DAY,): (6, 1, 1, 1), ("2024-04-30",): (2, 1, 1, 1)}})
+    assert wrong.metrics["message_total"].differences == ["message_total 2024-04-30: messages expected 1, found 2"]
+
+
+def test_a_truncated_file_is_not_gone(counted: Recount) -> None:
+    truncated = ("chat", "chat-2.log", "17-42")
+    known = agreeing(counted)
+    lake = replace(known, rows=known.rows | of_file({DAY: 4}, truncated), messages=7, records=7)
+    found = compare(replace(counted, files=counted.files | {truncated: 0}), lake, 9, counted.tables)
+    assert not found.ok
+    assert "file chat:chat-2.log:17-42: expected 0, found 4" in found.differences
+
+
+def test_a_file_is_counted_through_its_link_under_its_first_name(settings: Settings) -> None:
+    logs, links = settings.source.log_dir, settings.source.link_dir
+    links.mkdir()
+    write(settings, line(), line(), name="a.log")
+    write(settings, line(), name="b.log")
+    ids = {name: f"{(logs / name).stat().st_ino}-1" for name in ("a.log", "b.log")}
+    for name, source_id in ids.items():
+        (links / f"{name}~{source_id}").hardlink_to(logs / name)
+    (logs / "a.log").rename(logs / "a.1.log")
+    (logs / "b.log").rename(logs / "b.log.gz")
+    write(settings, line(), line(), line(), name="a.log")
+    assert recount(settings, NOW).files == {("chat", "a.log", ids["a.log"]): 2, ("chat", "b.log", ids["b.log"]): 1, ("chat", "a.log", ""): 3}
 
 
 @pytest.mark.parametrize(
@@ -348,20 +392,20 @@ def test_a_table_that_is_not_there(counted: Recount) -> None:
 def test_lake_answer_out_of_queries(settings: Settings) -> None:
     answers = {
         "SHOW TABLES": [("qimo", "chat_message_rt", False), ("qimo", "chat_quarantine_rt", False)],
-        "GROUP BY day": [(DAY, 3)],
-        "GROUP BY reason": [("time_ahead", 1)],
         "count(DISTINCT message_id)": [(3, 3, 0)],
-        "`chat_message_rt` WHERE source_file": [("chat", "/logs/a.log", 3)],
-        "`chat_quarantine_rt` WHERE source_file": [("chat", "/logs/a.log", 1)],
-        "reason = 'time_ahead'": [("/logs/a.log", 42, int(NOW.timestamp()))],
+        "source_id, day, count(*)": [("chat", "/logs/a.log", "7-1", DAY, 3), (None, None, None, DAY, 1)],
+        "source_id, reason, count(*)": [("chat", "/logs/b.log", None, "time_ahead", 1)],
+        "reason = 'time_ahead'": [("chat", "/logs/b.log", None, 42, int(NOW.timestamp())), (None, None, None, None, int(NOW.timestamp()))],
     }
 
     def ask(query: str) -> list[tuple]:
         [answer] = [rows for part, rows in answers.items() if part in query]
         return answer
 
-    expected = LakeAnswer({DAY: 3}, {"time_ahead": 1}, {("chat", "a.log"): 4}, 3, 3, 0, {"a.log": {42: "2024-05-02 13:00:00"}})
+    a, b = ("chat", "a.log", "7-1"), ("chat", "b.log", "")
+    expected = LakeAnswer({(a, DAY): 3, (None, DAY): 1}, {(b, "time_ahead"): 1}, 3, 3, 0, {b: {42: "2024-05-02 13:00:00"}})
     assert lake_answer(ask, settings) == expected
+    assert expected.files() == {a: 3, b: 1}
 
 
 def test_tables_that_are_not_there_yet_have_no_rows(settings: Settings) -> None:
