@@ -32,8 +32,10 @@ def build_source_definitions(settings: Settings) -> dg.Definitions:
         group_name="source",
         kinds={"flume"},
         owners=["team:data"],
-        description=f"The Flume agent (TAILDIR) that carries each line into the topic; its configuration is flume_conf/{settings.source.agent}.properties. "
-        "Materialize it to see how far it has read.",
+        description="The Flume agent (TAILDIR on hard links to the log files) that carries each line into the topic. "
+        f"Its configuration is flume_conf/{settings.source.agent}.properties. Materialize it to see how far it has read. "
+        "On each chat server it runs with the configuration below, and beside it, as the user that writes the log files, "
+        "`python3 links.py agent.properties` (qimo_assets/source/links.py).",
         metadata={
             "configuration": dg.MetadataValue.md(f"```properties\n{agent_configuration(settings)}\n```"),
             "template": dg.MetadataValue.path(str(FLUME_CONF / f"{settings.source.agent}.properties")),
