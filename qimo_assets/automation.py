@@ -12,35 +12,80 @@ Each condition is "something happened since it was last requested". Two of Dagst
 from __future__ import annotations
 
 import dagster as dg
+from dagster import AutomationContext
 
-RETRY_CRON = "*/5 * * * *"
 MESSAGES = dg.AssetKey(["hudi", "chat_message"])
+# Whatever a metric reads there, a day changes when one of its tables does.
+LAKE = dg.AssetSelection.key_prefixes(["hudi"], include_sources=True)
+FIRST_PAUSE_SECONDS = 10
+LONGEST_PAUSE_SECONDS = 300
+# After so many failures in a row the pause grows no more.
+TRIES_LOOKED_AT = 7
 
 _Condition = dg.AutomationCondition
 
 
-def metric_condition() -> dg.AutomationCondition:
-    """Request exactly the days whose messages changed, the days never published, and failed days again every five minutes.
+def pause_seconds(failures: int) -> int:
+    """Return how long to wait after the last of so many failures in a row: twice as long after each."""
+    return min(FIRST_PAUSE_SECONDS * 2 ** (failures - 1), LONGEST_PAUSE_SECONDS)
+
+
+def metric_condition(every_minutes: int = 0) -> dg.AutomationCondition:
+    """Request exactly the days whose lake data changed, the days never published, and failed days again with growing pauses.
 
     A view that is created again requests nothing: that would be every day of history.
+
+    Args:
+        every_minutes: Least time between two requests; 0 follows each change.
     """
-    ready = ~_Condition.any_deps_missing()
-    touched = _Condition.any_deps_match(_Condition.newly_updated()).allow(dg.AssetSelection.assets(MESSAGES))
+    ready = ~_Condition.any_deps_missing().ignore(LAKE) & _Condition.any_deps_match(~_Condition.missing()).allow(LAKE)
+    touched = _Condition.any_deps_match(_Condition.newly_updated()).allow(LAKE)
     unpublished = (_Condition.missing() & ready).newly_true()
-    return (_pending(touched) | _pending(unpublished) | _pending(_failed())) & ready & ~_Condition.in_progress()
+    wanted = (_pending(touched) | _pending(unpublished) | _pending(_Condition.execution_failed())) & ready & ~_Condition.in_progress() & ~_resting()
+    return wanted & _Condition.cron_tick_passed(f"*/{every_minutes} * * * *") if every_minutes else wanted
 
 
 def view_condition() -> dg.AutomationCondition:
-    """Request a view when it does not exist or its SQL changed, as soon as what it reads exists, and after a failure every five minutes."""
+    """Request a view when it does not exist or its SQL changed, as soon as what it reads exists, and after a failure with growing pauses."""
     readable = _Condition.any_deps_match(~_Condition.missing())
     absent = _Condition.missing().newly_true()
     changed = _Condition.code_version_changed()
-    return (_pending(absent) | _pending(changed) | _pending(_failed())) & readable & ~_Condition.in_progress()
+    return (_pending(absent) | _pending(changed) | _pending(_Condition.execution_failed())) & readable & ~_Condition.in_progress() & ~_resting()
 
 
 def _pending(cause: dg.AutomationCondition) -> dg.AutomationCondition:
     return cause.since(_Condition.newly_requested())
 
 
-def _failed() -> dg.AutomationCondition:
-    return _Condition.execution_failed() & _Condition.cron_tick_passed(RETRY_CRON)
+def _resting() -> dg.AutomationCondition:
+    return _Condition.execution_failed() & PausedAfterFailure()
+
+
+class PausedAfterFailure(dg.AutomationCondition):
+    """True for failed days until the pause after their last failure is over; decided from the run records, nothing is remembered.
+
+    The newest of the failed days stands for all: they mostly failed together, and one that fails for a reason of its own is alone again
+    once the others are published.
+    """
+
+    @property
+    def name(self) -> str:
+        """What the page of an asset's automation shows."""
+        return "paused_after_failure"
+
+    def evaluate(self, context: AutomationContext) -> dg.AutomationResult:
+        """Return the whole of the candidates or nothing."""
+        subset = context.candidate_subset
+        paused = not subset.is_empty and self._is_paused(context)
+        return dg.AutomationResult(context, subset if paused else context.get_empty_subset())
+
+    def _is_paused(self, context: AutomationContext) -> bool:
+        instance = context.asset_graph_view.instance
+        days = sorted(day for day in context.candidate_subset.expensively_compute_partition_keys() if day)[-1:]
+        which = dg.EventRecordsFilter(dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED, asset_key=context.key, asset_partitions=days or None)
+        planned = instance.event_log_storage.get_event_records(which, limit=TRIES_LOOKED_AT)
+        records = instance.get_run_records(dg.RunsFilter(run_ids=[event.run_id for event in planned]))
+        runs = {record.dagster_run.run_id: record for record in records}
+        tries = [runs[event.run_id] for event in planned if event.run_id in runs]
+        failures = next((place for place, run in enumerate(tries) if run.dagster_run.status is not dg.DagsterRunStatus.FAILURE), len(tries))
+        return bool(failures) and context.evaluation_time.timestamp() - (tries[0].end_time or 0) < pause_seconds(failures)

@@ -32,6 +32,8 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         target=dg.AssetSelection.assets(*views, *metrics),
         default_status=dg.DefaultSensorStatus.RUNNING,
         minimum_interval_seconds=AUTOMATION_SECONDS,
+        # The pause after failures is a condition of this project, which the daemon cannot evaluate.
+        use_user_code_server=True,
         # A run that hangs would keep its days old for ever; one takes seconds, and a year of days at once minutes.
         run_tags={"dagster/max_runtime": str(LONGEST_RUN_SECONDS)},
         description="Creates the views, and publishes the days whose messages changed.",

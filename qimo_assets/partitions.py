@@ -1,4 +1,4 @@
-"""The daily partition that every dated asset shares: a message's own day in Shanghai, the current day included."""
+"""The daily partition that every dated asset shares: a message's own day in Shanghai, the current day included; and windows of days."""
 
 from __future__ import annotations
 
@@ -7,3 +7,13 @@ import dagster as dg
 from qimo_assets.contract import TIMEZONE
 
 daily = dg.DailyPartitionsDefinition(start_date="2021-01-01", timezone=TIMEZONE, end_offset=1)
+
+
+def window(looks_back: int = 0, looks_ahead: int = 0) -> dg.TimeWindowPartitionMapping:
+    """Return the days from which a day is made; days before the first one and after today are left out.
+
+    Args:
+        looks_back: Days before its own.
+        looks_ahead: Days after its own.
+    """
+    return dg.TimeWindowPartitionMapping(start_offset=-looks_back, end_offset=looks_ahead, allow_nonexistent_upstream_partitions=True)

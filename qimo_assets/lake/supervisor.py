@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass
 
 import dagster as dg
 
+from qimo_assets.automation import pause_seconds
+
 # Set on a run before `./qimo down` ends it, so that a stop by the platform is not taken for one by a person.
 STOPPED_BY_TAG = "qimo/stopped_by"
 # Dagster's own list of unfinished statuses leaves QUEUED and NOT_STARTED out; a second run would be launched beside a queued one.
@@ -25,8 +27,6 @@ UNFINISHED = (
 )
 # The slowest batch seen, the first one of a cold JVM with 200,000 lines of 11 days, took 60 s on a busy machine.
 STALLED_SECONDS = 300
-FIRST_PAUSE_SECONDS = 10
-LONGEST_PAUSE_SECONDS = 300
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def _about_unfinished(run: PastRun, now: float, standstill: Standstill | None) -
 
 def _after_failures(runs: Sequence[PastRun], now: float) -> Decision:
     failures = next((place for place, run in enumerate(runs) if run.status is not dg.DagsterRunStatus.FAILURE), len(runs))
-    pause = min(FIRST_PAUSE_SECONDS * 2 ** (failures - 1), LONGEST_PAUSE_SECONDS)
+    pause = pause_seconds(failures)
     waited = now - (runs[0].ended_at or 0)
     if waited < pause:
         return Decision(False, f"{failures} failure(s) in a row; the next try comes in {pause - waited:.0f} s.")

@@ -12,7 +12,7 @@ from qimo_assets.automation import MESSAGES, metric_condition
 from qimo_assets.metrics.catalog import METRICS, TOTAL, Metric
 from qimo_assets.metrics.publish import SQL_DIR, PublicationResult, ensure_tables, publish
 from qimo_assets.metrics.source import read_days, source_instant
-from qimo_assets.partitions import daily
+from qimo_assets.partitions import daily, window
 from qimo_assets.resources.hive import HiveResource
 from qimo_assets.resources.mysql import MySQLResource
 from qimo_assets.views.assets import view_key
@@ -45,7 +45,7 @@ def build_metric_checks() -> list[dg.AssetChecksDefinition]:
 def _metric_asset(metric: Metric, database: str) -> dg.AssetsDefinition:
     @dg.asset(
         key=metric_key(metric.name),
-        deps=[view_key(metric.name), MESSAGES],
+        deps=[view_key(metric.name), dg.AssetDep(MESSAGES, partition_mapping=window(metric.looks_back, metric.looks_ahead))],
         partitions_def=daily,
         backfill_policy=dg.BackfillPolicy.single_run(),
         group_name="metrics",
@@ -57,7 +57,7 @@ def _metric_asset(metric: Metric, database: str) -> dg.AssetsDefinition:
             "dagster/column_schema": dg.TableSchema(columns=[dg.TableColumn(column.name, column.mysql_type, column.comment_zh) for column in metric.columns]),
         },
         freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(minutes=metric.fail_minutes), warn_window=timedelta(minutes=metric.warn_minutes)),
-        automation_condition=metric_condition(),
+        automation_condition=metric_condition(metric.every_minutes),
     )
     def table(context: dg.AssetExecutionContext, hive: HiveResource, mysql: MySQLResource) -> dg.MaterializeResult:
         return refresh(metric, database, context.partition_keys, hive, mysql)

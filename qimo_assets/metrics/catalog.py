@@ -48,6 +48,7 @@ class Metric:
         additive: How its messages relate to those of message_total.
         warn_minutes: Age at which the freshness policy warns.
         fail_minutes: Age at which the freshness policy fails.
+        every_minutes: Least time between two automatic publications; 0 follows each change. A metric that reads many days is worth a pause.
         looks_back: Days before its own from which a day's figures are made: 29 for the users of 30 days.
         looks_ahead: Days after its own from which a day's figures are made: 1 for the users who come back the next day.
     """
@@ -61,6 +62,7 @@ class Metric:
     additive: Additive
     warn_minutes: int = 15
     fail_minutes: int = 60
+    every_minutes: int = 0
     looks_back: int = 0
     looks_ahead: int = 0
 

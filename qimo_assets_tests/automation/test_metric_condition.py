@@ -1,84 +1,21 @@
-"""Which days of a metric are requested, and which views, tick by tick on an ephemeral instance."""
+"""Which days of a metric are requested, and which views, tick by tick on an ephemeral instance with a clock of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import date, timedelta
 
-import dagster as dg
 import pytest
 
-from qimo_assets.automation import MESSAGES, metric_condition, view_condition
-from qimo_assets.partitions import daily
+from qimo_assets.automation import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, pause_seconds
+from qimo_assets_tests.automation.graph import METRIC, NOON, Graph, running
 
-OLD, OLDER, TODAY = "2021-11-07", "2021-11-06", daily.get_last_partition_key() or ""
-VIEW, METRIC = dg.AssetKey(["hive", "m"]), dg.AssetKey(["mysql", "m"])
-
-
-class Graph:
-    """A metric on a view on the messages, and an instance whose automation is evaluated by hand."""
-
-    def __init__(self) -> None:
-        self.fails = False
-        self.during_run: Callable[[], None] = lambda: None
-        self.instance = dg.DagsterInstance.ephemeral()
-        self.defs = self._definitions("1")
-        self._cursor = None
-        self._now = datetime.now().astimezone()
-
-    def _definitions(self, view_version: str) -> dg.Definitions:
-        @dg.asset(key=VIEW, deps=[MESSAGES], automation_condition=view_condition(), code_version=view_version)
-        def view() -> None: ...
-
-        @dg.asset(
-            key=METRIC,
-            deps=[VIEW, MESSAGES],
-            partitions_def=daily,
-            backfill_policy=dg.BackfillPolicy.single_run(),
-            automation_condition=metric_condition(),
-        )
-        def metric() -> None:
-            self.during_run()
-            if self.fails:
-                raise RuntimeError("MySQL is away")
-
-        messages = dg.AssetSpec(MESSAGES, partitions_def=daily)
-        return dg.Definitions(assets=[messages, view, metric])
-
-    def change_view(self) -> None:
-        """Load the definitions again with other SQL in the view."""
-        self.defs = self._definitions("2")
-
-    def touch(self, *days: str) -> None:
-        """Report the messages of days as changed, as the streaming run does."""
-        for day in days:
-            self.instance.report_runless_asset_event(dg.AssetMaterialization(MESSAGES, partition=day))
-
-    def materialize(self, key: dg.AssetKey, day: str | None = None) -> bool:
-        """Run an asset."""
-        job = self.defs.resolve_implicit_global_asset_job_def()
-        return job.execute_in_process(instance=self.instance, asset_selection=[key], partition_key=day, raise_on_error=False).success
-
-    def create_view(self) -> None:
-        """Materialize the view."""
-        assert self.materialize(VIEW)
-
-    def tick(self, minutes: float = 0) -> set[str]:
-        """Evaluate the conditions, some time after the tick before, and return the requested days; a view stands as its name."""
-        self._now = max(self._now, datetime.now().astimezone()) + timedelta(minutes=minutes)
-        result = dg.evaluate_automation_conditions(self.defs, self.instance, cursor=self._cursor, evaluation_time=self._now)
-        self._cursor = result.cursor
-        view = {"view"} if result.get_num_requested(VIEW) else set()
-        return set(result.get_requested_partitions(METRIC)) - {None} | view  # pyright: ignore[reportReturnType]
+OLDER, OLD, TODAY = "2021-11-06", "2021-11-07", NOON[:10]
 
 
 @pytest.fixture
 def graph() -> Graph:
     """A graph whose view exists and whose automation has been evaluated once."""
-    graph = Graph()
-    graph.create_view()
-    assert graph.tick() == set()
-    return graph
+    return running()
 
 
 def test_touched_days_are_requested_once_and_no_others(graph: Graph) -> None:
@@ -163,16 +100,143 @@ def test_a_view_is_created_once_and_again_when_its_sql_changed(graph: Graph) -> 
     assert graph.tick() == set()
 
 
-def test_a_failed_day_is_tried_again_after_some_minutes_until_it_succeeds(graph: Graph) -> None:
+def test_nothing_new_requests_nothing_all_night(graph: Graph) -> None:
+    graph.touch(TODAY)
+    assert graph.settle() == {TODAY}
+    assert [graph.tick(minutes=30) for _ in range(16)] == [set()] * 16
+
+
+def test_a_failed_day_is_tried_again_with_growing_pauses_until_it_succeeds(graph: Graph) -> None:
+    graph.fails = True
+    graph.touch(OLD)
+    assert graph.tick() == {OLD}
+    for failures in range(1, 8):
+        assert not graph.materialize(METRIC, OLD)
+        # The clock moves a second by itself with each thing that happens.
+        assert graph.tick(minutes=(pause_seconds(failures) - 3) / 60) == set()
+        assert graph.tick(minutes=2 / 60) == {OLD}
+    assert pause_seconds(1) == FIRST_PAUSE_SECONDS
+    assert pause_seconds(7) == LONGEST_PAUSE_SECONDS
+    graph.fails = False
+    assert graph.materialize(METRIC, OLD)
+    assert graph.tick(minutes=60) == set()
+
+
+def fail_four_times(graph: Graph, day: str) -> None:
+    """Request a touched day until its run has failed four times."""
+    for _ in range(4):
+        assert graph.tick(minutes=5) == {day}
+        assert not graph.materialize(METRIC, day)
+        assert graph.tick() == set()
+
+
+def test_lines_that_go_on_do_not_shorten_the_pause_of_a_day_that_fails(graph: Graph) -> None:
+    graph.fails = True
+    graph.touch(TODAY)
+    fail_four_times(graph, TODAY)
+    graph.touch(TODAY, minutes=0.5)
+    assert graph.tick() == set()
+    assert graph.tick(minutes=1) == {TODAY}
+
+
+def test_a_day_that_fails_does_not_hold_up_another(graph: Graph) -> None:
+    graph.fails = True
+    graph.touch(OLD)
+    fail_four_times(graph, OLD)
+    graph.fails = False
+    graph.touch(TODAY)
+    assert graph.tick() == {TODAY}
+    assert graph.materialize(METRIC, TODAY)
+    assert graph.tick() == set()
+    assert graph.tick(minutes=2) == {OLD}
+
+
+def test_a_success_forgets_the_failures_before_it(graph: Graph) -> None:
+    graph.fails = True
+    graph.touch(OLD)
+    fail_four_times(graph, OLD)
+    graph.fails = False
+    assert graph.tick(minutes=5) == {OLD}
+    assert graph.materialize(METRIC, OLD)
     graph.fails = True
     graph.touch(OLD)
     assert graph.tick() == {OLD}
     assert not graph.materialize(METRIC, OLD)
     assert graph.tick() == set()
-    assert graph.tick(minutes=6) == {OLD}
-    assert not graph.materialize(METRIC, OLD)
-    assert graph.tick() == set()
-    assert graph.tick(minutes=6) == {OLD}
-    graph.fails = False
+    assert graph.tick(minutes=FIRST_PAUSE_SECONDS / 60) == {OLD}
+
+
+def test_a_backfill_of_an_old_day_leaves_the_other_days_to_the_automation(graph: Graph) -> None:
+    graph.touch(OLD, TODAY)
+    assert graph.materialize(METRIC, OLDER, OLD)
+    assert graph.tick() == {OLD, TODAY}
     assert graph.materialize(METRIC, OLD)
-    assert graph.tick(minutes=6) == set()
+    graph.touch(TODAY)
+    assert graph.tick() == {TODAY}
+    assert not graph.tick()
+
+
+def test_messages_around_midnight_in_shanghai_belong_to_their_own_days() -> None:
+    graph = running("2026-03-10 23:58")
+    graph.touch("2026-03-10")
+    assert graph.settle() == {"2026-03-10"}
+    # The clock of a chat server may be ahead: the day that is still to come waits for its midnight.
+    graph.touch("2026-03-11")
+    assert graph.tick() == set()
+    assert graph.tick(minutes=3) == {"2026-03-11"}
+    graph.materialize(METRIC, "2026-03-11")
+    graph.touch("2026-03-10", "2026-03-11")
+    assert graph.settle() == {"2026-03-10", "2026-03-11"}
+
+
+@pytest.mark.parametrize(
+    ("last", "first"), [("2026-02-28", "2026-03-01"), ("2024-02-29", "2024-03-01"), ("2026-04-30", "2026-05-01"), ("2026-12-31", "2027-01-01")]
+)
+def test_the_ends_of_months_and_years_are_days_like_others(last: str, first: str) -> None:
+    graph = running(f"{last} 23:59")
+    graph.touch(last)
+    assert graph.settle() == {last}
+    assert graph.tick(minutes=2) == set()
+    graph.touch(last, first)
+    assert graph.settle() == {last, first}
+
+
+def days(first: str, last: str) -> set[str]:
+    """Return the days from the first to the last."""
+    begin, end = date.fromisoformat(first), date.fromisoformat(last)
+    return {str(begin + timedelta(days=number)) for number in range((end - begin).days + 1)}
+
+
+def test_a_late_line_touches_the_days_that_look_back_at_it_and_ahead_to_it_and_no_others() -> None:
+    graph = running(looks_back=29, looks_ahead=1)
+    graph.touch("2025-12-15")
+    assert graph.settle() == days("2025-12-14", "2026-01-13")
+    graph.touch("2025-12-15")
+    assert graph.settle() == days("2025-12-14", "2026-01-13")
+
+
+def test_no_day_before_the_first_and_none_in_the_future_is_requested() -> None:
+    graph = running(looks_back=29, looks_ahead=1)
+    graph.touch("2021-01-01", TODAY)
+    assert graph.settle() == days("2021-01-01", "2021-01-30") | {"2026-03-09", TODAY}
+
+
+def test_a_day_without_messages_is_published_while_its_window_holds_some() -> None:
+    graph = running(looks_back=2)
+    graph.touch(TODAY)
+    assert graph.settle() == {TODAY}
+    nights = [graph.tick(minutes=24 * 60) for _ in range(4)]
+    assert nights[0] == {"2026-03-11"}
+    graph.materialize(METRIC, "2026-03-11")
+    assert nights[1:] == [{"2026-03-12"}, set(), set()]
+
+
+def test_a_metric_with_a_pause_collects_what_is_touched_until_it_is_over() -> None:
+    graph = running(every_minutes=10)
+    graph.touch(OLD)
+    assert graph.tick(minutes=5) == set()
+    graph.touch(TODAY)
+    assert graph.tick(minutes=5) == {OLD, TODAY}
+    graph.materialize(METRIC, OLD)
+    graph.materialize(METRIC, TODAY)
+    assert graph.tick(minutes=10) == set()

@@ -47,7 +47,8 @@ def test_a_view_is_described_and_commented_in_chinese(name: str) -> None:
 def test_a_catalog_entry_is_complete(metric: Metric) -> None:
     assert (metric.additive == "total") == (metric.name == TOTAL)
     assert metric.additive == "distinct" or "messages" in [column.name for column in metric.measures]
-    assert 0 < metric.warn_minutes < metric.fail_minutes
+    assert 0 <= metric.every_minutes < metric.warn_minutes < metric.fail_minutes
+    assert metric.every_minutes or metric.looks_back < 7, "a metric that reads weeks of messages at each change keeps the lake busy: give it every_minutes"
     assert all(column.comment_zh and "'" not in column.comment_zh for column in metric.columns)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dagster as dg
 import pytest
 
-from qimo_assets.lake.supervisor import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, STALLED_SECONDS, UNFINISHED, PastRun, Standstill, decide, observe
+from qimo_assets.automation import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS
+from qimo_assets.lake.supervisor import STALLED_SECONDS, UNFINISHED, PastRun, Standstill, decide, observe
 
 NOW = 1_700_000_000.0
 FAILURE, SUCCESS, CANCELED = dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.CANCELED

@@ -1,0 +1,119 @@
+"""A small graph on an ephemeral instance, whose automation is evaluated by hand and whose clock is its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+from dagster._core.test_utils import freeze_time
+
+from qimo_assets.automation import MESSAGES, metric_condition, view_condition
+from qimo_assets.contract import TIMEZONE
+from qimo_assets.lake.reporter import INSTANT
+from qimo_assets.partitions import daily, window
+
+VIEW, METRIC = dg.AssetKey(["hive", "m"]), dg.AssetKey(["mysql", "m"])
+NOON = "2026-03-10 12:00"
+WARN_MINUTES, FAIL_MINUTES = 15, 60
+
+
+class Graph:
+    """A metric on a view on the messages."""
+
+    def __init__(self, now: str = NOON, looks_back: int = 0, looks_ahead: int = 0, every_minutes: int = 0) -> None:
+        self.fails = False
+        self.during_run: Callable[[], None] = lambda: None
+        self.now = shanghai(now)
+        self.instance = dg.DagsterInstance.ephemeral()
+        self._window = window(looks_back, looks_ahead)
+        self._every_minutes = every_minutes
+        self._cursor = None
+        self.defs = self._definitions("1")
+
+    def _definitions(self, view_version: str) -> dg.Definitions:
+        @dg.asset(key=VIEW, deps=[MESSAGES], automation_condition=view_condition(), code_version=view_version)
+        def view() -> None: ...
+
+        @dg.asset(
+            key=METRIC,
+            deps=[VIEW, dg.AssetDep(MESSAGES, partition_mapping=self._window)],
+            partitions_def=daily,
+            backfill_policy=dg.BackfillPolicy.single_run(),
+            automation_condition=metric_condition(self._every_minutes),
+            freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(minutes=FAIL_MINUTES), warn_window=timedelta(minutes=WARN_MINUTES)),
+        )
+        def metric() -> None:
+            self.during_run()
+            if self.fails:
+                raise RuntimeError("MySQL is away")
+
+        messages = dg.AssetSpec(MESSAGES, partitions_def=daily)
+        return dg.Definitions(assets=[messages, view, metric])
+
+    @contextmanager
+    def clock(self, minutes: float = 0) -> Iterator[None]:
+        """Hold the clock, a second after it was last held, and some minutes."""
+        self.now += timedelta(minutes=minutes, seconds=1)
+        with freeze_time(self.now):
+            yield
+
+    def change_view(self) -> None:
+        """Load the definitions again with other SQL in the view."""
+        self.defs = self._definitions("2")
+
+    def touch(self, *days: str, minutes: float = 0) -> None:
+        """Report the messages of days as changed, as the streaming run does."""
+        for day in days:
+            with self.clock(minutes):
+                metadata = {"rows written": 1, INSTANT: instant(self.now)}
+                self.instance.report_runless_asset_event(dg.AssetMaterialization(MESSAGES, partition=day, metadata=metadata))
+
+    def materialize(self, key: dg.AssetKey = METRIC, *days: str, minutes: float = 0) -> bool:
+        """Run an asset: without a day, for one, or for all from the first to the last of them."""
+        job = self.defs.resolve_implicit_global_asset_job_def()
+        tags = {"dagster/asset_partition_range_start": days[0], "dagster/asset_partition_range_end": days[-1]} if len(days) > 1 else {}
+        day = days[0] if len(days) == 1 else None
+        with self.clock(minutes):
+            run = job.execute_in_process(instance=self.instance, asset_selection=[key], partition_key=day, tags=tags, raise_on_error=False)
+        return run.success
+
+    def create_view(self) -> None:
+        """Materialize the view."""
+        assert self.materialize(VIEW)
+
+    def tick(self, minutes: float = 0) -> set[str]:
+        """Evaluate the conditions, some time after the tick before, and return the requested days; a view stands as its name."""
+        with self.clock(minutes):
+            result = dg.evaluate_automation_conditions(self.defs, self.instance, cursor=self._cursor, evaluation_time=self.now)
+        self._cursor = result.cursor
+        view = {"view"} if result.get_num_requested(VIEW) else set()
+        return set(result.get_requested_partitions(METRIC)) - {None} | view  # pyright: ignore[reportReturnType]
+
+    def settle(self) -> set[str]:
+        """Publish whatever a tick requests, until one requests nothing; return the days."""
+        done: set[str] = set()
+        while days := self.tick():
+            assert all(self.materialize(METRIC, day) for day in days)
+            done |= days
+        return done
+
+
+def shanghai(text: str) -> datetime:
+    """Return the time that a clock in Shanghai shows."""
+    return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(TIMEZONE))
+
+
+def instant(moment: datetime) -> str:
+    """Return the instant of a commit of this moment."""
+    return moment.strftime("%Y%m%d%H%M%S") + "000"
+
+
+def running(now: str = NOON, looks_back: int = 0, looks_ahead: int = 0, every_minutes: int = 0) -> Graph:
+    """Return a graph whose view exists and whose automation has been evaluated once."""
+    graph = Graph(now, looks_back, looks_ahead, every_minutes)
+    graph.create_view()
+    assert graph.tick() == set()
+    return graph
