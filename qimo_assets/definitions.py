@@ -9,6 +9,7 @@ import dagster as dg
 from qimo_assets.housekeeping import build_housekeeping_definitions
 from qimo_assets.lake.assets import build_lake_definitions
 from qimo_assets.metrics.assets import build_metric_assets, build_metric_checks
+from qimo_assets.metrics.freshness import build_freshness_definitions
 from qimo_assets.resources.hive import HiveResource
 from qimo_assets.resources.kafka import KafkaResource
 from qimo_assets.resources.mysql import MySQLResource
@@ -51,7 +52,12 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             "mysql": MySQLResource.from_settings(settings.mysql),
         },
     )
-    rooms = (build_source_definitions(settings), build_topic_definitions(settings), build_lake_definitions(settings))
+    rooms = (
+        build_source_definitions(settings),
+        build_topic_definitions(settings),
+        build_lake_definitions(settings),
+        build_freshness_definitions(metrics),
+    )
     return dg.Definitions.merge(*rooms, own, build_housekeeping_definitions())
 
 
