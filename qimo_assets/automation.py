@@ -1,4 +1,4 @@
-"""When an asset is materialized without being asked: the conditions of metrics and views, as Dagster automation.
+"""When an asset is materialized without being asked: the conditions of metrics, views and checks, as Dagster automation.
 
 Each condition is "something happened since it was last requested". Two of Dagster's own building blocks are left out on purpose:
 
@@ -11,9 +11,14 @@ Each condition is "something happened since it was last requested". Two of Dagst
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import reduce
+from operator import and_
+
 import dagster as dg
 from dagster import AutomationContext
 
+HOURLY_CRON = "5 * * * *"
 MESSAGES = dg.AssetKey(["hudi", "chat_message"])
 # Whatever a metric reads there, a day changes when one of its tables does.
 LAKE = dg.AssetSelection.key_prefixes(["hudi"], include_sources=True)
@@ -45,12 +50,22 @@ def metric_condition(every_minutes: int = 0) -> dg.AutomationCondition:
     return wanted & _Condition.cron_tick_passed(f"*/{every_minutes} * * * *") if every_minutes else wanted
 
 
-def view_condition() -> dg.AutomationCondition:
-    """Request a view when it does not exist or its SQL changed, as soon as what it reads exists, and after a failure with growing pauses."""
-    readable = _Condition.any_deps_match(~_Condition.missing())
+def view_condition(deps: Sequence[dg.AssetKey]) -> dg.AutomationCondition:
+    """Request a view when it does not exist or its SQL changed, as soon as all that it reads exists, and after a failure with growing pauses.
+
+    Args:
+        deps: What the view reads; of a dated table one day is enough.
+    """
+    each = [_Condition.any_deps_match(~_Condition.missing()).allow(dg.AssetSelection.assets(key)) for key in deps]
+    readable = reduce(and_, each)
     absent = _Condition.missing().newly_true()
     changed = _Condition.code_version_changed()
     return (_pending(absent) | _pending(changed) | _pending(_Condition.execution_failed())) & readable & ~_Condition.in_progress() & ~_resting()
+
+
+def hourly() -> dg.AutomationCondition:
+    """Request once an hour."""
+    return _Condition.cron_tick_passed(HOURLY_CRON) & ~_Condition.in_progress()
 
 
 def _pending(cause: dg.AutomationCondition) -> dg.AutomationCondition:

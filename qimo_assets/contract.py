@@ -71,3 +71,14 @@ class Reason(str, Enum):
     TIME_AHEAD = "time_ahead"
     NO_SENDER = "no_sender"
     NO_RECEIVER = "no_receiver"
+
+
+REASONS_ZH: dict[Reason, str] = {
+    Reason.TOO_LONG: "行过长",
+    Reason.NOT_UTF8: "不是UTF-8",
+    Reason.FIELD_COUNT: "字段数不对",
+    Reason.BAD_TIME: "时间无效",
+    Reason.TIME_AHEAD: "时间超前",
+    Reason.NO_SENDER: "缺少发件人账号",
+    Reason.NO_RECEIVER: "缺少收件人账号",
+}

@@ -643,7 +643,9 @@ def lake_answer(ask: Ask, settings: Settings) -> LakeAnswer:
     present = {row[1] for row in ask(f"SHOW TABLES IN `{database}`")}
 
     def rows_of(table: str, query: str) -> list[Row]:
-        return ask(query.format(table=f"`{database}`.`{table}`")) if table in present else []
+        if table not in present:
+            return []
+        return ask(query.format(table=_rejected(database, LAKE_TABLE in present) if table == QUARANTINE_TABLE else f"`{database}`.`{table}`"))
 
     ahead = settings.lake.max_ahead_minutes * 60
     [(messages, records, too_far)] = rows_of(
@@ -677,6 +679,14 @@ def lake_answer(ask: Ask, settings: Settings) -> LakeAnswer:
 
 def _source_file(host: str | None, file: str | None, source_id: str | None) -> SourceFile | None:
     return (host or "", Path(file).name, source_id or "") if file else None
+
+
+def _rejected(database: str, with_lake: bool) -> str:
+    """Return a query for the rejected lines, each once: the newest arrival counts, and a line that is in the lake was accepted in the end."""
+    last = "struct(collected_at, kafka_partition, kafka_offset, reason, source_host, source_file, source_id, source_offset)"
+    lines = f"SELECT message_id, max({last}) AS last FROM `{database}`.`{QUARANTINE_TABLE}` GROUP BY message_id"
+    accepted = f" LEFT ANTI JOIN `{database}`.`{LAKE_TABLE}` USING (message_id)" if with_lake else ""
+    return f"(SELECT message_id, last.* FROM ({lines}){accepted})"
 
 
 def _connect_hive(hive: HiveSettings) -> Any:

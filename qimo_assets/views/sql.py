@@ -7,10 +7,11 @@ from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined
 
-from qimo_assets.contract import UNKNOWN
+from qimo_assets.contract import REASONS_ZH, UNKNOWN
 
 SQL_DIR = Path(__file__).parent / "sql"
 MESSAGE_VIEW = "v_message"
+QUARANTINE_VIEW = "v_quarantine"
 
 _ENVIRONMENT = Environment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=False, trim_blocks=True, lstrip_blocks=True)
 
@@ -33,7 +34,8 @@ def view_names() -> list[str]:
 
 def view_statement(name: str, database: str) -> str:
     """Return the statement that creates a view."""
-    return render(SQL_DIR / f"{name}.sql", database=database, unknown=UNKNOWN)
+    reasons = ", ".join(f"{reason.value} {text}" for reason, text in REASONS_ZH.items())
+    return render(SQL_DIR / f"{name}.sql", database=database, unknown=UNKNOWN, reasons=reasons)
 
 
 def view_description(name: str) -> str:

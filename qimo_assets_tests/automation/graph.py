@@ -34,7 +34,7 @@ class Graph:
         self.defs = self._definitions("1")
 
     def _definitions(self, view_version: str) -> dg.Definitions:
-        @dg.asset(key=VIEW, deps=[MESSAGES], automation_condition=view_condition(), code_version=view_version)
+        @dg.asset(key=VIEW, deps=[MESSAGES], automation_condition=view_condition([MESSAGES]), code_version=view_version)
         def view() -> None: ...
 
         @dg.asset(

@@ -7,11 +7,12 @@ import re
 import dagster as dg
 import pytest
 
+from qimo_assets.contract import Reason
 from qimo_assets.metrics.assets import build_metric_assets, build_metric_checks, markdown_table
 from qimo_assets.metrics.catalog import METRICS, TEXT_LENGTH, TOTAL, Metric
 from qimo_assets.metrics.publish import PublicationError, checksum, publish, shorten
 from qimo_assets.views.assets import build_view_assets
-from qimo_assets.views.sql import MESSAGE_VIEW, view_description, view_names, view_statement
+from qimo_assets.views.sql import MESSAGE_VIEW, QUARANTINE_VIEW, view_description, view_names, view_statement
 
 BY_NAME = {metric.name: metric for metric in METRICS}
 
@@ -22,9 +23,9 @@ def declared_columns(statement: str) -> dict[str, str]:
     return dict(re.findall(r"^  (\w+) COMMENT '([^']*)'", header, re.MULTILINE))
 
 
-def test_each_metric_has_its_view_and_each_view_its_metric() -> None:
+def test_each_metric_has_its_view_and_each_view_but_those_of_the_tables_its_metric() -> None:
     assert view_names()[0] == MESSAGE_VIEW
-    assert set(view_names()[1:]) == set(BY_NAME)
+    assert set(view_names()) - {MESSAGE_VIEW, QUARANTINE_VIEW} == set(BY_NAME)
     assert len(BY_NAME) == len(METRICS)
 
 
@@ -41,6 +42,11 @@ def test_a_view_is_described_and_commented_in_chinese(name: str) -> None:
     assert all(re.search(r"[\u4e00-\u9fff]", comment) for comment in declared_columns(statement).values())
     assert "{{" not in statement
     assert view_description(name)
+
+
+def test_every_reason_is_explained_where_analysts_see_it() -> None:
+    comment = declared_columns(view_statement(QUARANTINE_VIEW, "lake"))["reason"]
+    assert [reason.value for reason in Reason] == re.findall(r"(\w+) [^,]+(?:,|$)", comment.partition(": ")[2], re.ASCII)
 
 
 @pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)

@@ -389,6 +389,10 @@ def test_a_table_that_is_not_there(counted: Recount) -> None:
 # --- what the systems say
 
 
+# Each rejected line once, and only if it is not in the lake.
+REJECTED = "GROUP BY message_id) LEFT ANTI JOIN `qimo`.`chat_message_rt` USING (message_id))"
+
+
 def test_lake_answer_out_of_queries(settings: Settings) -> None:
     answers = {
         "SHOW TABLES": [("qimo", "chat_message_rt", False), ("qimo", "chat_quarantine_rt", False)],
@@ -399,6 +403,7 @@ def test_lake_answer_out_of_queries(settings: Settings) -> None:
     }
 
     def ask(query: str) -> list[tuple]:
+        assert ("reason" in query) == (REJECTED in query)
         [answer] = [rows for part, rows in answers.items() if part in query]
         return answer
 
