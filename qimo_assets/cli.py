@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import click
 
@@ -31,6 +31,10 @@ READER = "finebi_reader"
 STREAM_STOP_SECONDS = 120
 # A run of metrics over a few days takes 10 to 20 s; one that is not done then is ended and tried again after the next start.
 RUNS_STOP_SECONDS = 30
+# The end of a live run, the start of another JVM, and reading a quarantine of millions of lines.
+REPLAY_SECONDS = 3600
+GRAPHQL_SECONDS = 60
+REPLAYS_LOOKED_AT = 20
 WAIT_POLL_SECONDS = 3
 QUIET_SECONDS = 8
 # Every path ends within this time without any number moving: batches, reports and automation all come more often.
@@ -128,6 +132,23 @@ def verify_command(as_json: bool, wait: bool) -> None:
     click.echo(json.dumps(verification.as_dict(), indent=2, ensure_ascii=False) if as_json else verify.render(verification))
     if not verification.ok:
         sys.exit(1)
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def replay(as_json: bool) -> None:
+    """Read the lines in quarantine again by today's contract and move the good ones into the lake; exit status 1 when that failed."""
+    layout = current_layout()
+    if not control.is_running(layout, "dagster-daemon"):
+        raise StackError("Dagster is not running; ./qimo up starts it.")
+    replayed = _replay(layout)
+    moved, changed, kept = (sum(replayed[name].values()) for name in ("moved", "changed", "kept"))
+    if as_json:
+        click.echo(json.dumps(replayed, indent=2))
+    else:
+        reasons = ", ".join(f"{reason} {count:,}" for reason, count in sorted(replayed["moved"].items()))
+        click.echo(f"{moved:,} rows are good now and in the lake" + (f" ({reasons})" if reasons else ""))
+        click.echo(f"{changed:,} rows stay in quarantine for another reason than before, {kept:,} as they are")
 
 
 @cli.command(context_settings={"ignore_unknown_options": True})
@@ -231,21 +252,54 @@ def _counts(settings: Settings) -> dict[str, int]:
     }
 
 
+def _replay(layout: Layout) -> dict[str, dict[str, int]]:
+    """Launch the replay, end the live stream, which holds the writer's lock and goes on afterwards by itself, and return what became of the rows."""
+    os.environ.update(common_environment(layout))
+    import dagster as dg
+    from dagster_graphql import DagsterGraphQLClient
+
+    from qimo_assets.lake.assets import QUARANTINED, REPLAY_JOB
+    from qimo_assets.lake.supervisor import UNFINISHED
+
+    client = DagsterGraphQLClient(LOOPBACK, port_number=layout.ports["dagster"], timeout=GRAPHQL_SECONDS)
+    with dg.DagsterInstance.get() as instance:
+        # Launched first: it stands in the queue before the next live run, which the supervising sensor launches within seconds.
+        run_id = client.submit_job_execution(REPLAY_JOB)
+        _end_live_runs(instance, "replay")
+        _wait_for_runs(instance, dg.RunsFilter(run_ids=[run_id], statuses=list(UNFINISHED)), REPLAY_SECONDS)
+        observations = instance.fetch_observations(dg.AssetRecordsFilter(QUARANTINED), limit=REPLAYS_LOOKED_AT).records
+        told = next((record.asset_observation for record in observations if record.run_id == run_id), None)
+        run = instance.get_run_by_id(run_id)
+    if told is None or run is None or run.status is not dg.DagsterRunStatus.SUCCESS:
+        state = run.status.value if run else "gone"
+        raise StackError(f"The replay did not succeed (run {run_id} is {state}); see http://{LOOPBACK}:{layout.ports['dagster']}/runs/{run_id}")
+    return {name: cast("dict[str, int]", told.metadata[name].value) for name in ("moved", "changed", "kept")}
+
+
 def _end_runs(layout: Layout) -> None:
     """End the live stream between two batches, and let the other runs end; those that do not are tried again after the next start."""
     os.environ.update(common_environment(layout))
     import dagster as dg
 
     from qimo_assets.lake.assets import STREAM_JOB
-    from qimo_assets.lake.supervisor import STOPPED_BY_TAG, UNFINISHED
 
     with dg.DagsterInstance.get() as instance:
-        for run in instance.get_runs(dg.RunsFilter(job_name=STREAM_JOB, statuses=list(UNFINISHED))):
-            instance.add_run_tags(run.run_id, {STOPPED_BY_TAG: "down"})
-            instance.run_coordinator.cancel_run(run.run_id)
+        _end_live_runs(instance, "down")
         started = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.CANCELING]
         _wait_for_runs(instance, dg.RunsFilter(job_name=STREAM_JOB, statuses=started), STREAM_STOP_SECONDS)
         _wait_for_runs(instance, dg.RunsFilter(statuses=started), RUNS_STOP_SECONDS)
+
+
+def _end_live_runs(instance: dg.DagsterInstance, stopped_by: str) -> None:
+    """Ask the live stream to end between two batches, and mark that no person did."""
+    import dagster as dg
+
+    from qimo_assets.lake.assets import STREAM_JOB
+    from qimo_assets.lake.supervisor import STOPPED_BY_TAG, UNFINISHED
+
+    for run in instance.get_runs(dg.RunsFilter(job_name=STREAM_JOB, statuses=list(UNFINISHED))):
+        instance.add_run_tags(run.run_id, {STOPPED_BY_TAG: stopped_by})
+        instance.run_coordinator.cancel_run(run.run_id)
 
 
 def _wait_for_runs(instance: dg.DagsterInstance, which: dg.RunsFilter, seconds: float) -> None:

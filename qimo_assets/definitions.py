@@ -7,7 +7,7 @@ import warnings
 import dagster as dg
 
 from qimo_assets.housekeeping import build_housekeeping_definitions
-from qimo_assets.lake.assets import build_lake_definitions
+from qimo_assets.lake.assets import QUARANTINE_CHECK, build_lake_definitions
 from qimo_assets.metrics.assets import build_metric_assets, build_metric_checks
 from qimo_assets.metrics.freshness import build_freshness_definitions
 from qimo_assets.resources.hive import HiveResource
@@ -30,14 +30,14 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     metrics = build_metric_assets(settings.lake.database)
     automation = dg.AutomationConditionSensorDefinition(
         "views_and_metrics",
-        target=dg.AssetSelection.assets(*views, *metrics),
+        target=dg.AssetSelection.assets(*views, *metrics) | dg.AssetSelection.checks(QUARANTINE_CHECK),
         default_status=dg.DefaultSensorStatus.RUNNING,
         minimum_interval_seconds=AUTOMATION_SECONDS,
         # The pause after failures is a condition of this project, which the daemon cannot evaluate.
         use_user_code_server=True,
         # A run that hangs would keep its days old for ever; one takes seconds, and a year of days at once minutes.
         run_tags={"dagster/max_runtime": str(LONGEST_RUN_SECONDS)},
-        description="Creates the views, and publishes the days whose messages changed.",
+        description="Creates the views, publishes the days whose messages changed, and checks the quarantine once an hour.",
     )
     own = dg.Definitions(
         assets=[*views, *metrics],

@@ -14,7 +14,7 @@ from datetime import datetime, timezone
 
 import dagster as dg
 
-from qimo_assets.lake.timeline import Commit, summed
+from qimo_assets.lake.timeline import REPLAY_BATCH, Commit, summed
 
 INSTANT_PREFIX = "instant of "
 ARRIVAL_SCHEMA = "arrival_id string, day string, table_name string, batch string, instant string, lines bigint, written_at timestamp"
@@ -68,7 +68,7 @@ class ArrivalReporter:
 
     def _new_commits(self, table: str) -> list[Commit]:
         since = self.since.get(table)
-        return [commit for commit in self.find[table]() if since is None or commit.instant > since]
+        return [commit for commit in self.find[table]() if commit.batch != REPLAY_BATCH and (since is None or commit.instant > since)]
 
 
 def arrivals(table: str, commits: Sequence[Commit]) -> list[Arrival]:
@@ -77,5 +77,5 @@ def arrivals(table: str, commits: Sequence[Commit]) -> list[Arrival]:
     return [
         (f"{table}:{commit.instant}:{day}", day, table, commit.batch or commit.instant, commit.instant, lines, now)
         for commit in commits
-        for day, lines in sorted(commit.rows.items())
+        for day, lines in sorted((commit.rows if commit.lines is None else commit.lines).items())
     ]

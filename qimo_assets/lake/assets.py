@@ -6,6 +6,7 @@ import dagster as dg
 from dagster_pyspark import LazyPySparkResource
 
 from qimo_assets.automation import MESSAGES
+from qimo_assets.lake.quarantine import CHECK, build_quarantine_check
 from qimo_assets.lake.run import Mode, run_stream
 from qimo_assets.lake.supervisor import STOPPED_BY_TAG, Decision, PastRun, Standstill, decide, observe
 from qimo_assets.lake.tables import ARRIVAL, MESSAGE, QUARANTINE, Table
@@ -17,15 +18,18 @@ from qimo_assets.settings import Settings
 from qimo_assets.topic.assets import topic_key
 
 STREAM_JOB = "chat_stream"
+REPLAY_JOB = "chat_replay"
+MODES = {STREAM_JOB: Mode.LIVE, REPLAY_JOB: Mode.REPLAY}
 QUARANTINED = dg.AssetKey(["hudi", QUARANTINE.name])
 ARRIVALS = dg.AssetKey(["hudi", ARRIVAL.name])
+QUARANTINE_CHECK = dg.AssetCheckKey(QUARANTINED, CHECK)
 TABLES: dict[dg.AssetKey, Table] = {MESSAGES: MESSAGE, QUARANTINED: QUARANTINE}
 # How many past runs a tick looks at: with pauses of up to 300 s these are more than two hours of failures.
 RUNS_LOOKED_AT = 25
 
 
 def build_lake_definitions(settings: Settings) -> dg.Definitions:
-    """Return the tables' assets, the job `chat_stream` and its supervising sensor."""
+    """Return the tables' assets, the job `chat_stream`, its supervising sensor, and the job `chat_replay`."""
     specs = [
         dg.AssetSpec(
             key,
@@ -43,8 +47,7 @@ def build_lake_definitions(settings: Settings) -> dg.Definitions:
 
     @dg.multi_asset(name="chat_lake", specs=specs, partitions_def=daily, backfill_policy=dg.BackfillPolicy.single_run(), can_subset=True)
     def chat_lake(context: dg.AssetExecutionContext, spark: LazyPySparkResource, kafka: KafkaResource, mysql: MySQLResource):
-        mode = Mode.LIVE if context.run.job_name == STREAM_JOB else Mode.CATCH_UP
-        run_stream(context, settings, TABLES, ARRIVALS, mode, spark, kafka, mysql)
+        run_stream(context, settings, TABLES, ARRIVALS, MODES.get(context.run.job_name, Mode.CATCH_UP), spark, kafka, mysql)
         if context.has_partition_key or context.has_partition_key_range:
             # The days that were asked for are caught up now, also those to which no line came.
             for day in context.partition_keys:
@@ -58,6 +61,14 @@ def build_lake_definitions(settings: Settings) -> dg.Definitions:
         tags={"qimo/writer": MESSAGE.name},
         description="The live stream: from the topic into the lake, until it is stopped. The sensor chat_stream_supervisor launches it; "
         "after a person stopped it, launch it here.",
+    )
+
+    replay_job = dg.define_asset_job(
+        REPLAY_JOB,
+        selection=dg.AssetSelection.assets(*TABLES),
+        tags={"qimo/writer": MESSAGE.name},
+        description="Reads the lines in quarantine again by today's contract and moves the good ones into the lake. It waits for the live stream to "
+        "end; ./qimo replay launches it and ends the stream, which goes on afterwards by itself.",
     )
 
     @dg.sensor(
@@ -76,7 +87,8 @@ def build_lake_definitions(settings: Settings) -> dg.Definitions:
         # Without a run key: Dagster would never launch again under a key whose run failed.
         return dg.RunRequest() if decision.launch else dg.SkipReason(decision.reason)
 
-    return dg.Definitions(assets=[chat_lake], jobs=[job], sensors=[chat_stream_supervisor])
+    check = build_quarantine_check(QUARANTINED, settings.lake.database)
+    return dg.Definitions(assets=[chat_lake], asset_checks=[check], jobs=[job, replay_job], sensors=[chat_stream_supervisor])
 
 
 def _observe(context: dg.SensorEvaluationContext, runs: list[PastRun], kafka: KafkaResource) -> Standstill | None:

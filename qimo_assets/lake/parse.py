@@ -1,6 +1,7 @@
-"""The message contract in Spark's own columns: a record of the topic becomes a typed row or a rejected line with one reason.
+"""The message contract in Spark's own columns: a record of the topic becomes a line, and a line a typed row or a rejected one with its reason.
 
-No row passes through Python here; only the look-up of provinces does, in Arrow batches (`regions.py`).
+A line in quarantine is read again by the second step alone, with the identity that it has. No row passes through Python here; only the
+look-up of provinces does, in Arrow batches (`regions.py`).
 """
 
 from __future__ import annotations
@@ -59,16 +60,21 @@ def parse(records: DataFrame, settings: LakeSettings) -> DataFrame:
     Returns:
         One row a record: identity, `reason` (NULL when the line is good), `raw`, and every column of the contract.
     """
-    opened = _open(records)
-    fields = opened.withColumn("f", F.split(F.col("raw").cast("string"), contract.SEPARATOR, -1))
-    timed = fields.withColumn("msg_time", F.when(F.col("f")[0].rlike(TIME_PATTERN), F.col("f")[0].cast("timestamp")))
-    return timed.select(
+    return rows_of(lines_of(records), settings)
+
+
+def lines_of(records: DataFrame) -> DataFrame:
+    """Take line, origin and identity out of Kafka records.
+
+    Args:
+        records: Columns of Spark's Kafka source: value, topic, partition, offset, timestamp.
+
+    Returns:
+        One line a record: message_id, raw, source_host, source_file, source_offset, source_id, kafka_partition, kafka_offset, collected_at.
+    """
+    return _open(records).select(
         _message_id().alias("message_id"),
-        _reason(settings).alias("reason"),
         "raw",
-        F.substring(F.col("f")[0], 1, 10).alias("day"),
-        F.substring(F.col("f")[0], 12, 2).cast("int").alias("hour"),
-        *_contract_columns(),
         "source_host",
         "source_file",
         "source_offset",
@@ -76,6 +82,27 @@ def parse(records: DataFrame, settings: LakeSettings) -> DataFrame:
         F.col("partition").alias("kafka_partition"),
         F.col("offset").alias("kafka_offset"),
         F.col("timestamp").alias("collected_at"),
+    )
+
+
+def rows_of(lines: DataFrame, settings: LakeSettings) -> DataFrame:
+    """Read lines by the contract.
+
+    Args:
+        lines: At least `raw` and `collected_at`; every other column is kept as it is.
+        settings: Limits of a line.
+
+    Returns:
+        One row a line: its own columns, `reason` (NULL when the line is good), every column of the contract, and `written_at`.
+    """
+    fields = lines.withColumn("f", F.split(F.col("raw").cast("string"), contract.SEPARATOR, -1))
+    timed = fields.withColumn("msg_time", F.when(F.col("f")[0].rlike(TIME_PATTERN), F.col("f")[0].cast("timestamp")))
+    return timed.select(
+        *lines.columns,
+        _reason(settings).alias("reason"),
+        F.substring(F.col("f")[0], 1, 10).alias("day"),
+        F.substring(F.col("f")[0], 12, 2).cast("int").alias("hour"),
+        *_contract_columns(),
         F.current_timestamp().alias("written_at"),
     )
 
@@ -139,7 +166,7 @@ def _reason(settings: LakeSettings) -> Column:
         Reason.NOT_UTF8: F.encode(F.decode(raw, "UTF-8"), "UTF-8") != raw,
         Reason.FIELD_COUNT: F.size(fields) != len(contract.FIELDS),
         Reason.BAD_TIME: F.col("msg_time").isNull() | fields[0].startswith("0000"),
-        Reason.TIME_AHEAD: F.col("msg_time") > F.col("timestamp") + F.expr(f"INTERVAL {settings.max_ahead_minutes} MINUTES"),
+        Reason.TIME_AHEAD: F.col("msg_time") > F.col("collected_at") + F.expr(f"INTERVAL {settings.max_ahead_minutes} MINUTES"),
         Reason.NO_SENDER: _text("sender_account").isNull(),
         Reason.NO_RECEIVER: _text("receiver_account").isNull(),
     }

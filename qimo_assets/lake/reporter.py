@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
@@ -18,6 +18,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
 from qimo_assets.lake.arrivals import ARRIVAL_SCHEMA, INSTANT_PREFIX, Arrival, ArrivalReporter
+from qimo_assets.lake.quarantine import rejected_by_reason
 from qimo_assets.lake.stream import end_offsets
 from qimo_assets.lake.tables import ARRIVAL, MESSAGE, QUARANTINE, Table
 from qimo_assets.lake.timeline import Touched, completed_commits, touched_days
@@ -43,7 +44,7 @@ class Reporter(Protocol):
 
 @dataclass
 class TableReporter:
-    """Reports the touched days of one table, each at most once in `report_seconds`."""
+    """Reports the touched days of one table, each at most once in `report_seconds`; `describe` may add to what is told of a day."""
 
     table: Table
     key: dg.AssetKey
@@ -53,6 +54,7 @@ class TableReporter:
     since: str | None
     clock: Callable[[], float] = time.monotonic
     reported_at: float | None = None
+    describe: Callable[[Sequence[str]], Mapping[str, Mapping[str, int]]] | None = None
 
     def is_due(self) -> bool:
         """Return whether the last report is old enough for the next one."""
@@ -64,10 +66,12 @@ class TableReporter:
             return 0
         touched = self.find(self.since)
         days = sorted(touched.rows)
+        more = self.describe(days) if self.describe and days else {}
         for place, day in enumerate(days, 1):
             # Only the last event carries the new instant: should the run die between two of them, the next one reports all again.
             instant = touched.instant if place == len(days) else self.since
-            self.emit(dg.AssetMaterialization(self.key, partition=day, metadata={"rows written": touched.rows[day], INSTANT: instant or ""}))
+            metadata = {"rows written": touched.rows[day], **more.get(day, {}), INSTANT: instant or ""}
+            self.emit(dg.AssetMaterialization(self.key, partition=day, metadata=metadata))
         if days:
             self.since = touched.instant
             self.reported_at = self.clock()
@@ -125,6 +129,7 @@ def table_reporter(context: dg.AssetExecutionContext, spark: SparkSession, setti
         emit=context.log_event,
         interval=settings.lake.report_seconds,
         since=last_instant(context.instance, key),
+        describe=partial(rejected_by_reason, spark, path) if table == QUARANTINE else None,
     )
 
 

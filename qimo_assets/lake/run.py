@@ -1,4 +1,4 @@
-"""A run of the streaming job: live until it is stopped, or a bounded catch-up."""
+"""A run that writes the lake: the live stream until it is stopped, a bounded catch-up, or a replay of the quarantine."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from pyspark.errors import StreamingQueryException
 from pyspark.sql import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
+from qimo_assets.lake.continuity import WAYS_ON, LinesLost, open_reading
+from qimo_assets.lake.replay import replay
 from qimo_assets.lake.reporter import Reporter, StreamReporter, arrival_reporter, table_reporter
 from qimo_assets.lake.stream import start_query
-from qimo_assets.lake.tables import Table
+from qimo_assets.lake.tables import QUARANTINE, Table
 from qimo_assets.lake.writer_lock import WriterLock, WriterLockHeld
 from qimo_assets.resources.kafka import KafkaResource
 from qimo_assets.resources.mysql import MySQLResource
@@ -34,10 +36,11 @@ STALLED_SECONDS = 300
 
 
 class Mode(str, Enum):
-    """How long a run goes on."""
+    """What a run writes, and how long it goes on."""
 
     LIVE = "live"
     CATCH_UP = "catch_up"
+    REPLAY = "replay"
 
 
 def run_stream(
@@ -57,7 +60,8 @@ def run_stream(
         settings: The platform's settings.
         tables: Asset key of each table that the query writes.
         arrivals: Asset key of the table that keeps what arrived.
-        mode: On until stopped, or up to the offsets of now. When a live run holds the writer's lock, a catch-up waits until that run has come so far.
+        mode: On until stopped, or up to the offsets of now, or no line of the topic but those in quarantine. When a live run holds the writer's
+            lock, a catch-up waits until that run has come so far.
         spark: Gives the session.
         kafka: The topic.
         mysql: Holds the writer's lock.
@@ -67,9 +71,12 @@ def run_stream(
     """
     try:
         with WriterLock(mysql, settings.lake.database) as lock:
-            _write(context, settings, tables, arrivals, mode, spark, kafka, lock)
+            if mode is Mode.REPLAY:
+                _replay(context, settings, tables, spark)
+            else:
+                _write(context, settings, tables, arrivals, mode, spark, kafka, lock)
     except WriterLockHeld as error:
-        if mode is Mode.LIVE:
+        if mode is not Mode.CATCH_UP:
             raise dg.Failure(f"{error} This run ends; the other one goes on.", allow_retries=False) from error
         _wait_for_live_run(context, kafka)
 
@@ -86,8 +93,12 @@ def _write(
 ) -> None:
     session = _session(spark)
     session.sparkContext.setLogLevel("WARN")
-    query = start_query(session, settings, until_caught_up=mode is Mode.CATCH_UP)
-    context.log.info(f"Streaming query {query.id} started in mode {mode.value}; checkpoint {settings.lake.checkpoint}")
+    try:
+        reading = open_reading(session, settings.lake, kafka)
+    except LinesLost as error:
+        raise dg.Failure(str(error)) from error
+    query = start_query(session, settings, reading, until_caught_up=mode is Mode.CATCH_UP)
+    context.log.info(f"Streaming query {query.id} started in mode {mode.value}; checkpoint {reading.checkpoint}")
     reporters: list[Reporter] = [table_reporter(context, session, settings, table, key) for key, table in tables.items()]
     # Last, because it writes: the days that the metrics wait for are told first.
     reporter = StreamReporter([*reporters, arrival_reporter(context, session, settings, arrivals)], kafka)
@@ -96,6 +107,19 @@ def _write(
     finally:
         _stop_gently(query)
         reporter.report(query, at_once=True)
+        session.stop()
+
+
+def _replay(context: dg.AssetExecutionContext, settings: Settings, tables: dict[dg.AssetKey, Table], spark: LazyPySparkResource) -> None:
+    session = _session(spark)
+    session.sparkContext.setLogLevel("WARN")
+    try:
+        replayed = replay(session, settings)
+        for key, table in tables.items():
+            table_reporter(context, session, settings, table, key).report(at_once=True)
+            if table == QUARANTINE:
+                context.log_event(dg.AssetObservation(key, metadata={name: dict(counts) for name, counts in vars(replayed).items()}))
+    finally:
         session.stop()
 
 
@@ -135,11 +159,7 @@ def _was_ended(context: dg.AssetExecutionContext) -> bool:
 def _advice(error: StreamingQueryException) -> str:
     text = str(error)
     if "Some data may have been lost" in text or "failOnDataLoss" in text or "OffsetOutOfRange" in text:
-        return (
-            "The topic no longer holds lines that the lake has not read: retention deleted them, or the topic was made anew. The stream stops rather than "
-            "pass over them. Bring the lines back into the topic, or accept the loss with QIMO_LAKE__ACCEPT_DATA_LOSS=true (lake.accept_data_loss in the "
-            f"settings file) until the stream has gone on.\n{text[:1500]}"
-        )
+        return f"The topic no longer holds lines that the lake has not read: retention deleted them, or the topic was made anew. {WAYS_ON}\n{text[:1500]}"
     return f"The streaming query failed; the supervising sensor starts it again from its checkpoint.\n{text[:3000]}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 from pyspark.sql import DataFrame, SparkSession
@@ -9,12 +10,13 @@ from pyspark.sql import functions as F
 from pyspark.sql.streaming.query import StreamingQuery
 
 from qimo_assets.contract import TIMEZONE
+from qimo_assets.lake.continuity import Reading
 from qimo_assets.lake.parse import parse
 from qimo_assets.lake.regions import PARTS, region_of
 from qimo_assets.lake.tables import MESSAGE, QUARANTINE
-from qimo_assets.lake.timeline import BATCH_OPTION
+from qimo_assets.lake.timeline import BATCH_OPTION, LINES_OPTION
 from qimo_assets.lake.write import TableWriter
-from qimo_assets.settings import Settings
+from qimo_assets.settings import LakeSettings, Settings
 
 QUERY_NAME = "chat_message"
 
@@ -37,44 +39,47 @@ class BatchWriter:
         """Write one micro-batch; Structured Streaming calls this."""
         # The query's id stands in its checkpoint: with it a batch has the same name when it is written again, and no other batch has.
         query_id = batch.sparkSession.sparkContext.getLocalProperty("sql.streaming.queryId")
-        metadata = {BATCH_OPTION: f"{query_id}:{batch_id}"}
         parsed = parse(batch, self.settings.lake).persist()
         try:
-            days = self._days(parsed)
-            if days[MESSAGE.name]:
-                self._writer.write(MESSAGE, self._accepted(parsed), days[MESSAGE.name], metadata)
-            if days[QUARANTINE.name]:
-                self._writer.write(QUARANTINE, self._rejected(parsed), days[QUARANTINE.name], metadata)
+            for table, rows in ((MESSAGE, accepted(parsed, self.settings.lake)), (QUARANTINE, _rejected(parsed))):
+                lines, repeats = _count(parsed, rejected=table is QUARANTINE)
+                if lines:
+                    # Hudi combines a new line with the one in the table, but writes two of one key into the first file of a day.
+                    once = rows.dropDuplicates(["message_id", "day"]) if repeats else rows
+                    self._writer.write(table, once, set(lines), {BATCH_OPTION: f"{query_id}:{batch_id}", LINES_OPTION: json.dumps(lines)})
         finally:
             parsed.unpersist()
 
-    def _days(self, parsed: DataFrame) -> dict[str, set[str]]:
-        arrival = F.date_format("collected_at", "yyyy-MM-dd")
-        rejected = F.col("reason").isNotNull()
-        found = parsed.select(rejected.alias("rejected"), F.when(rejected, arrival).otherwise(F.col("day")).alias("day")).distinct().collect()
-        return {
-            MESSAGE.name: {row["day"] for row in found if not row["rejected"]},
-            QUARANTINE.name: {row["day"] for row in found if row["rejected"]},
-        }
 
-    def _accepted(self, parsed: DataFrame) -> DataFrame:
-        rows = parsed.where("reason IS NULL")
-        for party in ("sender", "receiver"):
-            rows = rows.withColumn(f"{party}_region", region_of(F.col(f"{party}_ip"), self.settings.lake.ip2region_jar))
-        regions = {f"{party}_{part}": F.col(f"{party}_region.{part}") for party in ("sender", "receiver") for part in PARTS}
-        return rows.withColumns(regions).select(*MESSAGE.columns)
-
-    def _rejected(self, parsed: DataFrame) -> DataFrame:
-        rows = parsed.where("reason IS NOT NULL")
-        return rows.withColumn("day", F.date_format("collected_at", "yyyy-MM-dd")).select(*QUARANTINE.columns)
+def _count(parsed: DataFrame, *, rejected: bool) -> tuple[dict[str, int], bool]:
+    """Return for one table the lines of each of its days, and whether a line is among them twice."""
+    day = F.date_format("collected_at", "yyyy-MM-dd") if rejected else F.col("day")
+    of_table = parsed.where(F.col("reason").isNotNull() if rejected else F.col("reason").isNull())
+    counts = of_table.groupBy(day.alias("day")).agg(F.count("*").alias("lines"), F.countDistinct("message_id").alias("ids")).collect()
+    return {row["day"]: row["lines"] for row in counts}, any(row["lines"] != row["ids"] for row in counts)
 
 
-def start_query(spark: SparkSession, settings: Settings, *, until_caught_up: bool) -> StreamingQuery:
+def _rejected(parsed: DataFrame) -> DataFrame:
+    rows = parsed.where("reason IS NOT NULL")
+    return rows.withColumn("day", F.date_format("collected_at", "yyyy-MM-dd")).select(*QUARANTINE.columns)
+
+
+def accepted(parsed: DataFrame, lake: LakeSettings) -> DataFrame:
+    """Return the good ones of parsed rows, with their provinces, as rows of chat_message."""
+    rows = parsed.where("reason IS NULL")
+    for party in ("sender", "receiver"):
+        rows = rows.withColumn(f"{party}_region", region_of(F.col(f"{party}_ip"), lake.ip2region_jar))
+    regions = {f"{party}_{part}": F.col(f"{party}_region.{part}") for party in ("sender", "receiver") for part in PARTS}
+    return rows.withColumns(regions).select(*MESSAGE.columns)
+
+
+def start_query(spark: SparkSession, settings: Settings, reading: Reading, *, until_caught_up: bool) -> StreamingQuery:
     """Start the query; it resumes from its checkpoint, and begins with the earliest line where there is none.
 
     Args:
         spark: The driver's session.
         settings: The platform's settings.
+        reading: The topic's id and the checkpoint.
         until_caught_up: End by itself at the offsets that the topic had at the start, instead of running on.
     """
     lake = settings.lake
@@ -88,8 +93,10 @@ def start_query(spark: SparkSession, settings: Settings, *, until_caught_up: boo
         .option("maxOffsetsPerTrigger", lake.max_lines_per_batch)
         .option("kafka.max.partition.fetch.bytes", settings.kafka.max_message_bytes)
         .load()
+        # The identity of a line without an origin is its place in the topic; one that is made anew has other lines at the same places.
+        .withColumn("topic", F.lit(f"{settings.kafka.topic}.{reading.topic_id}"))
     )
-    writer = records.writeStream.queryName(QUERY_NAME).option("checkpointLocation", lake.checkpoint).foreachBatch(BatchWriter(settings))
+    writer = records.writeStream.queryName(QUERY_NAME).option("checkpointLocation", reading.checkpoint).foreachBatch(BatchWriter(settings))
     trigger = writer.trigger(availableNow=True) if until_caught_up else writer.trigger(processingTime=f"{lake.trigger_seconds} seconds")
     return trigger.start()
 

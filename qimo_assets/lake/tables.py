@@ -55,12 +55,11 @@ ARRIVAL = Table(
 
 
 def write_options(table: Table, lake: LakeSettings) -> dict[str, str]:
-    """Return Hudi's options for writing a micro-batch into `table`."""
+    """Return Hudi's options for writing into `table`, but for the operation."""
     buckets = str(table.buckets or lake.buckets)
     return {
         "hoodie.table.name": table.name,
         "hoodie.datasource.write.table.type": "MERGE_ON_READ",
-        "hoodie.datasource.write.operation": "upsert",
         "hoodie.datasource.write.recordkey.field": table.key,
         "hoodie.datasource.write.partitionpath.field": "day",
         "hoodie.datasource.write.hive_style_partitioning": "true",

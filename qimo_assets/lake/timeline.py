@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +13,10 @@ from pyspark.sql import SparkSession
 PARTITION_PREFIX = "day="
 # Options that begin with an underscore are kept in the commit's own metadata.
 BATCH_OPTION = "_qimo_batch"
+# Day -> lines that the batch had for it, a line as often as it came.
+LINES_OPTION = "_qimo_lines"
+# The name of a batch that no line arrived with.
+REPLAY_BATCH = "replay"
 
 
 @dataclass(frozen=True)
@@ -22,11 +27,13 @@ class Commit:
         instant: Its time in the timeline, which orders commits.
         batch: The micro-batch that it wrote; a batch that was written again after a crash has a commit more. Empty for other writers.
         rows: Day -> rows written to it.
+        lines: Day -> lines that the rows were made of; None where the commit does not tell.
     """
 
     instant: str
     batch: str
     rows: dict[str, int]
+    lines: dict[str, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -67,7 +74,7 @@ def completed_commits(spark: SparkSession, path: str) -> list[Commit]:
     """Return the completed delta commits of the active timeline, oldest first; none where there is no table yet."""
     jvm: Any = spark._jvm
     configuration: Any = spark._jsc.hadoopConfiguration()  # pyright: ignore[reportOptionalMemberAccess, reportOptionalCall]
-    if not _file_system(spark, path).exists(jvm.org.apache.hadoop.fs.Path(f"{path}/.hoodie")):
+    if not exists(spark, path):
         return []
     storage = jvm.org.apache.hudi.hadoop.fs.HadoopFSUtils.getStorageConf(configuration)
     client = jvm.org.apache.hudi.common.table.HoodieTableMetaClient.builder().setBasePath(path).setConf(storage).build()
@@ -75,11 +82,18 @@ def completed_commits(spark: SparkSession, path: str) -> list[Commit]:
     return sorted((_commit(timeline, instant) for instant in timeline.getInstants()), key=lambda commit: commit.instant)
 
 
+def exists(spark: SparkSession, path: str) -> bool:
+    """Return whether a table stands at this path."""
+    jvm: Any = spark._jvm
+    return _file_system(spark, path).exists(jvm.org.apache.hadoop.fs.Path(f"{path}/.hoodie"))
+
+
 def _commit(timeline: Any, instant: Any) -> Commit:
     metadata = timeline.readCommitMetadata(instant)
     stats = metadata.getPartitionToWriteStats()
     rows = {day.removeprefix(PARTITION_PREFIX): sum(stat.getNumWrites() for stat in stats.get(day)) for day in stats.keySet()}
-    return Commit(instant.requestedTime(), metadata.getMetadata(BATCH_OPTION) or "", rows)
+    lines = metadata.getMetadata(LINES_OPTION)
+    return Commit(instant.requestedTime(), metadata.getMetadata(BATCH_OPTION) or "", rows, json.loads(lines) if lines else None)
 
 
 def _all_days(spark: SparkSession, path: str) -> list[str]:

@@ -4,32 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from pyspark.sql import DataFrame
 
 from qimo_assets.lake.tables import Table, sync_options, write_options
 from qimo_assets.settings import LakeSettings
 
+Operation = Literal["upsert", "delete"]
+
 
 @dataclass
 class TableWriter:
-    """Upserts rows into the lake's tables; it remembers which days of which table the metastore has heard of."""
+    """Upserts rows into the lake's tables and deletes them; it remembers which days of which table the metastore has heard of."""
 
     lake: LakeSettings
     synced: dict[str, set[str]] = field(default_factory=dict)
 
-    def write(self, table: Table, rows: DataFrame, days: set[str], metadata: Mapping[str, str] | None = None) -> None:
-        """Upsert rows into a table as one commit.
+    def write(self, table: Table, rows: DataFrame, days: set[str], metadata: Mapping[str, str] | None = None, operation: Operation = "upsert") -> None:
+        """Upsert rows into a table, or delete them from it, as one commit.
 
         Args:
             table: The table.
             rows: Its columns.
             days: The days that the rows belong to.
             metadata: Kept in the commit; the names begin with an underscore.
+            operation: What is done with the rows.
         """
         known = self.synced.setdefault(table.name, set())
         # The metastore needs to hear of a table or a day once; asking it at each commit costs more than a small commit itself.
         sync = sync_options(table, self.lake) if not days <= known else {}
-        options = {**write_options(table, self.lake), **sync, **(metadata or {})}
+        options = {**write_options(table, self.lake), **sync, **(metadata or {}), "hoodie.datasource.write.operation": operation}
         rows.write.format("hudi").options(**options).mode("append").save(table.path(self.lake))
         known |= days

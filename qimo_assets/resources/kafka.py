@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import dagster as dg
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 from pydantic import Field
@@ -68,6 +68,19 @@ class KafkaResource(dg.ConfigurableResource):
         admin.create_topics([topic], operation_timeout=self.timeout_seconds)[self.topic].result(timeout=self.timeout_seconds)
         return True
 
+    def topic_id(self) -> str:
+        """Return the id that the broker gave the topic when it was created: one that is deleted and made anew has another.
+
+        Raises:
+            dg.Failure: The broker cannot be reached or does not know the topic.
+        """
+        admin = self._admin()
+        try:
+            described = admin.describe_topics(TopicCollection([self.topic]), request_timeout=self.timeout_seconds)[self.topic]
+            return str(described.result(timeout=self.timeout_seconds).topic_id)
+        except (KafkaException, TimeoutError) as error:
+            raise self._no_answer(error) from error
+
     def state(self) -> list[PartitionState]:
         """Return the state of each partition.
 
@@ -83,7 +96,7 @@ class KafkaResource(dg.ConfigurableResource):
                 committed = {item.partition: item.offset for item in self._committed(consumer, partitions)}
                 bounds = [(item.partition, *consumer.get_watermark_offsets(item, timeout=self.timeout_seconds)) for item in partitions]
             except KafkaException as error:
-                raise dg.Failure(f"Kafka at {self.bootstrap} gave no answer about topic {self.topic}: {error}. Is it up (./qimo status)?") from error
+                raise self._no_answer(error) from error
         # A partition without a committed offset answers with a negative number.
         return [PartitionState(number, low, high, committed[number] if committed[number] >= 0 else None) for number, low, high in bounds]
 
@@ -106,6 +119,9 @@ class KafkaResource(dg.ConfigurableResource):
                 if (not error.args[0].retriable() and error.args[0].code() != KafkaError.NOT_COORDINATOR) or time.monotonic() > deadline:
                     raise
             time.sleep(0.2)
+
+    def _no_answer(self, error: Exception) -> dg.Failure:
+        return dg.Failure(f"Kafka at {self.bootstrap} gave no answer about topic {self.topic}: {error}. Is it up (./qimo status)?")
 
     def _admin(self) -> AdminClient:
         return AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})

@@ -32,6 +32,7 @@ from qimo_assets.settings import PROJECT_ROOT, KafkaSettings, LakeSettings, Sett
 from qimo_assets.stack.jars import class_path
 from qimo_assets.stack.java import java_home
 from qimo_assets.stack.layout import current_layout
+from qimo_assets_tests.records import event, varint
 
 ZONE = ZoneInfo("Asia/Shanghai")
 # With a part of a second, as Kafka's timestamps have it.
@@ -345,21 +346,6 @@ def parsed(spark: SparkSession, records: list[Record]) -> list[Row]:
     frame = spark.createDataFrame([(*record, COLLECTED) for record in records], KAFKA_RECORD)
     times = {name: F.unix_micros(name) for name in ("msg_time", "collected_at")}
     return [row.asDict() for row in parse(frame, LAKE).withColumns(times).drop("written_at").collect()]
-
-
-def varint(number: int) -> bytes:
-    """Avro's long."""
-    number, coded = 2 * number, bytearray()
-    while number > 127:
-        coded.append(number & 127 | 128)
-        number >>= 7
-    return bytes([*coded, number])
-
-
-def event(body: bytes, **headers: str) -> bytes:
-    """Return Flume's AvroFlumeEvent as its Kafka channel writes it."""
-    parts = [varint(len(part)) + part for item in headers.items() for part in map(str.encode, item)]
-    return varint(len(headers)) + b"".join(parts) + (b"\0" if headers else b"") + varint(len(body)) + body
 
 
 def origin(offset: object = 0, file: str = "/logs/chat-1.log", host: str = "chat") -> dict[str, str]:

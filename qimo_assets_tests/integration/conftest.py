@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from qimo_assets.resources.hive import HiveResource
 from qimo_assets.resources.mysql import MySQLResource
 from qimo_assets_tests.conftest import Stack
+from qimo_assets_tests.integration.lakes import Lake
 
 
 @pytest.fixture(scope="session")
@@ -36,3 +38,11 @@ def ask_hive(stack: Stack) -> Callable[[str], list[Any]]:
             return [tuple(row.values()) for row in session.query(query)]
 
     return ask
+
+
+@pytest.fixture
+def lake(stack: Stack, ask_hive: Callable[[str], list[Any]]) -> Lake:
+    """A new lake, and its topic."""
+    lake = Lake(stack, ask_hive, f"lake_{uuid4().hex[:8]}")
+    lake.kafka.ensure_topic()
+    return lake

@@ -101,6 +101,16 @@ def test_every_touched_day_is_reported_with_its_rows(world: World) -> None:
     assert {(day, rows) for day, _, rows in world.events} == {(MONDAY, 1), (TUESDAY, 2)}
 
 
+def test_a_description_is_told_with_each_day_it_knows(world: World) -> None:
+    told: list[dict[str, object]] = []
+    table = world.table()
+    table.describe = lambda days: {days[0]: {"bad_time": 2, "too_long": 1}}
+    table.emit = lambda event: told.append({name: value.value for name, value in event.metadata.items()})
+    world.commit("1", MONDAY, TUESDAY)
+    table.report()
+    assert told == [{"rows written": 1, "bad_time": 2, "too_long": 1, "instant": ""}, {"rows written": 1, "instant": "1"}]
+
+
 def test_only_the_last_event_carries_the_new_instant(world: World) -> None:
     world.commit("5", MONDAY, TUESDAY, WEDNESDAY)
     table = world.table(since="4")

@@ -1,0 +1,125 @@
+"""What people see of the quarantine in Dagster: its lines by reason, and a check that warns when more of them are rejected than before."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from qimo_assets.automation import hourly
+from qimo_assets.contract import TIMEZONE
+from qimo_assets.lake.tables import MESSAGE, QUARANTINE
+from qimo_assets.resources.hive import HiveResource, HiveSession
+
+CHECK = "share_of_rejected_lines"
+DAYS_BEFORE = 7
+# How much later than its own time a line may come and still be counted among those that arrived.
+LATEST_DAYS = 7
+# More than twice the share of the days before is a rise; a few lines are none, whatever their share.
+RISE, SLACK_LINES = 2, 10
+ARRIVED_AND_REJECTED = (Path(__file__).parent / "sql" / "arrived_and_rejected.sql").read_text(encoding="utf-8")
+
+
+def rejected_by_reason(spark: SparkSession, path: str, days: Collection[str]) -> dict[str, dict[str, int]]:
+    """Return for each of some days of collection its rejected lines by reason.
+
+    Args:
+        spark: The driver's session.
+        path: Base path of the quarantine.
+        days: The days.
+    """
+    rows = spark.read.format("hudi").load(path).where(F.col("day").isin(*days))
+    found: dict[str, dict[str, int]] = {day: {} for day in days}
+    for day, reason, lines in rows.groupBy("day", "reason").agg(F.countDistinct("message_id")).collect():
+        found[day][reason] = lines
+    return found
+
+
+@dataclass(frozen=True)
+class Rise:
+    """Today's rejected lines against those of the days before.
+
+    Attributes:
+        lines: Lines that arrived today.
+        rejected: Those of them that were rejected.
+        share_before: Share of rejected lines on the days before; None when no line arrived then.
+    """
+
+    lines: int
+    rejected: int
+    share_before: float | None
+
+    @property
+    def is_rising(self) -> bool:
+        """Whether many more were rejected than the days before let expect."""
+        return self.share_before is not None and self.rejected > RISE * self.share_before * self.lines + SLACK_LINES
+
+
+def compare_days(days: Mapping[str, tuple[int, int]], today: str) -> Rise:
+    """Compare today with the days before.
+
+    Args:
+        days: Day of collection -> lines that arrived, and those of them that were rejected.
+        today: The day to compare.
+    """
+    before = [counts for day, counts in days.items() if day < today]
+    arrived, rejected = sum(lines for lines, _ in before), sum(bad for _, bad in before)
+    return Rise(*days.get(today, (0, 0)), rejected / arrived if arrived else None)
+
+
+def read_days(session: HiveSession, database: str, today: date) -> dict[str, tuple[int, int]]:
+    """Return lines that arrived and lines that were rejected on today and the days before; nothing while a table is still to come.
+
+    Args:
+        session: A session on HiveServer2.
+        database: Hive database of the tables.
+        today: The last day.
+    """
+    present = {str(row["tableName"]) for row in session.query(f"SHOW TABLES IN {database}")}
+    if not {f"{MESSAGE.name}_rt", f"{QUARANTINE.name}_rt"} <= present:
+        return {}
+    since = today - timedelta(days=DAYS_BEFORE)
+    values = {"since": since.isoformat(), "oldest": (since - timedelta(days=LATEST_DAYS)).isoformat()}
+    rows = session.query(ARRIVED_AND_REJECTED.format(database=database), values)
+    return {str(row["day"]): (int(row["lines"]), int(row["rejected"])) for row in rows}
+
+
+def build_quarantine_check(key: dg.AssetKey, database: str) -> dg.AssetChecksDefinition:
+    """Return the check that warns when the share of rejected lines rises.
+
+    Args:
+        key: The quarantine's asset.
+        database: Hive database of the tables.
+    """
+
+    @dg.asset_check(
+        asset=key,
+        name=CHECK,
+        automation_condition=hourly(),
+        description=f"Warns when more than {RISE} times the share of the {DAYS_BEFORE} days before is rejected today, and {SLACK_LINES} lines more.",
+    )
+    def share_of_rejected_lines(hive: HiveResource) -> dg.AssetCheckResult:
+        today = datetime.now(ZoneInfo(TIMEZONE)).date()
+        with hive.session() as session:
+            days = read_days(session, database, today)
+        rise = compare_days(days, today.isoformat())
+        rows = [f"| {day} | {lines:,} | {rejected:,} | {rejected / lines:.3%} |" for day, (lines, rejected) in sorted(days.items()) if lines]
+        return dg.AssetCheckResult(
+            passed=not rise.is_rising,
+            severity=dg.AssetCheckSeverity.WARN,
+            description="Look at v_quarantine: SELECT reason, raw_text FROM v_quarantine WHERE day = today." if rise.is_rising else None,
+            metadata={
+                "lines today": rise.lines,
+                "rejected today": rise.rejected,
+                **({} if rise.share_before is None else {"share before": rise.share_before}),
+                "days": dg.MetadataValue.md("\n".join(["| collected | lines | rejected | share |", "|---|---:|---:|---:|", *rows])),
+            },
+        )
+
+    return share_of_rejected_lines

@@ -1,0 +1,79 @@
+"""The streaming job in a process of its own, which a test may kill at a point of its choice.
+
+    python -m qimo_assets_tests.integration.driver live|catch_up|replay [none|CRASH]
+
+Everything is the platform's own, from the run down to the tables; only the crash is put in here. The tables are compacted, cleaned, archived
+and made known to the metastore at nearly every commit, so that each of these is under way at most moments.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+import dagster as dg
+
+from qimo_assets.definitions import build_definitions
+from qimo_assets.lake import replay, stream, tables, write
+from qimo_assets.lake.assets import MESSAGES, QUARANTINED, REPLAY_JOB, STREAM_JOB
+from qimo_assets.lake.tables import QUARANTINE, Table
+from qimo_assets.settings import LakeSettings, load_settings
+
+# The point of a crash -> the table whose commit is the last, and whether the crash comes after it or before it.
+CRASHES = {"after the commits": (QUARANTINE, "after"), "between the tables": (QUARANTINE, "before")}
+BUSY = {
+    "hoodie.compact.inline.max.delta.commits": "2",
+    "hoodie.clean.commits.retained": "2",
+    "hoodie.keep.min.commits": "4",
+    "hoodie.keep.max.commits": "5",
+}
+
+
+def die() -> None:
+    """End this process and its JVM at once, as a power cut does."""
+    os.killpg(0, signal.SIGKILL)
+
+
+class CrashingWriter(write.TableWriter):
+    """Writes as the platform does, up to the crash, and tells the metastore each time."""
+
+    def write(self, table: Table, *arguments: Any, **options: Any) -> None:
+        """Write one table, and die before or after it."""
+        self.synced.clear()
+        crash, moment = CRASHES.get(sys.argv[2], (None, None))
+        if table == crash and moment == "before":
+            die()
+        super().write(table, *arguments, **options)
+        if table == crash:
+            die()
+
+
+def busy_options(table: Table, lake: LakeSettings) -> dict[str, str]:
+    """Return the platform's options, with table services at nearly every commit."""
+    return {**tables.write_options(table, lake), **BUSY}
+
+
+def run(mode: str) -> None:
+    """Run the platform's job, or materialize its tables, until it ends."""
+    definitions = build_definitions(load_settings())
+    instance = dg.DagsterInstance.ephemeral()
+    if mode == "catch_up":
+        definitions.resolve_implicit_global_asset_job_def().get_subset(asset_selection={MESSAGES, QUARANTINED}).execute_in_process(instance=instance)
+    else:
+        job = {"live": STREAM_JOB, "replay": REPLAY_JOB}[mode]
+        definitions.resolve_job_def(job).execute_in_process(instance=instance)
+
+
+def main(arguments: Iterable[str]) -> None:
+    """Put the crash in and run."""
+    mode, _ = arguments
+    stream.TableWriter = replay.TableWriter = CrashingWriter
+    write.write_options = busy_options
+    run(mode)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

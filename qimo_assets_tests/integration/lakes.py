@@ -1,0 +1,190 @@
+"""A lake of a test's own: a topic, a database and checkpoints on the shared stack, and a streaming job that may be killed."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+from urllib.request import Request, urlopen
+
+import pytest
+from confluent_kafka import Producer
+
+from qimo_assets.resources.kafka import KafkaResource
+from qimo_assets.settings import Settings
+from qimo_assets.stack.layout import Layout, current_layout
+from qimo_assets.stack.services import common_environment
+from qimo_assets_tests.conftest import Stack
+from qimo_assets_tests.records import event
+
+Ask = Callable[[str], list[Any]]
+PARTITIONS = 2
+# Four batches of a driver, which needs half a minute to its first one on a machine of two processors, and minutes on a busy one.
+LINES, LINES_PER_BATCH = 800, 240
+DRIVER_SECONDS = 600
+# For a few hundred lines, compiling the plan and then the machine code of it takes longer than all the work.
+UNCOMPILED = {
+    "spark.driver.extraJavaOptions": "-Dfile.encoding=UTF-8 -XX:+UseSerialGC -XX:TieredStopAtLevel=1",
+    "spark.sql.codegen.wholeStage": "false",
+}
+
+
+@dataclass
+class Lake:
+    """What one test writes, and how.
+
+    Attributes:
+        stack: The shared stack.
+        ask: Asks HiveServer2.
+        name: Name of the topic, of the database and of the consumer group.
+        env: Settings of the driver that are not the usual ones.
+        sent: Lines sent so far.
+        deleted: Numbers of lines that the topic lost before they were read.
+    """
+
+    stack: Stack
+    ask: Ask
+    name: str
+    env: dict[str, str] = field(default_factory=dict)
+    sent: int = 0
+    deleted: set[int] = field(default_factory=set)
+
+    @property
+    def layout(self) -> Layout:
+        """Where the stack is."""
+        with pytest.MonkeyPatch.context() as patch:
+            for name in ("QIMO_HOME", "QIMO_PORT_OFFSET"):
+                patch.setenv(name, self.stack.env[name])
+            return current_layout()
+
+    @property
+    def settings(self) -> Settings:
+        """The settings that the driver has."""
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in self.environment().items():
+                patch.setenv(name, value)
+            return Settings()  # pyright: ignore[reportCallIssue]  # the values come from the file and the environment
+
+    @property
+    def kafka(self) -> KafkaResource:
+        """The topic."""
+        return KafkaResource.from_settings(self.settings.kafka)
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables that make the driver use this lake."""
+        own = {
+            "QIMO_KAFKA__TOPIC": self.name,
+            "QIMO_KAFKA__PARTITIONS": str(PARTITIONS),
+            "QIMO_KAFKA__PROGRESS_GROUP": self.name,
+            "QIMO_LAKE__DATABASE": self.name,
+            "QIMO_LAKE__CHECKPOINT": f"{self.stack.settings().lake.checkpoint}-{self.name}",
+            "QIMO_LAKE__TRIGGER_SECONDS": "0",
+            "QIMO_LAKE__BUCKETS": "1",
+            "QIMO_LAKE__MAX_LINES_PER_BATCH": str(LINES_PER_BATCH),
+            "QIMO_SPARK__DRIVER_MEMORY": "1g",
+            "QIMO_SPARK__CONF": json.dumps(UNCOMPILED),
+        }
+        return {**self.stack.env, **common_environment(self.layout), **own, **self.env}
+
+    def send(self, lines: int = LINES) -> None:
+        """Send numbered lines: each fifth is bad, each second has an origin as Flume gives it, and of those each third is sent twice."""
+        producer = Producer({"bootstrap.servers": self.settings.kafka.bootstrap})
+        for number in range(self.sent, self.sent + lines):
+            value = event(line(number), host="chat", file="/logs/chat.log", byteoffset=str(100 * number)) if number % 2 else line(number)
+            for _ in range(2 if number % 6 == 1 else 1):
+                producer.produce(self.name, value, partition=number % PARTITIONS)
+        assert producer.flush(60) == 0
+        self.sent += lines
+
+    def start(self, mode: str, crash: str = "none") -> subprocess.Popen[bytes]:
+        """Start the streaming job in a process group of its own."""
+        command = [sys.executable, "-m", "qimo_assets_tests.integration.driver", mode, crash]
+        with self._log.open("a") as log:
+            return subprocess.Popen(command, env=self.environment(), stdout=log, stderr=log, start_new_session=True, cwd=self.layout.run)
+
+    def run(self, mode: str = "catch_up", crash: str = "none") -> int:
+        """Run the streaming job to its end; return its exit status."""
+        process = self.start(mode, crash)
+        try:
+            return process.wait(DRIVER_SECONDS)
+        finally:
+            kill(process)
+
+    def finish(self, mode: str = "catch_up") -> None:
+        """Run the streaming job to its good end."""
+        assert self.run(mode) == 0, self.log()[-3000:]
+
+    def crash(self, mode: str, crash: str) -> None:
+        """Run the streaming job up to its crash."""
+        assert self.run(mode, crash) == -signal.SIGKILL, self.log()[-3000:]
+
+    def refused(self, mode: str = "catch_up") -> str:
+        """Run the streaming job, which fails, and return what it printed."""
+        before = len(self.log())
+        assert self.run(mode) == 1, self.log()[-3000:]
+        return self.log()[before:]
+
+    def log(self) -> str:
+        """Return what the drivers have printed."""
+        return self._log.read_text(errors="replace") if self._log.exists() else ""
+
+    @property
+    def _log(self) -> Path:
+        return self.layout.log / f"{self.name}.log"
+
+    def rows(self, table: str) -> list[tuple[int, str]]:
+        """Return number and message id of each row."""
+        text = "message" if table == "chat_message" else "decode(raw, 'UTF-8')"
+        return [(int(text.rpartition(" ")[2]), key) for text, key in self.ask(f"SELECT {text}, message_id FROM {self.name}.{table}_rt")]
+
+    def assert_once(self) -> None:
+        """Each line that was sent is one row of the right table, under an id of its own."""
+        expected = set(range(self.sent)) - self.deleted
+        good, bad = self.rows("chat_message"), self.rows("chat_quarantine")
+        assert sorted(number for number, _ in good) == sorted(number for number in expected if number % 5)
+        assert sorted(number for number, _ in bad) == sorted(number for number in expected if not number % 5)
+        assert len({key for _, key in good + bad}) == len(expected)
+
+    def under_way(self, table: str, action: str) -> bool:
+        """Return whether a table's timeline has begun such an action and not ended it."""
+        found = hdfs(self.layout, f"/warehouse/{self.name}.db/{table}/.hoodie/timeline", "LISTSTATUS")
+        names = [file["pathSuffix"] for file in found["FileStatuses"]["FileStatus"]] if found else []
+        ended = {name.partition("_")[0] for name in names if "_" in name}
+        return any(name.endswith(f".{action}.inflight") and name.partition(".")[0] not in ended for name in names)
+
+    def lose_checkpoints(self) -> None:
+        """Delete the checkpoints' directory."""
+        assert hdfs(self.layout, f"/checkpoints/chat_message-{self.name}", "DELETE", "DELETE")["boolean"]
+
+
+def line(number: int) -> bytes:
+    """Return a line that ends in its number; each fifth has too few fields."""
+    if not number % 5:
+        return f"bad {number}".encode()
+    fields = [f"2024-05-0{1 + number % 3} 10:00:00", "", "A", *[""] * 8, "B", *[""] * 7, f"line {number}"]
+    return "\x01".join(fields).encode()
+
+
+def hdfs(layout: Layout, path: str, operation: str, method: str = "GET") -> dict[str, Any]:
+    """Ask the name node; what is not there is empty."""
+    address = f"http://127.0.0.1:{layout.ports['namenode_http']}/webhdfs/v1{quote(path)}"
+    try:
+        with urlopen(Request(f"{address}?op={operation}&recursive=true&user.name={getpass.getuser()}", method=method), timeout=60) as answer:
+            return json.load(answer)
+    except OSError:
+        return {}
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """Kill a driver with its JVM, unless it has ended."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(60)
