@@ -41,8 +41,8 @@ def ask_hive(stack: Stack) -> Callable[[str], list[Any]]:
 
 
 @pytest.fixture
-def lake(stack: Stack, ask_hive: Callable[[str], list[Any]]) -> Lake:
+def lake(stack: Stack) -> Lake:
     """A new lake, and its topic."""
-    lake = Lake(stack, ask_hive, f"lake_{uuid4().hex[:8]}")
+    lake = Lake(stack, f"lake_{uuid4().hex[:8]}")
     lake.kafka.ensure_topic()
     return lake

@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from urllib.request import Request, urlopen
 import pytest
 from confluent_kafka import Producer
 
+from qimo_assets.resources.hive import HiveResource
 from qimo_assets.resources.kafka import KafkaResource
 from qimo_assets.settings import Settings
 from qimo_assets.stack.layout import Layout, current_layout
@@ -25,7 +25,6 @@ from qimo_assets.stack.services import common_environment
 from qimo_assets_tests.conftest import Stack
 from qimo_assets_tests.records import event
 
-Ask = Callable[[str], list[Any]]
 PARTITIONS = 2
 # Four batches of a driver, which needs half a minute to its first one on a machine of two processors, and minutes on a busy one.
 LINES, LINES_PER_BATCH = 800, 240
@@ -43,7 +42,6 @@ class Lake:
 
     Attributes:
         stack: The shared stack.
-        ask: Asks HiveServer2.
         name: Name of the topic, of the database and of the consumer group.
         env: Settings of the driver that are not the usual ones.
         sent: Lines sent so far.
@@ -51,7 +49,6 @@ class Lake:
     """
 
     stack: Stack
-    ask: Ask
     name: str
     env: dict[str, str] = field(default_factory=dict)
     sent: int = 0
@@ -77,6 +74,11 @@ class Lake:
     def kafka(self) -> KafkaResource:
         """The topic."""
         return KafkaResource.from_settings(self.settings.kafka)
+
+    def ask(self, query: str) -> list[tuple[Any, ...]]:
+        """Ask HiveServer2 in a session of its own."""
+        with HiveResource.from_settings(self.settings.hive).session() as session:
+            return [tuple(row.values()) for row in session.query(query)]
 
     def environment(self) -> dict[str, str]:
         """Return the variables that make the driver use this lake."""
