@@ -9,6 +9,7 @@ import dagster as dg
 from qimo_assets.housekeeping import build_housekeeping_definitions
 from qimo_assets.lake.assets import QUARANTINE_CHECK, build_lake_definitions
 from qimo_assets.metrics.assets import build_metric_assets, build_metric_checks
+from qimo_assets.metrics.course import build_course_report
 from qimo_assets.metrics.freshness import build_freshness_definitions
 from qimo_assets.resources.hive import HiveResource
 from qimo_assets.resources.kafka import KafkaResource
@@ -27,7 +28,7 @@ LONGEST_RUN_SECONDS = 1800
 def build_definitions(settings: Settings) -> dg.Definitions:
     """Return everything that Dagster shows and runs, for these settings."""
     views = build_view_assets(settings.lake.database)
-    metrics = build_metric_assets(settings.lake.database)
+    metrics = [*build_metric_assets(settings.lake.database), build_course_report()]
     automation = dg.AutomationConditionSensorDefinition(
         "views_and_metrics",
         target=dg.AssetSelection.assets(*views, *metrics) | dg.AssetSelection.checks(QUARANTINE_CHECK),

@@ -108,6 +108,7 @@ class MySQLSettings(BaseModel):
     username: str = Field(default="qimo_publisher", description="Account that publishes the metrics.")
     password: SecretStr = Field(description="Its password.")
     timeout_seconds: int = Field(default=10, gt=0, description="Time-out of a connection and of a lock.")
+    mask_accounts: bool = Field(default=False, description="Publish accounts as 138****1234; days published before keep theirs until published again.")
 
 
 class Settings(BaseSettings):

@@ -2,6 +2,10 @@
 
 It reads the files in plain Python and shares nothing with the pipeline but the settings: the contract's rules, the
 metrics' definitions and the reading of ip2region's database stand here a second time, on purpose. It changes nothing.
+
+What stands in no file is held against another source than the pipeline's views: of `data_quality` the rows of each day are recounted from
+the files, while rejected lines by day, late lines and ages come from queries of their own on the lake's tables, and `sent_again` only as the
+sum over all days, which together with the lines has to be what the topic's offsets say arrived.
 """
 
 from __future__ import annotations
@@ -11,9 +15,9 @@ import struct
 import zipfile
 from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address
@@ -28,6 +32,8 @@ UNKNOWN = "未知"
 LAKE_TABLE = "chat_message_rt"
 QUARANTINE_TABLE = "chat_quarantine_rt"
 TOP_ACCOUNTS = 100
+WEEK_DAYS, MONTH_DAYS = 7, 30
+QUALITY = "data_quality"
 MOST_DIFFERENCES = 20
 _ORIGIN = "source_host, source_file, source_id"
 IP2REGION_MEMBER = "ip2region/ip2region.xdb"
@@ -46,6 +52,14 @@ METRICS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "network": (("network",), ("messages", "senders")),
     "message_type": (("msg_type",), ("messages", "senders")),
     "distance_band": (("band",), ("messages",)),
+    "active_user": ((), ("daily", "weekly", "monthly", "new", "returning_next_day")),
+    "data_quality": (
+        (),
+        (
+            *("lines", "rows", "quarantined_too_long", "quarantined_not_utf8", "quarantined_field_count", "quarantined_bad_time"),
+            *("quarantined_time_ahead", "quarantined_no_sender", "quarantined_no_receiver", "sent_again", "late", "age_p50", "age_p99"),
+        ),
+    ),
 }
 
 _FIELDS = 20
@@ -58,6 +72,16 @@ _DISTANCE_SHAPE = re.compile(r"\d+(\.\d+)?KM", re.ASCII)
 _BANDS = ((1, "0-1"), (10, "1-10"), (100, "10-100"), (1000, "100-1000"))
 _LAST_BAND = "1000+"
 _SEXES = {"男": "男", "女": "女"}
+# Late messages of each day, and the ages of the others at which half and 99 % of them are reached: the sorted ages themselves, by place.
+_AGE_AT = "coalesce(element_at(array_sort(collect_list(age)), CAST(greatest(ceil({share}D * count(age)), 1) AS INT)), 0)"
+_ARRIVALS = f"""
+SELECT day, count(*) - count(age), {_AGE_AT.format(share=0.5)}, {_AGE_AT.format(share=0.99)}
+FROM (
+  SELECT day, IF(to_date(msg_time) < to_date(collected_at), NULL, greatest(CAST(written_at AS BIGINT) - CAST(msg_time AS BIGINT), 0)) AS age
+  FROM {{table}}
+)
+GROUP BY 1
+"""
 
 # A link that the agent tails: the log file's first name, its inode, and when it was made.
 _LINK = re.compile(r"(.+)~(\d+-\d+)", re.DOTALL)
@@ -83,7 +107,7 @@ class Recount:
         rows: Messages of each day.
         quarantined: Rejected lines of each reason.
         files: Lines of each file that there is.
-        tables: Each metric's rows: (day, *grain) to measures.
+        tables: Each metric's rows: (day, *grain) to measures; those of `data_quality` stand in no file and are left to `compare`.
     """
 
     lines: int
@@ -105,6 +129,8 @@ class LakeAnswer:
         ahead: Rows of the lake whose time is too far after their collection.
         rejected_ahead: For each file the byte offsets of the lines rejected as `time_ahead`, with the last time that would not
             have been.
+        rejected: Rejected lines of each day of collection and reason.
+        arrivals: For each day of messages how many of them are late, and the ages in seconds that half and 99 % of the others do not exceed.
     """
 
     rows: dict[tuple[SourceFile | None, str], int]
@@ -113,6 +139,8 @@ class LakeAnswer:
     records: int
     ahead: int
     rejected_ahead: dict[SourceFile, dict[int, str]] = field(default_factory=dict)
+    rejected: dict[str, dict[str, int]] = field(default_factory=dict)
+    arrivals: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
     def files(self) -> dict[SourceFile, int]:
         """Return the rows of lake and quarantine of each known file."""
@@ -188,6 +216,8 @@ def verify(settings: Settings) -> Verification:
     lake = read_lake(settings)
     arrivals = count_arrivals(settings.kafka)
     counted = recount(settings, datetime.now(ZONE), lake.rejected_ahead)
+    if settings.mysql.mask_accounts:
+        counted = replace(counted, tables={name: _masked(name, table) for name, table in counted.tables.items()})
     return compare(counted, lake, arrivals, read_metrics(settings.mysql))
 
 
@@ -209,7 +239,9 @@ def compare(counted: Recount, lake: LakeAnswer, arrivals: int, published: Mappin
     gone = {file: count for file, count in lake.files().items() if file[2] and file not in counted.files}
     days = {day for file, day in lake.rows if file in gone}
     differences = _lake_differences(counted, lake, gone, rows, quarantined, sent_again)
-    metrics = {name: _table_result(name, _without(days, counted.tables[name]), (found := published[name]) and _without(days, found)) for name in METRICS}
+    expected = {**counted.tables, QUALITY: _quality(counted, lake, published[QUALITY] or {})}
+    metrics = {name: _table_result(name, _without(days, name, expected[name]), (found := published[name]) and _without(days, name, found)) for name in METRICS}
+    metrics[QUALITY] = _with_arrivals(metrics[QUALITY], published[QUALITY] or {}, arrivals)
     ok = not differences and all(result.ok for result in metrics.values())
     reasons = _totals(lake.quarantined, {})
     return Verification(
@@ -217,7 +249,12 @@ def compare(counted: Recount, lake: LakeAnswer, arrivals: int, published: Mappin
     )
 
 
-def _without(days: set[str], table: Table) -> Table:
+def _without(days: set[str], name: str, table: Table) -> Table:
+    """Leave out the days of messages that no file tells of; of the active users every day from the one before the first of them on."""
+    if name == "active_user" and days:
+        first = date.fromisoformat(min(days))
+        before = first - timedelta(days=1) if first > date.min else first
+        return {key: measures for key, measures in table.items() if key[0] < before.isoformat()}
     return {key: measures for key, measures in table.items() if key[0] not in days}
 
 
@@ -489,7 +526,36 @@ def _tables(days: Mapping[str, _Day]) -> dict[str, Table]:
             tables["distance_band"][day, band] = (messages,)
         for sexes, messages in of_day.sexes.items():
             tables["sex_pair"][(day, *sexes)] = (messages,)
+    tables["active_user"] = _active_users({date.fromisoformat(day): of_day.senders.messages.keys() for day, of_day in days.items()})
     return {name: dict(sorted(table.items())) for name, table in tables.items()}
+
+
+def _active_users(senders: Mapping[date, Set[str]]) -> Table:
+    """Return who was active, day by day: for each account only the last day on which it sent is kept."""
+    table: Table = {}
+    last: dict[str, int] = {}
+    for day, of_day in sorted(senders.items()):
+        now = day.toordinal()
+        new = sum(account not in last for account in of_day)
+        last.update(dict.fromkeys(of_day, now))
+        weekly, monthly = (sum(sent > now - days for sent in last.values()) for days in (WEEK_DAYS, MONTH_DAYS))
+        # The last day of the calendar has no next one, and the first year is a year.
+        next_day = senders.get(date.fromordinal(now + 1), set()) if day < date.max else set()
+        table[day.isoformat(),] = (len(of_day), weekly, monthly, new, len(of_day & next_day))
+    return table
+
+
+def _masked(name: str, table: Table) -> Table:
+    """Return a table with its accounts as they are published under `mysql.mask_accounts`."""
+    measures = METRICS[name][1]
+    if "account" not in measures:
+        return table
+    at = measures.index("account")
+    return {key: (*row[:at], _mask(row[at]), *row[at + 1 :]) for key, row in table.items()}
+
+
+def _mask(account: str) -> str:
+    return f"{account[:3]}****{account[-4:]}" if len(account) > 7 else f"{account[:1]}****"
 
 
 def _open_ip2region(jar: Path) -> Locate:
@@ -554,6 +620,29 @@ def _lake_differences(counted: Recount, lake: LakeAnswer, gone: Mapping[SourceFi
         by_file = {_file_text(file): count for file, count in counted.files.items()}
         differences += _count_differences("file", by_file, {_file_text(file): count for file, count in files.items() if file not in gone})
     return differences
+
+
+def _quality(counted: Recount, lake: LakeAnswer, published: Table) -> Table:
+    """Return `data_quality` as it should be; how often lines of a day were sent again stands nowhere else, so each day's figure is taken over."""
+    reasons = [name.removeprefix("quarantined_") for name in METRICS[QUALITY][1] if name.startswith("quarantined_")]
+    sent_again = METRICS[QUALITY][1].index("sent_again")
+    table: Table = {}
+    for day in sorted({*counted.rows, *lake.rejected}):
+        rows, of_day = counted.rows.get(day, 0), lake.rejected.get(day, {})
+        rejected = [of_day.get(reason, 0) for reason in reasons]
+        again = published[day,][sent_again] if (day,) in published else 0
+        table[day,] = (rows + sum(rejected), rows, *rejected, again, *lake.arrivals.get(day, (0, 0, 0)))
+    return table
+
+
+def _with_arrivals(result: TableResult, published: Table, arrivals: int) -> TableResult:
+    """Hold the lines that are said to have arrived, again or for the first time, against the topic's offsets."""
+    measures = METRICS[QUALITY][1]
+    lines, again = (sum(row[measures.index(name)] for row in published.values()) for name in ("lines", "sent_again"))
+    if lines + again == arrivals:
+        return result
+    difference = f"{QUALITY}: lines {lines} and sent_again {again} make {lines + again} arrivals, the topic has {arrivals}"
+    return replace(result, ok=False, differences=[*result.differences, difference])
 
 
 def _count_differences(name: str, expected: Mapping[str, int], found: Mapping[str, int]) -> list[str]:
@@ -667,6 +756,11 @@ def lake_answer(ask: Ask, settings: Settings) -> LakeAnswer:
     for *origin, offset, collected in rows_of(QUARANTINE_TABLE, query):
         if file := _source_file(*origin):
             rejected_ahead[file][offset] = _latest(datetime.fromtimestamp(collected, ZONE), settings.lake)
+    rejected: dict[str, dict[str, int]] = defaultdict(dict)
+    if QUARANTINE_TABLE in present:
+        query = f"SELECT day, reason, count(DISTINCT message_id) FROM `{database}`.`{QUARANTINE_TABLE}` GROUP BY reason, day"
+        for day, reason, count in ask(query):
+            rejected[day][reason] = count
     return LakeAnswer(
         rows=counts_of(LAKE_TABLE, "day"),
         quarantined=counts_of(QUARANTINE_TABLE, "reason"),
@@ -674,6 +768,8 @@ def lake_answer(ask: Ask, settings: Settings) -> LakeAnswer:
         records=records,
         ahead=too_far,
         rejected_ahead=dict(rejected_ahead),
+        rejected=dict(rejected),
+        arrivals={day: tuple(figures) for day, *figures in rows_of(LAKE_TABLE, _ARRIVALS)},
     )
 
 

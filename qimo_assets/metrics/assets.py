@@ -1,26 +1,37 @@
 """The metrics as assets: materializing one reads its touched days from the view and publishes them to MySQL."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
 import dagster as dg
 from mysql.connector import ProgrammingError, errorcode
 
-from qimo_assets.automation import MESSAGES, metric_condition
+from qimo_assets.automation import metric_condition
 from qimo_assets.metrics.catalog import METRICS, TOTAL, Metric
+from qimo_assets.metrics.mask import mask_account
 from qimo_assets.metrics.publish import SQL_DIR, PublicationResult, ensure_tables, publish
 from qimo_assets.metrics.source import read_days, source_instant
 from qimo_assets.partitions import daily, window
 from qimo_assets.resources.hive import HiveResource
 from qimo_assets.resources.mysql import MySQLResource
-from qimo_assets.views.assets import view_key
-from qimo_assets.views.sql import render
+from qimo_assets.views.assets import lake_keys, view_key
+from qimo_assets.views.sql import lake_tables, render, view_statement
 
 # Days are read and published in transactions of this many, so that a backfill of years needs no more memory than one of a month.
 DAYS_PER_TRANSACTION = 31
 SAMPLE_ROWS = 20
+BAR_LENGTH = 24
+MOST_FOUND = 20
+ADDS_UP = "adds_up_to_total"
+INVARIANTS = {
+    ADDS_UP: f"The messages add up to those of {TOTAL}, on each day that both published within a day from one instant.",
+    "figures_are_sound": "Of the days published within a day no figure is negative, no part larger than its whole, no text empty where 未知 belongs.",
+    "is_published_whole": f"The rows of the days published within a day are those recorded, and no day is missing that {TOTAL} has had for long.",
+}
+
+Row = tuple[Any, ...]
 
 
 def metric_key(name: str) -> dg.AssetKey:
@@ -38,14 +49,14 @@ def build_metric_assets(database: str) -> list[dg.AssetsDefinition]:
 
 
 def build_metric_checks() -> list[dg.AssetChecksDefinition]:
-    """Return the check that messages add up to the day's total, for each metric whose messages do."""
-    return [_additive_check(metric) for metric in METRICS if metric.additive == "sum"]
+    """Return each metric's invariants; the three of one metric are one step of a run."""
+    return [_invariants(metric) for metric in METRICS]
 
 
 def _metric_asset(metric: Metric, database: str) -> dg.AssetsDefinition:
     @dg.asset(
         key=metric_key(metric.name),
-        deps=[view_key(metric.name), dg.AssetDep(MESSAGES, partition_mapping=window(metric.looks_back, metric.looks_ahead))],
+        deps=[view_key(metric.name), *(dg.AssetDep(key, partition_mapping=window(metric.looks_back, metric.looks_ahead)) for key in lake_keys(metric.name))],
         partitions_def=daily,
         backfill_policy=dg.BackfillPolicy.single_run(),
         group_name="metrics",
@@ -54,6 +65,7 @@ def _metric_asset(metric: Metric, database: str) -> dg.AssetsDefinition:
         description=f"{metric.title_en} ({metric.title_zh}), published as the MySQL table {metric.name}.",
         metadata={
             "dagster/table_name": metric.name,
+            "sql": dg.MetadataValue.md(f"```sql\n{view_statement(metric.name, database)}\n```"),
             "dagster/column_schema": dg.TableSchema(columns=[dg.TableColumn(column.name, column.mysql_type, column.comment_zh) for column in metric.columns]),
         },
         freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(minutes=metric.fail_minutes), warn_window=timedelta(minutes=metric.warn_minutes)),
@@ -77,19 +89,21 @@ def refresh(metric: Metric, database: str, days: Sequence[str], hive: HiveResour
     """
     started = time.monotonic()
     results: list[PublicationResult] = []
-    sample: list[tuple[Any, ...]] = []
+    newest: list[Row] = []
     # A new session each time: Spark lists the files of a Hudi table once per session and would not see later commits.
     with hive.session() as session, mysql.connect() as connection:
         ensure_tables(connection, metric)
-        instant = source_instant(session, database)
+        instant = source_instant(session, database, lake_tables(metric.name))
+        days = sorted(days)
         for start in range(0, len(days), DAYS_PER_TRANSACTION):
             chunk = days[start : start + DAYS_PER_TRANSACTION]
-            rows = read_days(session, database, metric, chunk)
+            rows = sorted(read_days(session, database, metric, chunk), key=lambda row: row[: len(metric.key_columns)])
+            rows = masked(metric, rows) if mysql.mask_accounts else rows
             results.append(publish(connection, metric, chunk, rows, instant))
-            sample = sample or rows[:SAMPLE_ROWS]
+            newest = rows or newest
     return dg.MaterializeResult(
         metadata={
-            "rows": dg.MetadataValue.md(markdown_table([column.name for column in metric.columns], sample)),
+            **pictures(metric, newest),
             "days": len(days),
             "published": [day for result in results for day in result.published],
             "unchanged": [day for result in results for day in result.unchanged],
@@ -99,6 +113,41 @@ def refresh(metric: Metric, database: str, days: Sequence[str], hive: HiveResour
             "seconds": round(time.monotonic() - started, 3),
         }
     )
+
+
+def masked(metric: Metric, rows: Sequence[Row]) -> list[Row]:
+    """Return rows with their accounts hidden, as the setting `mysql.mask_accounts` asks."""
+    return [tuple(mask_account(value) if column.is_account else value for column, value in zip(metric.columns, row, strict=True)) for row in rows]
+
+
+def pictures(metric: Metric, rows: Sequence[Row]) -> dict[str, dg.MetadataValue]:
+    """Return what the metric's page shows of the newest rows: a table of them, and bars of their first figure.
+
+    Of a metric with a grain these are the rows of the newest day, the greatest first where the grain has no order of its own.
+
+    Args:
+        metric: The metric.
+        rows: Its rows in the order of their keys.
+    """
+    columns = metric.columns
+    figure = next(place for place, column in enumerate(columns) if column in metric.measures and not column.is_text)
+    labels = [place for place, column in enumerate(columns) if column in metric.grain or column.is_text] or [0]
+    shown = list(reversed(rows))
+    if metric.grain:
+        newest = [row for row in rows if row[0] == rows[-1][0]]
+        shown = sorted(newest, key=lambda row: -row[figure]) if metric.grain[0].is_text else newest
+    shown = shown[:SAMPLE_ROWS]
+    lengths = [(" ".join(str(row[place]) for place in labels), row[figure]) for row in shown]
+    return {
+        "rows": dg.MetadataValue.md(markdown_table([column.name for column in columns], shown)),
+        "chart": dg.MetadataValue.md(bars(columns[figure].comment_zh, lengths)),
+    }
+
+
+def bars(title: str, figures: Sequence[tuple[str, int]]) -> str:
+    """Return figures as bars in a Markdown table, the longest for the greatest."""
+    greatest = max((figure for _, figure in figures), default=0) or 1
+    return markdown_table(["", title], [(label, f"{'█' * round(BAR_LENGTH * figure / greatest)} {figure:,}") for label, figure in figures])
 
 
 def markdown_table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
@@ -122,24 +171,33 @@ def _fetch_or_nothing(cursor: Any, statement: str) -> list[Any]:
     return cursor.fetchall()
 
 
-def _additive_check(metric: Metric) -> dg.AssetChecksDefinition:
-    statement = render(SQL_DIR / "additive.sql", metric=metric.name, total=TOTAL)
+def _invariants(metric: Metric) -> dg.AssetChecksDefinition:
+    key = metric_key(metric.name)
+    found = {
+        "figures_are_sound": render(SQL_DIR / "unsound.sql", metric=metric),
+        "is_published_whole": render(SQL_DIR / "incomplete.sql", metric=metric, total=TOTAL),
+    }
+    additive = render(SQL_DIR / "additive.sql", metric=metric.name, total=TOTAL)
+    specs = [dg.AssetCheckSpec(name, asset=key, description=INVARIANTS[name]) for name in found]
+    if metric.additive == "sum":
+        specs.append(dg.AssetCheckSpec(ADDS_UP, asset=key, additional_deps=[metric_key(TOTAL)], description=INVARIANTS[ADDS_UP]))
 
-    @dg.asset_check(
-        asset=metric_key(metric.name),
-        name="adds_up_to_total",
-        additional_deps=[metric_key(TOTAL)],
-        description=f"The messages of {metric.name} add up to those of {TOTAL}, on each day that both published within a day from one instant.",
-    )
-    def check(mysql: MySQLResource) -> dg.AssetCheckResult:
+    @dg.multi_asset_check(name=f"invariants_of_{metric.name}", specs=specs)
+    def check(mysql: MySQLResource) -> Iterator[dg.AssetCheckResult]:
         with mysql.connect() as connection, connection.cursor(dictionary=True) as cursor:
-            days: list[Any] = _fetch_or_nothing(cursor, statement)
-        wrong = [f"{day['day']}: {day['actual']} instead of {day['expected']}" for day in days if day["actual"] != day["expected"]]
-        return dg.AssetCheckResult(
-            passed=not wrong,
-            # A commit between the two reads of one instant makes a difference that the next refresh mends.
-            severity=dg.AssetCheckSeverity.WARN,
-            metadata={"days_compared": len(days), "differences": wrong},
-        )
+            for name, statement in found.items():
+                wrong: list[Any] = _fetch_or_nothing(cursor, statement)
+                yield _result(key, name, [", ".join(f"{column} {value}" for column, value in row.items()) for row in wrong], {})
+            if metric.additive == "sum":
+                days: list[Any] = _fetch_or_nothing(cursor, additive)
+                wrong = [f"{day['day']}: {day['actual']} instead of {day['expected']}" for day in days if day["actual"] != day["expected"]]
+                yield _result(key, ADDS_UP, wrong, {"days_compared": len(days)})
 
     return check
+
+
+def _result(key: dg.AssetKey, name: str, wrong: Sequence[str], metadata: dict[str, int]) -> dg.AssetCheckResult:
+    # A commit between the two reads of one instant makes a difference to the total that the next refresh mends.
+    severity = dg.AssetCheckSeverity.WARN if name == ADDS_UP else dg.AssetCheckSeverity.ERROR
+    found = {"found": len(wrong), "differences": list(wrong[:MOST_FOUND])}
+    return dg.AssetCheckResult(asset_key=key, check_name=name, passed=not wrong, severity=severity, metadata={**metadata, **found})

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from qimo_assets.contract import REASONS_ZH
+
 TEXT_LENGTH = 191
 TEXT = f"VARCHAR({TEXT_LENGTH})"
 COUNT = "BIGINT"
 
 # How a metric's messages relate to message_total's of the same day: they are it, they add up to it, they are a part of it because only
-# the first ranks are listed, or they do not add up because the metric counts distinct things.
+# the first ranks are listed, or there are none to compare because the metric counts other things.
 Additive = Literal["total", "sum", "top", "distinct"]
 
 
@@ -22,11 +24,15 @@ class Column:
         name: Name in the view and in MySQL.
         mysql_type: Type in MySQL; `TEXT` is any text, shortened when it does not fit.
         comment_zh: Chinese comment of the column.
+        at_most: The column of the same row that this one never exceeds, such as the messages of which it counts the distinct senders.
+        is_account: Whether it names a user, which the setting `mysql.mask_accounts` hides.
     """
 
     name: str
     mysql_type: str
     comment_zh: str
+    at_most: str | None = None
+    is_account: bool = False
 
     @property
     def is_text(self) -> bool:
@@ -82,11 +88,15 @@ DAY = Column("day", "DATE", "日期")
 MESSAGES = Column("messages", COUNT, "消息数")
 
 
+def _distinct(name: str, comment_zh: str) -> Column:
+    return Column(name, COUNT, comment_zh, at_most=MESSAGES.name)
+
+
 def _by_province(party: str, party_zh: str) -> Metric:
     return Metric(
         name=f"{party}_province",
         grain=(Column("country", TEXT, f"{party_zh}国家"), Column("province", TEXT, f"{party_zh}省份")),
-        measures=(MESSAGES, Column("users", COUNT, f"{party_zh}数")),
+        measures=(MESSAGES, _distinct("users", f"{party_zh}数")),
         title_zh=f"各省份{party_zh}消息量",
         title_en=f"Messages by {party}'s province",
         unit="条",
@@ -98,7 +108,7 @@ def _top(party: str, party_zh: str, verb_zh: str) -> Metric:
     return Metric(
         name=f"{party}_top",
         grain=(Column("rank", "SMALLINT", "名次(1-100)"),),
-        measures=(Column("account", TEXT, f"{party_zh}账号"), Column("nickname", TEXT, "当日最后使用的昵称"), MESSAGES),
+        measures=(Column("account", TEXT, f"{party_zh}账号", is_account=True), Column("nickname", TEXT, "当日最后使用的昵称"), MESSAGES),
         title_zh=f"{verb_zh}消息最多的100个账号",
         title_en=f"Top 100 {party}s",
         unit="条",
@@ -110,7 +120,7 @@ def _by_senders(name: str, dimension: str, dimension_zh: str, title_en: str) -> 
     return Metric(
         name=name,
         grain=(Column(dimension, TEXT, dimension_zh),),
-        measures=(MESSAGES, Column("senders", COUNT, "发件人数")),
+        measures=(MESSAGES, _distinct("senders", "发件人数")),
         title_zh=f"各{dimension_zh}的消息量",
         title_en=title_en,
         unit="条",
@@ -124,9 +134,9 @@ METRICS: tuple[Metric, ...] = (
         grain=(),
         measures=(
             MESSAGES,
-            Column("senders", COUNT, "发件人数"),
-            Column("receivers", COUNT, "收件人数"),
-            Column("pairs", COUNT, "会话对数(发件人与收件人的不同组合)"),
+            _distinct("senders", "发件人数"),
+            _distinct("receivers", "收件人数"),
+            _distinct("pairs", "会话对数(发件人与收件人的不同组合)"),
         ),
         title_zh="每日消息总量",
         title_en="Messages by day",
@@ -136,7 +146,7 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         name="message_hourly",
         grain=(Column("hour", "TINYINT", "小时(0-23)"),),
-        measures=(MESSAGES, Column("senders", COUNT, "发件人数"), Column("receivers", COUNT, "收件人数")),
+        measures=(MESSAGES, _distinct("senders", "发件人数"), _distinct("receivers", "收件人数")),
         title_zh="每小时消息量",
         title_en="Messages by hour",
         unit="条",
@@ -167,5 +177,40 @@ METRICS: tuple[Metric, ...] = (
         title_en="Messages by distance between sender and receiver",
         unit="条",
         additive="sum",
+    ),
+    Metric(
+        name="active_user",
+        grain=(),
+        measures=(
+            Column("daily", COUNT, "日活跃用户数(当日发过消息的账号)", at_most="weekly"),
+            Column("weekly", COUNT, "周活跃用户数(截至当日的7天)", at_most="monthly"),
+            Column("monthly", COUNT, "月活跃用户数(截至当日的30天)"),
+            Column("new", COUNT, "新用户数(此前从未发过消息)", at_most="daily"),
+            Column("returning_next_day", COUNT, "次日仍活跃的用户数", at_most="daily"),
+        ),
+        title_zh="活跃用户与次日留存",
+        title_en="Active users and retention",
+        unit="人",
+        additive="distinct",
+        every_minutes=5,
+        looks_back=29,
+        looks_ahead=1,
+    ),
+    Metric(
+        name="data_quality",
+        grain=(),
+        measures=(
+            Column("lines", COUNT, "收到的行数(入湖与隔离, 重发不计)"),
+            Column("rows", COUNT, "入湖行数", at_most="lines"),
+            *(Column(f"quarantined_{reason.value}", COUNT, f"隔离行数: {text}", at_most="lines") for reason, text in REASONS_ZH.items()),
+            Column("sent_again", COUNT, "重发行数"),
+            Column("late", COUNT, "迟到行数(采集日期晚于消息日期)", at_most="rows"),
+            Column("age_p50", COUNT, "未迟到消息从发送到入湖的秒数: 中位数", at_most="age_p99"),
+            Column("age_p99", COUNT, "未迟到消息从发送到入湖的秒数: 99%分位"),
+        ),
+        title_zh="数据质量",
+        title_en="Data quality",
+        unit="行",
+        additive="distinct",
     ),
 )

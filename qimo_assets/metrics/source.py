@@ -7,19 +7,21 @@ from typing import Any
 
 from qimo_assets.metrics.catalog import Metric
 from qimo_assets.resources.hive import HiveSession
+from qimo_assets.views.sql import SNAPSHOT
 
 NO_INSTANT = "0" * 17
 
 
-def source_instant(session: HiveSession, database: str) -> str:
-    """Return the instant of the newest commit of the messages; ask before querying, so that rows are never older than it.
+def source_instant(session: HiveSession, database: str, tables: Sequence[str]) -> str:
+    """Return the instant of the newest commit of the lake's tables; ask before querying, so that rows are never older than it.
 
     Args:
         session: A session on HiveServer2.
         database: Hive database of the tables.
+        tables: The tables that the metric is made from.
     """
-    commits = session.query(f"CALL show_commits(table => '{database}.chat_message_rt', limit => 1)")
-    return str(commits[0]["commit_time"]) if commits else NO_INSTANT
+    newest = [session.query(f"CALL show_commits(table => '{database}.{table}{SNAPSHOT}', limit => 1)") for table in tables]
+    return max((str(commits[0]["commit_time"]) for commits in newest if commits), default=NO_INSTANT)
 
 
 def read_days(session: HiveSession, database: str, metric: Metric, days: Sequence[str]) -> list[tuple[Any, ...]]:

@@ -30,6 +30,7 @@ class MySQLResource(dg.ConfigurableResource):
     # A dependency is no configuration: neither Dagster's UI nor its storage ever gets to see it.
     password: dg.ResourceDependency[SecretStr]
     timeout_seconds: int = Field(default=10, gt=0, description="Time-out of a connection and of a lock, in seconds.")
+    mask_accounts: bool = Field(default=False, description="Whether accounts are published with their middle hidden.")
 
     @classmethod
     def from_settings(cls, settings: MySQLSettings) -> "MySQLResource":

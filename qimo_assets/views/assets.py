@@ -4,18 +4,19 @@ import hashlib
 
 import dagster as dg
 
-from qimo_assets.automation import MESSAGES, view_condition
-from qimo_assets.lake.assets import QUARANTINED
+from qimo_assets.automation import view_condition
 from qimo_assets.resources.hive import HiveResource
-from qimo_assets.views.sql import MESSAGE_VIEW, QUARANTINE_VIEW, view_description, view_names, view_statement
-
-# The views that read tables; each other view reads v_message.
-READS = {MESSAGE_VIEW: [MESSAGES], QUARANTINE_VIEW: [QUARANTINED, MESSAGES]}
+from qimo_assets.views.sql import SNAPSHOT, lake_tables, reads, view_description, view_names, view_statement
 
 
 def view_key(name: str) -> dg.AssetKey:
     """Return the asset key of a view."""
     return dg.AssetKey(["hive", name])
+
+
+def lake_keys(name: str) -> list[dg.AssetKey]:
+    """Return the asset keys of the lake's tables that a view reads, directly or through other views."""
+    return [dg.AssetKey(["hudi", table]) for table in lake_tables(name)]
 
 
 def build_view_assets(database: str) -> list[dg.AssetsDefinition]:
@@ -29,7 +30,7 @@ def build_view_assets(database: str) -> list[dg.AssetsDefinition]:
 
 def _view_asset(name: str, database: str) -> dg.AssetsDefinition:
     statement = view_statement(name, database)
-    deps = READS.get(name) or [view_key(MESSAGE_VIEW)]
+    deps = [_source_key(source) for source in reads(name)]
     sql = dg.MetadataValue.md(f"```sql\n{statement}\n```")
 
     @dg.asset(
@@ -49,3 +50,7 @@ def _view_asset(name: str, database: str) -> dg.AssetsDefinition:
         return dg.MaterializeResult(metadata={"sql": sql})
 
     return view
+
+
+def _source_key(source: str) -> dg.AssetKey:
+    return view_key(source) if source in view_names() else dg.AssetKey(["hudi", source.removesuffix(SNAPSHOT)])

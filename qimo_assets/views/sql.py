@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from qimo_assets.contract import REASONS_ZH, UNKNOWN
 SQL_DIR = Path(__file__).parent / "sql"
 MESSAGE_VIEW = "v_message"
 QUARANTINE_VIEW = "v_quarantine"
+# What Hudi appends to the name of the table that shows every commit.
+SNAPSHOT = "_rt"
 
 _ENVIRONMENT = Environment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=False, trim_blocks=True, lstrip_blocks=True)
 
@@ -34,8 +37,18 @@ def view_names() -> list[str]:
 
 def view_statement(name: str, database: str) -> str:
     """Return the statement that creates a view."""
-    reasons = ", ".join(f"{reason.value} {text}" for reason, text in REASONS_ZH.items())
-    return render(SQL_DIR / f"{name}.sql", database=database, unknown=UNKNOWN, reasons=reasons)
+    return render(SQL_DIR / f"{name}.sql", database=database, unknown=UNKNOWN, rejections={reason.value: text for reason, text in REASONS_ZH.items()})
+
+
+def reads(name: str) -> list[str]:
+    """Return the views and tables that a view reads directly, in alphabetical order."""
+    return sorted(set(re.findall(r"\b(?:FROM|JOIN) {{ database }}\.(\w+)", read_sql(SQL_DIR / f"{name}.sql"))))
+
+
+def lake_tables(name: str) -> list[str]:
+    """Return the tables of the lake that a view reads, directly or through other views, in alphabetical order."""
+    found = {table for source in reads(name) for table in (lake_tables(source) if source in view_names() else [source.removesuffix(SNAPSHOT)])}
+    return sorted(found)
 
 
 def view_description(name: str) -> str:

@@ -8,11 +8,12 @@ import dagster as dg
 import pytest
 
 from qimo_assets.contract import Reason
-from qimo_assets.metrics.assets import build_metric_assets, build_metric_checks, markdown_table
+from qimo_assets.metrics.assets import ADDS_UP, INVARIANTS, build_metric_assets, build_metric_checks, markdown_table, masked, pictures
 from qimo_assets.metrics.catalog import METRICS, TEXT_LENGTH, TOTAL, Metric
+from qimo_assets.metrics.mask import mask_account
 from qimo_assets.metrics.publish import PublicationError, checksum, publish, shorten
 from qimo_assets.views.assets import build_view_assets
-from qimo_assets.views.sql import MESSAGE_VIEW, QUARANTINE_VIEW, view_description, view_names, view_statement
+from qimo_assets.views.sql import MESSAGE_VIEW, QUARANTINE_VIEW, lake_tables, reads, view_description, view_names, view_statement
 
 BY_NAME = {metric.name: metric for metric in METRICS}
 
@@ -55,6 +56,8 @@ def test_a_catalog_entry_is_complete(metric: Metric) -> None:
     assert metric.additive == "distinct" or "messages" in [column.name for column in metric.measures]
     assert 0 <= metric.every_minutes < metric.warn_minutes < metric.fail_minutes
     assert metric.every_minutes or metric.looks_back < 7, "a metric that reads weeks of messages at each change keeps the lake busy: give it every_minutes"
+    figures = {column.name for column in metric.measures if not column.is_text}
+    assert {column.at_most for column in metric.columns if column.at_most} <= figures
     assert all(column.comment_zh and "'" not in column.comment_zh for column in metric.columns)
 
 
@@ -62,7 +65,8 @@ def test_every_asset_and_check_is_built_under_its_key() -> None:
     views, metrics, checks = build_view_assets("lake"), build_metric_assets("lake"), build_metric_checks()
     assert {asset.key for asset in metrics} == {dg.AssetKey(["mysql", name]) for name in BY_NAME}
     assert {asset.key for asset in views} == {dg.AssetKey(["hive", name]) for name in view_names()}
-    assert {key.asset_key.path[-1] for check in checks for key in check.check_keys} == {m.name for m in METRICS if m.additive == "sum"}
+    found = {(key.asset_key.path[-1], key.name) for check in checks for key in check.check_keys}
+    assert found == {(metric.name, name) for metric in METRICS for name in INVARIANTS if name != ADDS_UP or metric.additive == "sum"}
     dg.Definitions(assets=[*views, *metrics], asset_checks=checks, resources={"hive": object(), "mysql": object()})
 
 
@@ -93,3 +97,53 @@ def test_a_row_that_does_not_fit_is_refused_before_anything_is_written(row: tupl
 
 def test_text_cannot_break_the_sample_table() -> None:
     assert markdown_table(["a", "b"], [("x|y\n", 1)]) == "| a | b |\n| --- | --- |\n| x\\|y  | 1 |"
+
+
+def test_the_tables_that_a_view_reads_stand_in_its_sql() -> None:
+    assert reads(MESSAGE_VIEW) == ["chat_message_rt"]
+    assert reads("data_quality") == ["chat_arrival_rt", "chat_quarantine_rt", MESSAGE_VIEW]
+    assert lake_tables("os") == ["chat_message"]
+    assert lake_tables("data_quality") == ["chat_arrival", "chat_message", "chat_quarantine"]
+
+
+def test_every_reason_has_its_column() -> None:
+    names = [column.name for column in BY_NAME["data_quality"].measures]
+    assert [name for name in names if name.startswith("quarantined_")] == [f"quarantined_{reason.value}" for reason in Reason]
+
+
+@pytest.mark.parametrize(
+    ("account", "shown"),
+    [("13812341234", "138****1234"), ("12345678", "123****5678"), ("1234567", "1****"), ("张三", "张****"), ("", "****"), ("user@example.com", "use****.com")],
+)
+def test_of_a_masked_account_only_its_ends_are_left(account: str, shown: str) -> None:
+    assert mask_account(account) == shown
+
+
+def test_accounts_are_masked_and_nothing_else() -> None:
+    row = ("2021-11-07", 1, "13812341234", "张三", 5)
+    assert masked(BY_NAME["sender_top"], [row]) == [("2021-11-07", 1, "138****1234", "张三", 5)]
+    assert masked(BY_NAME["os"], [("2021-11-07", "13812341234", 1, 1)]) == [("2021-11-07", "13812341234", 1, 1)]
+
+
+def text(pictures: dict[str, dg.MetadataValue], name: str) -> list[str]:
+    return str(pictures[name].value).splitlines()[2:]
+
+
+def test_a_page_shows_the_newest_day_the_greatest_first() -> None:
+    rows = [("2021-11-06", "iOS", 9, 9), ("2021-11-07", "Android", 1, 1), ("2021-11-07", "iOS", 2, 1)]
+    shown = pictures(BY_NAME["os"], rows)
+    assert text(shown, "rows") == ["| 2021-11-07 | iOS | 2 | 1 |", "| 2021-11-07 | Android | 1 | 1 |"]
+    assert text(shown, "chart") == [f"| iOS | {'█' * 24} 2 |", f"| Android | {'█' * 12} 1 |"]
+
+
+def test_a_page_keeps_an_order_of_hours_and_names_the_account_of_a_rank() -> None:
+    assert [line.split()[1] for line in text(pictures(BY_NAME["message_hourly"], [("d", 8, 1, 1, 1), ("d", 9, 5, 1, 1)]), "chart")] == ["8", "9"]
+    assert text(pictures(BY_NAME["sender_top"], [("d", 1, "138", "张三", 5)]), "chart")[0].startswith("| 1 138 张三 |")
+
+
+def test_a_page_of_single_figures_shows_the_newest_days_and_nothing_is_drawn_of_nothing() -> None:
+    rows = [(f"2021-11-{day:02}", day, 1, 1, 1) for day in range(1, 31)]
+    shown = text(pictures(BY_NAME[TOTAL], rows), "rows")
+    assert [shown[0][2:12], shown[-1][2:12]] == ["2021-11-30", "2021-11-11"]
+    assert text(pictures(BY_NAME[TOTAL], []), "chart") == []
+    assert text(pictures(BY_NAME[TOTAL], [("2021-11-01", 0, 0, 0, 0)]), "chart") == ["| 2021-11-01 |  0 |"]

@@ -22,6 +22,7 @@ from qimo_assets.verify import (
     LakeAnswer,
     Recount,
     SourceFile,
+    Table,
     VerifyError,
     compare,
     count_arrivals,
@@ -31,6 +32,7 @@ from qimo_assets.verify import (
     read_metrics,
     recount,
     render,
+    verify,
 )
 
 ZONE = ZoneInfo("Asia/Shanghai")
@@ -205,6 +207,40 @@ def test_every_metric(settings: Settings) -> None:
     assert of_day == {("男", "女"): (3,), ("男", "未知"): (1,), ("未知", "女"): (1,)}
 
 
+def test_active_users(settings: Settings) -> None:
+    sent = {"2024-01-31": "AB", "2024-02-01": "AC", "2024-02-07": "D", "2024-02-29": "CD", "2024-03-01": "A", "2024-03-02": "A", "2024-03-31": "A"}
+    write(settings, *(line(f"{day} 12:00:00", sender) for day, senders in sent.items() for sender in senders * 2))
+    assert recount(settings, NOW).tables["active_user"] == {
+        ("2024-01-31",): (2, 2, 2, 2, 1),
+        ("2024-02-01",): (2, 3, 3, 1, 0),
+        ("2024-02-07",): (1, 3, 4, 1, 0),
+        # B sent 29 days before, which is the first of the 30.
+        ("2024-02-29",): (2, 2, 4, 0, 0),
+        ("2024-03-01",): (1, 3, 3, 0, 1),
+        ("2024-03-02",): (1, 3, 3, 0, 0),
+        ("2024-03-31",): (1, 1, 1, 0, 0),
+    }
+
+
+def test_the_last_and_the_first_day_of_the_calendar(settings: Settings) -> None:
+    write(settings, line("0001-01-01 00:00:00"))
+    assert recount(settings, NOW).tables["active_user"] == {("0001-01-01",): (1, 1, 1, 1, 0)}
+
+
+def test_masked_accounts_are_expected_where_they_are_published_so(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(settings, line(sender="13812341234", receiver="short"))
+    counted = recount(settings, NOW)
+    answer = LakeAnswer(of_file({DAY: 1}), {}, 1, 1, 0, arrivals={DAY: (0, 1, 1)})
+    quality = {(DAY,): (1, 1, *[0] * 9, 1, 1)}
+    tops = {"sender_top": {(DAY, 1): ("138****1234", "未知", 1)}, "receiver_top": {(DAY, 1): ("s****", "收", 1)}}
+    monkeypatch.setattr("qimo_assets.verify.read_lake", lambda _: answer)
+    monkeypatch.setattr("qimo_assets.verify.count_arrivals", lambda _: 1)
+    monkeypatch.setattr("qimo_assets.verify.read_metrics", lambda _: counted.tables | {"data_quality": quality} | tops)
+    assert [name for name, result in verify(settings).metrics.items() if not result.ok] == ["sender_top", "receiver_top"]
+    settings.mysql.mask_accounts = True
+    assert verify(settings).ok
+
+
 def test_top_is_a_hundred_and_ties_go_by_account(settings: Settings) -> None:
     write(
         settings,
@@ -270,15 +306,25 @@ def counted(settings: Settings) -> Recount:
 
 def agreeing(counted: Recount) -> LakeAnswer:
     rows = sum(counted.rows.values())
-    return LakeAnswer(of_file(counted.rows), of_file(counted.quarantined), rows, rows, 0)
+    arrivals = {"2024-04-30": (1, 0, 0), DAY: (0, 5, 9)}
+    return LakeAnswer(of_file(counted.rows), of_file(counted.quarantined), rows, rows, 0, {}, {DAY: dict(counted.quarantined)}, arrivals)
 
 
 def of_file(counts: dict[str, int], file: SourceFile | None = FILE) -> dict[tuple[SourceFile | None, str], int]:
     return {(file, name): count for name, count in counts.items()}
 
 
+def published(counted: Recount, sent_again: int = 0) -> dict[str, Table]:
+    """Return the tables as they should be in MySQL; what is in quarantine was collected on the day."""
+    quality: Table = {
+        ("2024-04-30",): (1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0),
+        (DAY,): (4, 2, 0, 0, 1, 0, 0, 1, 0, sent_again, 0, 5, 9),
+    }
+    return counted.tables | {"data_quality": quality}
+
+
 def test_everything_agrees(counted: Recount) -> None:
-    found = compare(counted, agreeing(counted), 7, counted.tables)
+    found = compare(counted, agreeing(counted), 7, published(counted, sent_again=2))
     assert found.ok
     assert (found.lines, found.rows, found.quarantined, found.sent_again) == (5, 3, {"field_count": 1, "no_sender": 1}, 2)
     assert list(found.as_dict()) == ["ok", "lines", "rows", "quarantined", "sent_again", "metrics", "gone", "days_left_out", "differences"]
@@ -301,34 +347,38 @@ def test_everything_agrees(counted: Recount) -> None:
     ],
 )
 def test_lake_differences_are_named(counted: Recount, change: Callable[[LakeAnswer], LakeAnswer], named: str) -> None:
-    found = compare(counted, change(agreeing(counted)), 5, counted.tables)
+    found = compare(counted, change(agreeing(counted)), 5, published(counted))
     assert not found.ok
     assert named in "\n".join(found.differences)
     assert named in render(found)
 
 
 def test_fewer_arrivals_than_rows(counted: Recount) -> None:
-    found = compare(counted, agreeing(counted), 4, counted.tables)
+    found = compare(counted, agreeing(counted), 4, published(counted))
     assert (found.ok, found.sent_again) == (False, -1)
     assert "topic: 4 records arrived" in found.differences[0]
 
 
 def test_unknown_files_are_not_compared(counted: Recount) -> None:
     unknown = LakeAnswer(of_file(counted.rows, None), of_file(counted.quarantined, None), 3, 3, 0)
-    assert compare(counted, unknown, 5, counted.tables).ok
+    assert compare(counted, replace(unknown, rejected=agreeing(counted).rejected, arrivals=agreeing(counted).arrivals), 5, published(counted)).ok
 
 
 def test_files_that_are_gone_are_named_and_left_out(counted: Recount) -> None:
     gone = ("chat", "chat-1.log", "17-42")
     known = agreeing(counted)
-    lake = LakeAnswer(known.rows | of_file({DAY: 4}, gone), known.quarantined | of_file({"no_sender": 3}, gone), 7, 7, 0)
+    lake = replace(known, rows=known.rows | of_file({DAY: 4}, gone), quarantined=known.quarantined | of_file({"no_sender": 3}, gone), messages=7, records=7)
     # The metrics of that day hold four messages that no file tells of; the other day is compared.
-    published = counted.tables | {"message_total": {(DAY,): (6, 1, 1, 1), ("2024-04-30",): (1, 1, 1, 1)}}
-    found = compare(counted, lake, 12, published)
+    right = published(counted)
+    quality = right["data_quality"] | {(DAY,): (11, 6, *right["data_quality"][DAY,][2:])}
+    # Who was active the day before may have come back with one of them.
+    users = right["active_user"] | {("2024-04-30",): (9, 9, 9, 9, 9)}
+    found_tables = right | {"message_total": {(DAY,): (6, 1, 1, 1), ("2024-04-30",): (1, 1, 1, 1)}, "data_quality": quality, "active_user": users}
+    found = compare(counted, lake, 12, found_tables)
     assert (found.ok, found.gone, found.days_left_out) == (True, {"chat:chat-1.log:17-42": 7}, [DAY])
     assert (found.lines, found.rows, found.quarantined) == (5, 7, {"field_count": 1, "no_sender": 4})
     assert "7 lines of 1 files" in render(found)
-    wrong = compare(counted, lake, 12, published | {"message_total": {(DAY,): (6, 1, 1, 1), ("2024-04-30",): (2, 1, 1, 1)}})
+    wrong = compare(counted, lake, 12, found_tables | {"message_total": {(DAY,): (6, 1, 1, 1), ("2024-04-30",): (2, 1, 1, 1)}})
     assert wrong.metrics["message_total"].differences == ["message_total 2024-04-30: messages expected 1, found 2"]
 
 
@@ -336,7 +386,7 @@ def test_a_truncated_file_is_not_gone(counted: Recount) -> None:
     truncated = ("chat", "chat-2.log", "17-42")
     known = agreeing(counted)
     lake = replace(known, rows=known.rows | of_file({DAY: 4}, truncated), messages=7, records=7)
-    found = compare(replace(counted, files=counted.files | {truncated: 0}), lake, 9, counted.tables)
+    found = compare(replace(counted, files=counted.files | {truncated: 0}), lake, 9, published(counted))
     assert not found.ok
     assert "file chat:chat-2.log:17-42: expected 0, found 4" in found.differences
 
@@ -363,11 +413,20 @@ def test_a_file_is_counted_through_its_link_under_its_first_name(settings: Setti
         ("sex_pair", (DAY, "女", "女"), (4,), f"sex_pair {DAY} 女 女: expected no row, found messages 4"),
         ("sender_top", (DAY, 1), ("A", "别", 1), f"sender_top {DAY} 1: nickname expected 未知, found 别"),
         ("sender_province", (DAY, None, None), (1, 1), f"sender_province {DAY} None None: expected no row"),
+        ("active_user", (DAY,), (2, 2, 2, 2, 0), f"active_user {DAY}: new expected 1, found 2"),
+        (
+            "data_quality",
+            (DAY,),
+            (4, 2, 0, 0, 0, 1, 0, 1, 0, 0, 0, 5, 9),
+            "quarantined_field_count expected 1, found 0; quarantined_bad_time expected 0, found 1",
+        ),
+        ("data_quality", (DAY,), (4, 2, 0, 0, 1, 0, 0, 1, 0, 0, 0, 5, 8), f"data_quality {DAY}: age_p99 expected 9, found 8"),
+        ("data_quality", (DAY,), (4, 2, 0, 0, 1, 0, 0, 1, 0, 3, 0, 5, 9), "lines 5 and sent_again 3 make 8 arrivals, the topic has 5"),
     ],
 )
 def test_metric_differences_are_named(counted: Recount, table: str, key: tuple, value: tuple | None, named: str) -> None:
-    rows = {other: measures for other, measures in counted.tables[table].items() if other != key} | ({key: value} if value else {})
-    found = compare(counted, agreeing(counted), 5, counted.tables | {table: rows})
+    rows = {other: measures for other, measures in published(counted)[table].items() if other != key} | ({key: value} if value else {})
+    found = compare(counted, agreeing(counted), 5, published(counted) | {table: rows})
     assert not found.ok
     assert [name for name, result in found.metrics.items() if not result.ok] == [table]
     assert named in found.metrics[table].differences[0]
@@ -376,13 +435,13 @@ def test_metric_differences_are_named(counted: Recount, table: str, key: tuple, 
 
 def test_many_differences_become_a_count(counted: Recount) -> None:
     extra = {(DAY, str(sex), "女"): (1,) for sex in range(50)}
-    differences = compare(counted, agreeing(counted), 5, counted.tables | {"sex_pair": counted.tables["sex_pair"] | extra}).metrics["sex_pair"].differences
+    differences = compare(counted, agreeing(counted), 5, published(counted) | {"sex_pair": counted.tables["sex_pair"] | extra}).metrics["sex_pair"].differences
     assert len(differences) == 21
     assert differences[-1] == "sex_pair: 30 more differences"
 
 
 def test_a_table_that_is_not_there(counted: Recount) -> None:
-    result = compare(counted, agreeing(counted), 5, counted.tables | {"sex_pair": None}).metrics["sex_pair"]
+    result = compare(counted, agreeing(counted), 5, published(counted) | {"sex_pair": None}).metrics["sex_pair"]
     assert (result.ok, result.rows, result.differences) == (False, 0, ["sex_pair: there is no such table; expected 2 rows"])
 
 
@@ -396,9 +455,11 @@ REJECTED = "GROUP BY message_id) LEFT ANTI JOIN `qimo`.`chat_message_rt` USING (
 def test_lake_answer_out_of_queries(settings: Settings) -> None:
     answers = {
         "SHOW TABLES": [("qimo", "chat_message_rt", False), ("qimo", "chat_quarantine_rt", False)],
-        "count(DISTINCT message_id)": [(3, 3, 0)],
+        "count(DISTINCT message_id), count(DISTINCT kafka": [(3, 3, 0)],
         "source_id, day, count(*)": [("chat", "/logs/a.log", "7-1", DAY, 3), (None, None, None, DAY, 1)],
         "source_id, reason, count(*)": [("chat", "/logs/b.log", None, "time_ahead", 1)],
+        "GROUP BY reason, day": [(DAY, "time_ahead", 1)],
+        "collect_list": [(DAY, 1, 5, 9)],
         "reason = 'time_ahead'": [("chat", "/logs/b.log", None, 42, int(NOW.timestamp())), (None, None, None, None, int(NOW.timestamp()))],
     }
 
@@ -408,7 +469,16 @@ def test_lake_answer_out_of_queries(settings: Settings) -> None:
         return answer
 
     a, b = ("chat", "a.log", "7-1"), ("chat", "b.log", "")
-    expected = LakeAnswer({(a, DAY): 3, (None, DAY): 1}, {(b, "time_ahead"): 1}, 3, 3, 0, {b: {42: "2024-05-02 13:00:00"}})
+    expected = LakeAnswer(
+        rows={(a, DAY): 3, (None, DAY): 1},
+        quarantined={(b, "time_ahead"): 1},
+        messages=3,
+        records=3,
+        ahead=0,
+        rejected_ahead={b: {42: "2024-05-02 13:00:00"}},
+        rejected={DAY: {"time_ahead": 1}},
+        arrivals={DAY: (1, 5, 9)},
+    )
     assert lake_answer(ask, settings) == expected
     assert expected.files() == {a: 3, b: 1}
 

@@ -4,7 +4,7 @@
 CREATE OR REPLACE VIEW {{ database }}.v_quarantine (
   message_id COMMENT '行标识(128位十六进制), 与采集重发无关',
   day COMMENT '采集日期(上海时间)',
-  reason COMMENT '拒收原因: {{ reasons }}',
+  reason COMMENT '拒收原因: {% for reason, text in rejections.items() %}{{ reason }} {{ text }}{{ ", " if not loop.last }}{% endfor %}',
   raw_text COMMENT '原始行文本(非UTF-8字节显示为替换符)',
   raw_hex COMMENT '原始行字节(十六进制)',
   raw_bytes COMMENT '原始行字节数',

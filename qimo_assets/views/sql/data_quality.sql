@@ -1,0 +1,60 @@
+-- What arrived for each day and how good it was. A message belongs to the day of its time, a rejected line to the day of its collection.
+-- lines are physical lines, each once; sent_again are their further arrivals, known up to 30 s after the lines themselves.
+-- late are messages collected after their day had ended. The age of a message is the seconds from its time to its writing into the lake;
+-- late ones are left out of it, since one line of last year would hide how today's come. Where all are late the ages are 0.
+CREATE OR REPLACE VIEW {{ database }}.data_quality (
+  day COMMENT '日期',
+  lines COMMENT '收到的行数(入湖与隔离, 重发不计)',
+  rows COMMENT '入湖行数',
+{% for reason, text in rejections.items() %}
+  quarantined_{{ reason }} COMMENT '隔离行数: {{ text }}',
+{% endfor %}
+  sent_again COMMENT '重发行数',
+  late COMMENT '迟到行数(采集日期晚于消息日期)',
+  age_p50 COMMENT '未迟到消息从发送到入湖的秒数: 中位数',
+  age_p99 COMMENT '未迟到消息从发送到入湖的秒数: 99%分位'
+)
+COMMENT '数据质量'
+AS
+SELECT
+  day,
+  sum(rows) + sum(rejected) AS lines,
+  sum(rows) AS rows,
+{% for reason in rejections %}
+  sum(IF(reason = '{{ reason }}', rejected, 0)) AS quarantined_{{ reason }},
+{% endfor %}
+  -- Never negative, although the arrivals are recorded after the lines.
+  greatest(sum(arrived) - sum(rows) - sum(rejected), 0) AS sent_again,
+  sum(late) AS late,
+  CAST(sum(age_p50) AS BIGINT) AS age_p50,
+  CAST(sum(age_p99) AS BIGINT) AS age_p99
+FROM (
+  SELECT
+    day, NULL AS reason, 0 AS rejected, 0 AS arrived,
+    count(*) AS rows,
+    count_if(age IS NULL) AS late,
+    coalesce(percentile_disc(0.5) WITHIN GROUP (ORDER BY age), 0) AS age_p50,
+    coalesce(percentile_disc(0.99) WITHIN GROUP (ORDER BY age), 0) AS age_p99
+  FROM (
+    SELECT
+      day,
+      -- A message may be ahead of its time by a clock that is wrong: it is as new as can be.
+      IF(day < date_format(collected_at, 'yyyy-MM-dd'), NULL, greatest(unix_timestamp(written_at) - unix_timestamp(msg_time), 0)) AS age
+    FROM {{ database }}.v_message
+  )
+  GROUP BY day
+  UNION ALL
+  SELECT day, reason, count(DISTINCT message_id) AS rejected, 0 AS arrived, 0 AS rows, 0 AS late, 0 AS age_p50, 0 AS age_p99
+  FROM {{ database }}.chat_quarantine_rt
+  GROUP BY day, reason
+  UNION ALL
+  SELECT day, NULL AS reason, 0 AS rejected, sum(lines) AS arrived, 0 AS rows, 0 AS late, 0 AS age_p50, 0 AS age_p99
+  FROM (
+    -- A batch that was written a second time after a crash has two commits.
+    SELECT day, table_name, batch, max(lines) AS lines
+    FROM {{ database }}.chat_arrival_rt
+    GROUP BY day, table_name, batch
+  )
+  GROUP BY day
+)
+GROUP BY day
