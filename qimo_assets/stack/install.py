@@ -83,8 +83,19 @@ def format_data(layout: Layout) -> None:
         _format_kafka(layout)
     if not (layout.data / "hdfs" / "name" / "current" / "VERSION").exists():
         _format_hdfs(layout)
-    if not (layout.data / "mysql" / "mysql").exists():
-        _format_mysql(layout)
+    format_mysql(layout)
+
+
+def format_mysql(layout: Layout) -> None:
+    """Prepare the data directory of MariaDB alone, unless it holds data already."""
+    root = layout.install / "mariadb"
+    data = layout.data / "mysql"
+    if (data / "mysql").exists():
+        return
+    shutil.rmtree(data, ignore_errors=True)
+    options = ["--auth-root-authentication-method=normal", "--skip-test-db", f"--user={getpass.getuser()}"]
+    script = root / "scripts" / "mariadb-install-db"
+    _run(layout, "mysql-format", [str(script), "--no-defaults", f"--basedir={root}", f"--datadir={data}", *options])
 
 
 def _program(layout: Layout, service: Service) -> dict[str, object]:
@@ -136,15 +147,6 @@ def _format_hdfs(layout: Layout) -> None:
     entries = [layout.etc / "hadoop", layout.etc / "webapps", *class_path(layout, "hdfs")]
     arguments = ["org.apache.hadoop.hdfs.server.namenode.NameNode", "-format", "-nonInteractive"]
     _run(layout, "namenode-format", _java(entries, arguments))
-
-
-def _format_mysql(layout: Layout) -> None:
-    root = layout.install / "mariadb"
-    data = layout.data / "mysql"
-    shutil.rmtree(data, ignore_errors=True)
-    options = ["--auth-root-authentication-method=normal", "--skip-test-db", f"--user={getpass.getuser()}"]
-    script = root / "scripts" / "mariadb-install-db"
-    _run(layout, "mysql-format", [str(script), "--no-defaults", f"--basedir={root}", f"--datadir={data}", *options])
 
 
 def _java(entries: list[Path], arguments: list[str]) -> list[str]:

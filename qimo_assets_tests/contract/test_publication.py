@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, nullcontext
+from contextlib import nullcontext
 from typing import Any
 
 import dagster as dg
 import pytest
-from mysql.connector import connect
 from mysql.connector.abstracts import MySQLConnectionAbstract
 from pydantic import SecretStr
 
@@ -18,42 +17,11 @@ from qimo_assets.metrics.assets import build_metric_assets, build_metric_checks
 from qimo_assets.metrics.catalog import METRICS, TEXT_LENGTH, Metric
 from qimo_assets.metrics.publish import PublicationError, PublicationResult, checksum, ensure_tables, publish
 from qimo_assets.resources.mysql import MySQLError, MySQLResource
-from qimo_assets_tests.conftest import Stack
 
 BY_NAME = {metric.name: metric for metric in METRICS}
 TOTAL, HOURLY, PROVINCE, TOP = (BY_NAME[name] for name in ("message_total", "message_hourly", "sender_province", "sender_top"))
 DAY, NEXT = "2021-11-07", "2021-11-08"
 T1, T2, T3 = "20211107120000001", "20211107120000002", "20211107120000003"
-
-
-@pytest.fixture(scope="module")
-def mysql(stack: Stack) -> Iterator[MySQLResource]:
-    """An empty database and its account on the stack's server."""
-    root = connect(unix_socket=str(stack.home / "run" / "mysql.sock"), user="root", password=(stack.home / "secrets" / "mysql_root").read_text())
-    with closing(root), closing(root.cursor()) as cursor:
-        for statement in ("CREATE DATABASE contract", "CREATE USER contract IDENTIFIED BY 'not to be told'", "GRANT ALL ON contract.* TO contract"):
-            cursor.execute(statement)
-        port = stack.settings().mysql.port
-        yield MySQLResource(host="127.0.0.1", port=port, username="contract", password=SecretStr("not to be told"), database="contract", timeout_seconds=5)
-        cursor.execute("DROP DATABASE contract")
-        cursor.execute("DROP USER contract")
-
-
-@pytest.fixture
-def connection(mysql: MySQLResource) -> Iterator[MySQLConnectionAbstract]:
-    """A connection to a database without tables, which is left without tables."""
-    with mysql.connect() as connection:
-        drop_tables(connection)
-        yield connection
-        drop_tables(connection)
-
-
-def drop_tables(connection: MySQLConnectionAbstract) -> None:
-    """Drop every table that a publication makes."""
-    connection.rollback()
-    with connection.cursor() as cursor:
-        for name in ("publication", *BY_NAME):
-            cursor.execute(f"DROP TABLE IF EXISTS `{name}`")
 
 
 def fetch(connection: MySQLConnectionAbstract, sql: str) -> list[Any]:

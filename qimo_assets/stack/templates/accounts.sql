@@ -1,9 +1,14 @@
+-- Read at each start, before the first connection: what was granted by hand or by an older release does not stay.
 CREATE DATABASE IF NOT EXISTS qimo_report CHARACTER SET utf8mb4;
 CREATE DATABASE IF NOT EXISTS dagster CHARACTER SET utf8mb4;
+-- The installation leaves root without a password at 127.0.0.1, ::1 and the machine's name. Root is for repairs, through the socket alone.
+DELETE FROM mysql.global_priv WHERE User = 'root' AND Host <> 'localhost';
+FLUSH PRIVILEGES;
 ALTER USER 'root'@'localhost' IDENTIFIED BY '{{ secret("mysql_root") }}';
-CREATE USER IF NOT EXISTS 'qimo_publisher'@'%' IDENTIFIED BY '{{ secret("mysql_publisher") }}';
-GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, DROP, INDEX, CREATE TEMPORARY TABLES, CREATE VIEW, SHOW VIEW ON qimo_report.* TO 'qimo_publisher'@'%';
-CREATE USER IF NOT EXISTS 'finebi_reader'@'%' IDENTIFIED BY '{{ secret("mysql_reader") }}';
-GRANT SELECT, SHOW VIEW ON qimo_report.* TO 'finebi_reader'@'%';
-CREATE USER IF NOT EXISTS 'dagster'@'%' IDENTIFIED BY '{{ secret("mysql_dagster") }}';
-GRANT ALL PRIVILEGES ON dagster.* TO 'dagster'@'%';
+DROP USER IF EXISTS 'qimo_publisher'@'%', 'finebi_reader'@'%', 'dagster'@'%';
+CREATE OR REPLACE USER 'qimo_publisher'@'{{ host }}' IDENTIFIED BY '{{ secret("mysql_publisher") }}';
+GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, DROP, CREATE TEMPORARY TABLES, CREATE VIEW, SHOW VIEW ON qimo_report.* TO 'qimo_publisher'@'{{ host }}';
+CREATE OR REPLACE USER 'finebi_reader'@'{{ host }}' IDENTIFIED BY '{{ secret("mysql_reader") }}';
+GRANT SELECT, SHOW VIEW ON qimo_report.* TO 'finebi_reader'@'{{ host }}';
+CREATE OR REPLACE USER 'dagster'@'{{ host }}' IDENTIFIED BY '{{ secret("mysql_dagster") }}';
+GRANT ALL PRIVILEGES ON dagster.* TO 'dagster'@'{{ host }}';

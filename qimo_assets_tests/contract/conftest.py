@@ -1,0 +1,98 @@
+"""The one service that the tests of publication and of its readers need, as the embedded stack runs it."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mysql.connector import connect
+from mysql.connector.abstracts import MySQLConnectionAbstract
+from pydantic import SecretStr
+
+from qimo_assets.resources.mysql import MySQLResource
+from qimo_assets.settings import qimo_home
+from qimo_assets.stack import control, install
+from qimo_assets.stack.layout import LOOPBACK, USUAL_PORTS, Layout
+
+# Beside the stack of the other tests; the other services are not started, their ports are only named.
+PORT_OFFSET = 22_650
+
+
+@dataclass(frozen=True)
+class Server:
+    """The embedded stack's MariaDB, alone, with the accounts that the stack gives it."""
+
+    layout: Layout
+
+    def resource(self, account: str, database: str = "qimo_report", password: str | None = None) -> MySQLResource:
+        """Return a resource for one of the stack's accounts, or for another one by its password."""
+        secret = SecretStr(password or self.layout.secret(f"mysql_{account.rpartition('_')[2]}"))
+        return MySQLResource(host=LOOPBACK, port=self.layout.ports["mysql"], username=account, password=secret, database=database, timeout_seconds=5)
+
+    def as_root(self, *statements: str) -> list[Any]:
+        """Run statements as root through the socket, and return the rows of the last one."""
+        root = connect(unix_socket=str(self.layout.run / "mysql.sock"), user="root", password=self.layout.secret("mysql_root"))
+        with closing(root), closing(root.cursor()) as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+
+    def stop(self) -> None:
+        """Stop it."""
+        control.stop(self.layout, print, only={"mysql"})
+
+    def start(self) -> None:
+        """Start it, or wait until it is back."""
+        control.start(self.layout, print, only={"mysql"})
+
+
+@pytest.fixture(scope="session")
+def server(software: None) -> Iterator[Server]:
+    """A MariaDB with empty data in a home of its own."""
+    # Not tmp_path, which may be too long for a Unix socket.
+    home = Path(tempfile.mkdtemp(prefix="qimo-", dir="/tmp"))
+    layout = Layout(home, {name: port + PORT_OFFSET for name, port in USUAL_PORTS.items()})
+    layout.install.symlink_to(qimo_home() / "install")
+    layout.make_directories()
+    install.configure(layout)
+    install.format_mysql(layout)
+    server = Server(layout)
+    try:
+        server.start()
+        yield server
+    finally:
+        control.stop(layout, print)
+        shutil.rmtree(home)
+
+
+@pytest.fixture(scope="session")
+def mysql(server: Server) -> Iterator[MySQLResource]:
+    """An empty database and an account of its own."""
+    name, password = "contract", "not to be told"
+    server.as_root(f"CREATE DATABASE {name}", f"CREATE USER {name} IDENTIFIED BY '{password}'", f"GRANT ALL ON {name}.* TO {name}")
+    yield server.resource(name, name, password)
+    server.as_root(f"DROP DATABASE {name}", f"DROP USER {name}")
+
+
+@pytest.fixture
+def connection(mysql: MySQLResource) -> Iterator[MySQLConnectionAbstract]:
+    """A connection to a database without tables, which is left without tables."""
+    with mysql.connect() as connection:
+        _drop_tables(connection)
+        yield connection
+    # A new one: the test may have cost the first its server.
+    with mysql.connect() as another:
+        _drop_tables(another)
+
+
+def _drop_tables(connection: MySQLConnectionAbstract) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE()")
+        for (name,) in cursor.fetchall():
+            cursor.execute(f"DROP TABLE IF EXISTS `{name}`")
