@@ -92,7 +92,7 @@ def refresh(metric: Metric, database: str, days: Sequence[str], hive: HiveResour
     newest: list[Row] = []
     # A new session each time: Spark lists the files of a Hudi table once per session and would not see later commits.
     with hive.session() as session, mysql.connect() as connection:
-        ensure_tables(connection, metric)
+        added = ensure_tables(connection, metric)
         instant = source_instant(session, database, lake_tables(metric.name))
         days = sorted(days)
         for start in range(0, len(days), DAYS_PER_TRANSACTION):
@@ -110,6 +110,7 @@ def refresh(metric: Metric, database: str, days: Sequence[str], hive: HiveResour
             "refused_as_older": [day for result in results for day in result.refused],
             "dagster/row_count": sum(sum(result.rows.values()) for result in results),
             "source_instant": instant,
+            **({"added_columns": f"{', '.join(added)}: backfill the days before, on which they are NULL."} if added else {}),
             "seconds": round(time.monotonic() - started, 3),
         }
     )

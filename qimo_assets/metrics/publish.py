@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,24 +52,32 @@ class PublicationResult:
     checksums: dict[str, str] = field(default_factory=dict)
 
 
-def ensure_tables(connection: MySQLConnectionAbstract, metric: Metric) -> None:
-    """Create the metric's table and the publication table where they are missing.
+def ensure_tables(connection: MySQLConnectionAbstract, metric: Metric) -> list[str]:
+    """Create the metric's table and the publication table where they are missing, and add measures that are new in the catalog.
+
+    Returns:
+        The measures that were added. They are NULL on each day until it is published again.
 
     Raises:
-        PublicationError: The metric's table has other columns than the catalog says.
+        PublicationError: The metric's table differs from the catalog by more than new measures, or is in use for too long.
     """
     with connection.cursor() as cursor:
         if not _columns(cursor, "publication"):
             cursor.execute(render(SQL_DIR / "publication.sql"))
-        wanted, present = [column.name for column in metric.columns], _columns(cursor, metric.name)
+        present = _columns(cursor, metric.name)
+        added = [column for column in metric.measures if column.name not in present] if present else []
         if not present:
             cursor.execute(render(SQL_DIR / "metric.sql", metric=metric, collation=_exact_collation(cursor)))
-        elif present != wanted:
+        elif list(present.items()) != [item for item in _declared(metric).items() if item[0] not in {column.name for column in added}]:
+            has, says = (", ".join(f"{name} {kind}" for name, kind in columns.items()) for columns in (present, _declared(metric)))
             raise PublicationError(
-                f"Table {metric.name} in MySQL has the columns {', '.join(present)}, the catalog says {', '.join(wanted)}. "
+                f"Table {metric.name} in MySQL has the columns {has}; the catalog says {says}. New measures are added by themselves, other changes are not. "
                 f"Rename or drop the table, delete its rows from publication, then backfill the asset mysql/{metric.name}."
             )
+        for column in added:
+            _add(cursor, metric, column)
     connection.commit()
+    return [column.name for column in added]
 
 
 def publish(connection: MySQLConnectionAbstract, metric: Metric, days: Sequence[str], rows: Iterable[Sequence[Any]], source_instant: str) -> PublicationResult:
@@ -222,12 +231,30 @@ def _record(cursor: MySQLCursorAbstract, metric: Metric, result: PublicationResu
         )
 
 
-def _columns(cursor: MySQLCursorAbstract, table: str) -> list[str]:
+def _add(cursor: MySQLCursorAbstract, metric: Metric, column: Column) -> None:
+    before = metric.columns[metric.columns.index(column) - 1]
+    try:
+        cursor.execute(render(SQL_DIR / "added_column.sql", metric=metric, column=column, before=before, collation=_exact_collation(cursor)))
+    except DatabaseError as error:
+        if error.errno == errorcode.ER_LOCK_WAIT_TIMEOUT:
+            raise PublicationError(f"{metric.name} gets the new column {column.name} once no reader holds the table. Run this one again.") from error
+        # Another publisher has just added it.
+        if error.errno != errorcode.ER_DUP_FIELDNAME:
+            raise
+
+
+def _declared(metric: Metric) -> dict[str, str]:
+    return {column.name: column.mysql_type.lower() for column in metric.columns}
+
+
+def _columns(cursor: MySQLCursorAbstract, table: str) -> dict[str, str]:
+    """Return the columns of a table with their types, in order; none when it does not exist."""
     cursor.execute(
-        "SELECT column_name FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = %s ORDER BY ordinal_position",
+        "SELECT column_name, column_type FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = %s ORDER BY ordinal_position",
         (table,),
     )
-    return [str(name) for (name,) in _fetch(cursor)]
+    # MariaDB, and MySQL before 8.0.19, name the width at which a client may show an integer.
+    return {str(name): re.sub(r"int\(\d+\)", "int", str(kind)) for name, kind in _fetch(cursor)}
 
 
 def _exact_collation(cursor: MySQLCursorAbstract) -> str:

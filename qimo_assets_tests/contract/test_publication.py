@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from itertools import count
+from multiprocessing import get_context
 from typing import Any
 
 import dagster as dg
 import pytest
+from mysql.connector import Error as DriverError
+from mysql.connector import MySQLConnection
 from mysql.connector.abstracts import MySQLConnectionAbstract
+from mysql.connector.cursor import MySQLCursor
 from pydantic import SecretStr
 
+from qimo_assets.automation import MESSAGES
 from qimo_assets.metrics.assets import build_metric_assets, build_metric_checks
-from qimo_assets.metrics.catalog import METRICS, TEXT_LENGTH, Metric
-from qimo_assets.metrics.publish import PublicationError, PublicationResult, checksum, ensure_tables, publish
+from qimo_assets.metrics.catalog import METRICS, TEXT, TEXT_LENGTH, Column, Metric
+from qimo_assets.metrics.publish import PublicationError, PublicationResult, _replace, _stage, checksum, ensure_tables, publish
+from qimo_assets.partitions import daily
 from qimo_assets.resources.mysql import MySQLError, MySQLResource
+from qimo_assets_tests.contract.conftest import Server
 
 BY_NAME = {metric.name: metric for metric in METRICS}
 TOTAL, HOURLY, PROVINCE, TOP = (BY_NAME[name] for name in ("message_total", "message_hourly", "sender_province", "sender_top"))
@@ -65,11 +78,59 @@ def test_tables_are_made_once_with_key_and_chinese_comments(connection: MySQLCon
     assert table == [(metric.title_zh, "InnoDB")]
 
 
-def test_a_table_with_other_columns_is_named(connection: MySQLConnectionAbstract) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("CREATE TABLE message_total (day DATE PRIMARY KEY)")
-    with pytest.raises(PublicationError, match="message_total.*backfill"):
-        ensure_tables(connection, TOTAL)
+RETRIES = Column("retries", "BIGINT", "重试次数")
+LABEL = Column("label", TEXT, "标签")
+
+
+@pytest.mark.parametrize("measures", [(*HOURLY.measures, RETRIES), (RETRIES, *HOURLY.measures), (*HOURLY.measures[:1], LABEL, *HOURLY.measures[1:], RETRIES)])
+def test_new_measures_are_added_where_the_catalog_has_them(connection: MySQLConnectionAbstract, measures: tuple[Column, ...]) -> None:
+    ensure_tables(connection, HOURLY)
+    publish(connection, HOURLY, [DAY, NEXT], hours(DAY, 1) + hours(NEXT, 1), T1)
+    grown = replace(HOURLY, measures=measures)
+    names = [column.name for column in measures if column not in HOURLY.measures]
+    assert ensure_tables(connection, grown) == names
+    assert ensure_tables(connection, grown) == []
+    about = "FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = 'message_hourly' ORDER BY ordinal_position"
+    assert fetch(connection, f"SELECT column_name, column_comment {about}") == [(column.name, column.comment_zh) for column in grown.columns]
+    assert {row[2:] for row in fetch(connection, f"SELECT day, hour, {', '.join(names)} FROM message_hourly")} == {(None,) * len(names)}
+    rows = [(DAY, hour, *("7" if column == LABEL else 7 for column in measures)) for hour in range(24)]
+    assert publish(connection, grown, [DAY], rows, T1).published == [DAY]
+    assert publish(connection, grown, [DAY], rows, T2).unchanged == [DAY]
+    # Until the code of every publisher is new, one that knows nothing of the column goes on.
+    assert publish(connection, HOURLY, [NEXT], hours(NEXT, 2), T2).published == [NEXT]
+
+
+def test_a_measure_may_be_added_by_two_at_once(mysql: MySQLResource, connection: MySQLConnectionAbstract) -> None:
+    ensure_tables(connection, HOURLY)
+    grown = replace(HOURLY, measures=(*HOURLY.measures, RETRIES))
+
+    def make(connection: MySQLConnectionAbstract) -> PublicationResult:
+        ensure_tables(connection, grown)
+        return publish(connection, grown, [DAY], [(*row, 0) for row in hours(DAY, 1)], T1)
+
+    in_threads(mysql, [make] * 4)
+    assert stored(connection, HOURLY) == [(*row, 0) for row in hours(DAY, 1)]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        replace(HOURLY, measures=HOURLY.measures[:-1]),
+        replace(HOURLY, measures=HOURLY.measures[::-1]),
+        replace(HOURLY, grain=(*HOURLY.grain, LABEL)),
+        replace(HOURLY, grain=()),
+        replace(HOURLY, grain=(replace(HOURLY.grain[0], mysql_type="SMALLINT"),)),
+        replace(HOURLY, measures=(replace(HOURLY.measures[0], name="lines"), *HOURLY.measures[1:])),
+        replace(HOURLY, measures=(replace(HOURLY.measures[0], mysql_type=TEXT), *HOURLY.measures[1:])),
+    ],
+    ids=["measure removed", "order", "grain added", "grain removed", "key's type", "measure renamed", "measure's type"],
+)
+def test_other_changes_of_a_table_are_refused_with_instructions(connection: MySQLConnectionAbstract, changed: Metric) -> None:
+    ensure_tables(connection, HOURLY)
+    publish(connection, HOURLY, [DAY], hours(DAY, 1), T1)
+    with pytest.raises(PublicationError, match=r"message_hourly.*Rename or drop the table.*backfill the asset mysql/message_hourly"):
+        ensure_tables(connection, changed)
+    assert stored(connection, HOURLY) == hours(DAY, 1)
 
 
 def test_days_are_published_and_recorded(connection: MySQLConnectionAbstract) -> None:
@@ -221,27 +282,104 @@ def test_tables_may_be_made_by_two_at_once(mysql: MySQLResource, connection: MyS
     assert stored(connection, HOURLY) == hours(DAY, 1)
 
 
-def test_a_reader_never_sees_less_than_a_whole_day(mysql: MySQLResource, connection: MySQLConnectionAbstract) -> None:
+WHOLE = (
+    "SELECT p.source_instant, count(*), count(DISTINCT h.messages), max(h.messages) FROM publication AS p JOIN message_hourly AS h USING (day) "
+    "WHERE p.metric = 'message_hourly' GROUP BY p.source_instant"
+)
+
+
+def numbered(number: int) -> str:
+    """Return the instant of a publication by its number."""
+    return f"202111071200{number:05}"
+
+
+def test_readers_at_100_hz_see_only_whole_states_in_200_publications(mysql: MySQLResource, connection: MySQLConnectionAbstract) -> None:
     ensure_tables(connection, HOURLY)
-    publish(connection, HOURLY, [DAY], hours(DAY, 0), T1)
-    seen: list[tuple[int, int]] = []
+    publish(connection, HOURLY, [DAY], hours(DAY, 0), numbered(0))
+    seen: list[tuple[Any, ...]] = []
     done = threading.Event()
 
     def read() -> None:
         with mysql.connect() as reader:
             while not done.is_set():
-                seen.append(fetch(reader, "SELECT '', count(*), count(DISTINCT messages) FROM message_hourly")[0][1:])
+                seen.extend(fetch(reader, WHOLE))
+                time.sleep(0.01)
 
-    thread = threading.Thread(target=read)
-    thread.start()
+    readers = [threading.Thread(target=read) for _ in range(2)]
+    for reader in readers:
+        reader.start()
     try:
-        for messages in range(1, 60):
-            publish(connection, HOURLY, [DAY], hours(DAY, messages), f"202111071200{messages:05}")
+        for number in range(1, 201):
+            publish(connection, HOURLY, [DAY], hours(DAY, number), numbered(number))
     finally:
         done.set()
-        thread.join()
-    assert set(seen) == {(24, 1)}
-    assert len(seen) > 10
+        for reader in readers:
+            reader.join()
+    assert [state for state in seen if state != (numbered(state[3]), 24, 1, state[3])] == []
+    assert len(set(seen)) > 10
+
+
+STEPS = ("execute", "executemany", "commit")
+
+
+def publish_and_die(mysql: MySQLResource, step: int, number: int) -> None:
+    """Publish in this process, which ends itself as by `kill -9` right after its statement of this number."""
+    done = count(1)
+
+    def dying(call: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*arguments: Any, **options: Any) -> Any:
+            result = call(*arguments, **options)
+            if next(done) == step:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return result
+
+        return run
+
+    with mysql.connect() as connection:
+        for owner in (MySQLCursor, MySQLConnection):
+            for name in STEPS:
+                if name in vars(owner):
+                    setattr(owner, name, dying(vars(owner)[name]))
+        publish(connection, HOURLY, [DAY, NEXT], hours(DAY, number) + hours(NEXT, number), numbered(number))
+
+
+def test_a_publisher_killed_in_any_step_leaves_a_whole_state_and_no_lock(mysql: MySQLResource, connection: MySQLConnectionAbstract) -> None:
+    ensure_tables(connection, HOURLY)
+    both = [DAY, NEXT]
+    publish(connection, HOURLY, both, hours(DAY, 0) + hours(NEXT, 0), numbered(0))
+    killed: list[int] = []
+    for step in count(1):
+        publisher = get_context("fork").Process(target=publish_and_die, args=(mysql, step, 2 * step))
+        publisher.start()
+        publisher.join(60)
+        [state] = fetch(connection, WHOLE)
+        assert state in [(numbered(number), 48, 1, number) for number in (2 * step - 1 if step > 1 else 0, 2 * step)]
+        if publisher.exitcode == 0:
+            break
+        assert publisher.exitcode == -signal.SIGKILL
+        killed.append(state[3])
+        publish(connection, HOURLY, both, hours(DAY, 2 * step + 1) + hours(NEXT, 2 * step + 1), numbered(2 * step + 1))
+    # Before the last commit nothing shows, after it everything.
+    assert len(killed) > len(STEPS) * 3
+    assert [number % 2 == 0 and number > 0 for number in killed] == [False] * (len(killed) - 1) + [True]
+
+
+def test_a_publication_comes_right_after_the_server_was_killed_in_the_middle(server: Server, mysql: MySQLResource, connection: MySQLConnectionAbstract) -> None:
+    ensure_tables(connection, HOURLY)
+    publish(connection, HOURLY, [DAY], hours(DAY, 0), numbered(0))
+    with mysql.connect() as victim:
+        _stage(victim, HOURLY, {DAY: hours(DAY, 1)})
+        _replace(victim, HOURLY, {DAY: hours(DAY, 1)}, numbered(1))
+        os.kill(int((server.layout.run / "mysql.pid").read_text()), signal.SIGKILL)
+        with pytest.raises(DriverError):
+            victim.commit()
+    with pytest.raises(DriverError):
+        publish(connection, HOURLY, [DAY], hours(DAY, 1), numbered(1))
+    server.start()
+    with mysql.connect() as again:
+        assert fetch(again, WHOLE) == [(numbered(0), 24, 1, 0)]
+        assert publish(again, HOURLY, [DAY], hours(DAY, 1), numbered(1)).published == [DAY]
+        assert fetch(again, WHOLE) == [(numbered(1), 24, 1, 1)]
 
 
 def test_a_publisher_that_waits_too_long_says_so(mysql: MySQLResource, connection: MySQLConnectionAbstract) -> None:
@@ -307,6 +445,43 @@ def test_the_assets_publish_a_range_of_days_and_the_checks_add_up(mysql: MySQLRe
     evaluations = result.get_asset_check_evaluations()
     wrong = {evaluation.asset_key.path[-1]: evaluation.metadata["differences"].value for evaluation in evaluations if not evaluation.passed}
     assert wrong == {"message_hourly": ["2021-11-02: 7 instead of 1"]}
+
+
+def test_a_metric_whose_server_was_away_is_published_by_the_automation(server: Server, mysql: MySQLResource, connection: MySQLConnectionAbstract) -> None:
+    key, view = dg.AssetKey(["mysql", "message_hourly"]), dg.AssetKey(["hive", "message_hourly"])
+    metric = next(asset for asset in build_metric_assets("lake") if asset.key == key)
+    sources = [dg.AssetSpec(MESSAGES, partitions_def=daily), dg.AssetSpec(view)]
+    defs = dg.Definitions(assets=[*sources, metric], resources={"hive": FakeHive(), "mysql": mysql})
+    instance = dg.DagsterInstance.ephemeral()
+    for event in (dg.AssetMaterialization(view), dg.AssetMaterialization(MESSAGES, partition=DAY)):
+        instance.report_runless_asset_event(event)
+    cursor = None
+
+    def requested(later: float) -> set[str | None]:
+        nonlocal cursor
+        result = dg.evaluate_automation_conditions(defs, instance, cursor=cursor, evaluation_time=datetime.now(timezone.utc) + timedelta(seconds=later))
+        cursor = result.cursor
+        return set(result.get_requested_partitions(key))
+
+    def run() -> bool:
+        job = defs.resolve_implicit_global_asset_job_def()
+        return job.execute_in_process(instance=instance, asset_selection=[key], partition_key=DAY, raise_on_error=False).success
+
+    assert requested(0) == {DAY}
+    server.stop()
+    try:
+        assert not run()
+        assert requested(0) == set()
+        assert requested(60) == {DAY}
+        assert not run()
+    finally:
+        server.start()
+    assert requested(0) == set()
+    assert requested(60) == {DAY}
+    assert run()
+    assert requested(600) == set()
+    with mysql.connect() as again:
+        assert fetch(again, "SELECT day, hour, messages FROM message_hourly") == [(DAY, 1, 1)]
 
 
 def test_a_server_that_is_away_or_refuses_is_told_without_the_password(mysql: MySQLResource) -> None:
