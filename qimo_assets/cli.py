@@ -325,7 +325,7 @@ def _endpoints(layout: Layout, *, secrets: bool) -> dict[str, str | None]:
         "hdfs": f"hdfs://{LOOPBACK}:{ports['namenode']}",
         "hive": f"jdbc:hive2://{LOOPBACK}:{ports['hive']}/qimo",
         "mysql": f"mysql://{READER}{password}@{LOOPBACK}:{ports['mysql']}/qimo_report",
-        "report": None,
+        "report": f"http://{LOOPBACK}:{ports['report']}/",
     }
 
 

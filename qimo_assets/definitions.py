@@ -11,6 +11,7 @@ from qimo_assets.lake.assets import QUARANTINE_CHECK, build_lake_definitions
 from qimo_assets.metrics.assets import build_metric_assets, build_metric_checks
 from qimo_assets.metrics.course import build_course_report
 from qimo_assets.metrics.freshness import build_freshness_definitions
+from qimo_assets.report.assets import build_report_definitions
 from qimo_assets.resources.hive import HiveResource
 from qimo_assets.resources.kafka import KafkaResource
 from qimo_assets.resources.mysql import MySQLResource
@@ -58,6 +59,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         build_topic_definitions(settings),
         build_lake_definitions(settings),
         build_freshness_definitions(metrics),
+        build_report_definitions(settings),
     )
     return dg.Definitions.merge(*rooms, own, build_housekeeping_definitions())
 

@@ -111,6 +111,17 @@ class MySQLSettings(BaseModel):
     mask_accounts: bool = Field(default=False, description="Publish accounts as 138****1234; days published before keep theirs until published again.")
 
 
+class ReportSettings(BaseModel):
+    """The built-in report: its files, its server and the account that reads the tables."""
+
+    directory: Path = Field(default_factory=lambda: qimo_home() / "report", description="Directory of the report's files.")
+    host: str = Field(default="127.0.0.1", description="Address on which the report is served.")
+    port: int = Field(default=8088, ge=1, le=65535, description="Port on which the report is served.")
+    username: str = Field(default="finebi_reader", description="Account that reads the metric tables.")
+    password: SecretStr | None = Field(default=None, description="Its password; without one the report reads as the account that publishes.")
+    mask_accounts: bool = Field(default=True, description="Show accounts as 138****1234.")
+
+
 class Settings(BaseSettings):
     """All settings of the platform."""
 
@@ -122,6 +133,7 @@ class Settings(BaseSettings):
     lake: LakeSettings
     hive: HiveSettings
     mysql: MySQLSettings
+    report: ReportSettings = Field(default_factory=ReportSettings)
 
     @model_validator(mode="before")
     @classmethod

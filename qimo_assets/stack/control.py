@@ -129,7 +129,7 @@ def _version(service: Service) -> str:
         return platform.python_version()
     if service.version_of == "hive":
         return next((PYSPARK_HOME / "jars").glob("hive-metastore-*.jar")).stem.removeprefix("hive-metastore-")
-    if service.version_of in ("pyspark", "dagster", "dagster-webserver"):
+    if service.version_of in ("pyspark", "dagster", "dagster-webserver", "starlette"):
         return package_version(service.version_of)
     return version_of(service.version_of)
 

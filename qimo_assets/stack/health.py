@@ -141,6 +141,12 @@ def dagster_daemon(layout: Layout) -> None:
         raise StackError(f"no heartbeat from {', '.join(silent)}")
 
 
+def report(layout: Layout) -> None:
+    """Ask for the page."""
+    if b"<title>" not in _http(f"http://{LOOPBACK}:{layout.ports['report']}/"):
+        raise StackError("the answer is not the report's page")
+
+
 def mysql_connection(layout: Layout, account: str) -> Any:
     """Connect to the embedded MariaDB with one of its accounts and that account's own database."""
     return connect_mysql(

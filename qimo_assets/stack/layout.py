@@ -29,6 +29,7 @@ USUAL_PORTS = {
     "mysql": 3306,
     "dagster": 3000,
     "dagster_code": 4000,
+    "report": 8088,
 }
 # The longest path that a Unix socket takes on Linux is 107 bytes (sun_path, unix(7)).
 MAX_SOCKET_PATH = 107

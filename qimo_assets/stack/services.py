@@ -20,6 +20,8 @@ from qimo_assets.stack.layout import LOOPBACK, Layout
 
 # The module that Dagster loads.
 DEFINITIONS = "qimo_assets.definitions"
+# The module that serves the report's files.
+REPORT_SERVER = "qimo_assets.report.serve"
 # Hive's reflection and Spark's direct buffers need packages that Java 17 closes (SPARK-33772 lists them).
 OPEN_PACKAGES = [
     f"--add-opens=java.base/{package}=ALL-UNNAMED"
@@ -99,6 +101,7 @@ def services(layout: Layout) -> list[Service]:
         _links(layout),
         _flume(layout),
         *_dagster(layout),
+        _report(),
     ]
 
 
@@ -203,8 +206,7 @@ def _dagster(layout: Layout) -> list[Service]:
     workspace = str(layout.etc / "workspace.yaml")
     venv_bin = Path(sys.executable).parent
     port = str(layout.ports["dagster_code"])
-    # Settings given to `up` in the environment win over the file, and hold until the next `up`.
-    settings = tuple(sorted((name, value) for name, value in os.environ.items() if name == "QIMO_CONFIG" or (name.startswith("QIMO_") and "__" in name)))
+    settings = _given_settings()
     # One server for webserver and daemon: a daemon that loads the code by itself does so anew each minute (RELOAD_WORKSPACE_INTERVAL).
     code = (str(venv_bin / "dagster"), "code-server", "start", "-m", DEFINITIONS, "-h", LOOPBACK, "-p", port)
     web = (str(venv_bin / "dagster-webserver"), "-w", workspace, "-h", LOOPBACK, "-p", str(layout.ports["dagster"]))
@@ -216,6 +218,16 @@ def _dagster(layout: Layout) -> list[Service]:
         # Last: the runs that it launches need everything. It answers through the webserver; its first heartbeat comes within 30 s.
         Service("dagster-daemon", daemon, health.dagster_daemon, (), ("dagster-webserver", "kafka", "thriftserver"), "dagster", stop_as_group=True),
     ]
+
+
+def _report() -> Service:
+    command = (sys.executable, "-m", REPORT_SERVER)
+    return Service("report", command, health.report, ("report",), (), "starlette", _given_settings())
+
+
+def _given_settings() -> tuple[tuple[str, str], ...]:
+    """Return the settings given to `up` in the environment, which win over the file and hold until the next `up`."""
+    return tuple(sorted((name, value) for name, value in os.environ.items() if name == "QIMO_CONFIG" or (name.startswith("QIMO_") and "__" in name)))
 
 
 def quoted(command: tuple[str, ...]) -> str:

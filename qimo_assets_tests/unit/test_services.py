@@ -20,7 +20,7 @@ from qimo_assets.stack.services import services
 
 SECRETS = ("mysql_root", "mysql_publisher", "mysql_reader", "mysql_dagster")
 # What a rendered file may hold of the passwords: MariaDB's accounts, the settings' own, and Dagster's, which each process gets.
-HOLDS = {"secrets/accounts.sql": set(SECRETS), "qimo.toml": {"mysql_publisher"}, "etc/supervisord.conf": {"mysql_dagster"}}
+HOLDS = {"secrets/accounts.sql": set(SECRETS), "qimo.toml": {"mysql_publisher", "mysql_reader"}, "etc/supervisord.conf": {"mysql_dagster"}}
 
 
 @pytest.fixture
@@ -82,12 +82,12 @@ def test_each_service_has_a_version_and_a_place_for_its_files(layout: Layout) ->
     assert all(f"-Djava.io.tmpdir={layout.tmp}" in command and "-Xmx" in command for command in commands)
 
 
-def test_settings_of_the_environment_reach_the_runs_and_nothing_else(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_of_the_environment_reach_the_runs_and_the_report_and_nothing_else(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QIMO_KAFKA__TOPIC", "other")
     monkeypatch.setenv("QIMO_CONFIG", "/own.toml")
     monkeypatch.setenv("QIMO_PORT_OFFSET", "1")
     assert {service.name: dict(service.environment) for service in services(layout) if service.environment} == {
-        "dagster-code": {"QIMO_KAFKA__TOPIC": "other", "QIMO_CONFIG": "/own.toml"}
+        name: {"QIMO_KAFKA__TOPIC": "other", "QIMO_CONFIG": "/own.toml"} for name in ("dagster-code", "report")
     }
 
 
@@ -182,6 +182,9 @@ def test_the_settings_point_at_this_stack(configured: Layout) -> None:
     assert settings.lake.metastore_uris == f"thrift://{LOOPBACK}:{ports['metastore']}"
     assert (settings.hive.host, settings.hive.port, settings.mysql.host, settings.mysql.port) == (LOOPBACK, ports["hive"], LOOPBACK, ports["mysql"])
     assert settings.mysql.password.get_secret_value() == configured.secret("mysql_publisher")
+    assert (settings.report.host, settings.report.port, settings.report.username) == (LOOPBACK, ports["report"], "finebi_reader")
+    assert settings.report.password is not None
+    assert settings.report.password.get_secret_value() == configured.secret("mysql_reader")
     assert settings.source.log_dir == configured.chat
     assert settings.spark.jars == class_path(configured, "spark")
     assert [settings.lake.ip2region_jar] == class_path(configured, "ip2region")

@@ -1,0 +1,130 @@
+"""Reading the metric tables of MySQL: what is published, and the rows of days. Writes nothing, anywhere."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, cast
+
+from mysql.connector.abstracts import MySQLConnectionAbstract, MySQLCursorAbstract
+
+from qimo_assets.metrics.catalog import Metric
+
+ACCOUNT = "account"
+# What may be added over days. Everything else is a distinct count or an age, of which only the mean of the days says something.
+ADDABLE = ("messages", "lines", "rows", "sent_again", "late")
+ADDABLE_PREFIX = "quarantined_"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A metric's table as it is there; columns that the catalog has and the table has not yet are left out."""
+
+    metric: Metric
+    columns: tuple[str, ...]
+
+    @property
+    def grain(self) -> list[str]:
+        """What a row stands for, after the day."""
+        return [column.name for column in self.metric.grain if column.name in self.columns]
+
+    @property
+    def measures(self) -> list[dict[str, Any]]:
+        """The other columns, with their Chinese names and whether they may be added over days."""
+        return [
+            {"name": column.name, "zh": column.comment_zh, "adds": column.name in ADDABLE or column.name.startswith(ADDABLE_PREFIX)}
+            for column in self.metric.measures
+            if column.name in self.columns
+        ]
+
+    @property
+    def account_place(self) -> int | None:
+        """Where in a row the account stands."""
+        return self.columns.index(ACCOUNT) if ACCOUNT in self.columns else None
+
+    def description(self) -> dict[str, Any]:
+        """Return what the page needs to know of the table."""
+        metric = self.metric
+        identity = ["account_id"] if self.account_place is not None else []
+        return {
+            "name": metric.name,
+            "zh": metric.title_zh,
+            "en": metric.title_en,
+            "unit": metric.unit,
+            "columns": [*self.columns, *identity],
+            "grain": self.grain,
+            "measures": self.measures,
+        }
+
+
+@dataclass(frozen=True)
+class Published:
+    """What MySQL holds.
+
+    Attributes:
+        tables: The metrics' tables that are there.
+        days: For each day a digest of the content of all its tables.
+        at: When the newest publication was, in Shanghai; None when there is none.
+        instant: The newest instant of the lake from which a publication was made.
+    """
+
+    tables: tuple[Table, ...]
+    days: dict[str, str]
+    at: datetime | None
+    instant: str | None
+
+
+def published(cursor: MySQLCursorAbstract, metrics: Sequence[Metric]) -> Published:
+    """Return what MySQL holds now of these metrics; nothing where the first publication is still to come."""
+    present = _columns(cursor)
+    tables = tuple(
+        Table(metric, tuple(column.name for column in metric.columns[1:] if column.name in present[metric.name]))
+        for metric in metrics
+        if metric.name in present
+    )
+    if "publication" not in present:
+        return Published((), {}, None, None)
+    cursor.execute("SELECT `day`, `metric`, `checksum`, `published_at`, `source_instant` FROM `publication` WHERE `checksum` <> '' ORDER BY `day`, `metric`")
+    rows = _fetch(cursor)
+    contents: dict[str, list[str]] = {}
+    for day, metric, checksum, _, _ in rows:
+        contents.setdefault(str(day), []).append(f"{metric} {checksum}")
+    return Published(
+        tables,
+        {day: hashlib.sha256("\n".join(content).encode()).hexdigest()[:16] for day, content in contents.items()},
+        max((row[3] for row in rows), default=None),
+        max((row[4] for row in rows), default=None),
+    )
+
+
+def read_rows(cursor: MySQLCursorAbstract, table: Table, days: Sequence[str]) -> dict[str, list[list[Any]]]:
+    """Return a table's rows of the given days in the order of their key, without the day, as JSON takes them."""
+    names = ", ".join(f"`{name}`" for name in table.columns)
+    order = ", ".join(f"`{name}`" for name in ("day", *table.grain))
+    places = ", ".join(["%s"] * len(days))
+    cursor.execute(f"SELECT `day`, {names} FROM `{table.metric.name}` WHERE `day` IN ({places}) ORDER BY {order}", tuple(days))
+    rows: dict[str, list[list[Any]]] = {}
+    for day, *values in _fetch(cursor):
+        rows.setdefault(str(day), []).append([float(value) if isinstance(value, Decimal) else value for value in values])
+    return rows
+
+
+def snapshot(connection: MySQLConnectionAbstract) -> None:
+    """Begin a transaction in which every read sees the same instant of all tables."""
+    connection.rollback()
+    connection.start_transaction(consistent_snapshot=True, isolation_level="REPEATABLE READ", readonly=True)
+
+
+def _columns(cursor: MySQLCursorAbstract) -> dict[str, set[str]]:
+    cursor.execute("SELECT `table_name`, `column_name` FROM information_schema.columns WHERE `table_schema` = DATABASE()")
+    present: dict[str, set[str]] = {}
+    for table, column in _fetch(cursor):
+        present.setdefault(str(table), set()).add(str(column))
+    return present
+
+
+def _fetch(cursor: MySQLCursorAbstract) -> list[tuple[Any, ...]]:
+    return cast("list[tuple[Any, ...]]", cursor.fetchall())
