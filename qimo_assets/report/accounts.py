@@ -6,18 +6,9 @@ import hashlib
 import hmac
 from dataclasses import dataclass
 
-HIDDEN = "****"
+from qimo_assets.metrics.mask import mask_account
+
 ID_CHARACTERS = 12
-
-
-def mask(account: str) -> str:
-    """Return an account with its middle hidden: at most three characters at its head and four at its tail are shown, and never more than half of it.
-
-    A telephone number of eleven digits, which accounts are, keeps both in full; to mask twice changes nothing.
-    """
-    length = len(account)
-    head, tail = min(3, length // 3), min(4, max(0, length // 2 - 1))
-    return account[:head] + HIDDEN + account[length - tail :]
 
 
 @dataclass(frozen=True)
@@ -34,7 +25,7 @@ class Accounts:
 
     def shown(self, account: str) -> str:
         """Return the account as people see it."""
-        return mask(account) if self.masked else account
+        return mask_account(account) if self.masked else account
 
     def identity(self, account: str) -> str:
         """Return what is the same for the same account on every day, and tells nothing of it."""
