@@ -1,6 +1,7 @@
 """Tiers by folder, and the one real stack that the tiers which need it share.
 
-unit and automation run alone; contract runs against the real software it names; integration runs against everything.
+unit and automation run alone; contract runs against the real software it names; integration runs against everything; browser looks at the
+report in Chromium.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from qimo_assets.settings import PROJECT_ROOT, Settings, qimo_home
 from qimo_assets.stack import install
 from qimo_assets.stack.layout import current_layout
 
-TIERS = ("unit", "automation", "contract", "integration")
+TIERS = ("unit", "automation", "contract", "integration", "browser")
 # Beside a stack of one's own at the usual ports; 21,000 would give the webserver the port of that one's code server.
 TEST_PORT_OFFSET = os.environ.get("QIMO_TEST_PORT_OFFSET", "21500")
 UP_SECONDS = 900
