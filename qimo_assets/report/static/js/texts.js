@@ -36,7 +36,7 @@ const WORDS = {
   receivers: ["收件人数", "Receivers"],
   users: ["用户数", "Users"],
   pairs: ["会话对数", "Pairs"],
-  perSender: ["人均发送", "Messages per sender"],
+  perSender: ["人均发送", "Per sender"],
   dailyMean: ["日均", "Daily mean"],
   dailyMeanOf: ["{0}（日均）", "{0} (daily mean)"],
   perDay: ["日均 {0}", "{0} a day"],
