@@ -98,7 +98,8 @@ class PausedAfterFailure(dg.AutomationCondition):
 
     def _is_paused(self, context: AutomationContext) -> bool:
         instance = context.asset_graph_view.instance
-        days = sorted(day for day in context.candidate_subset.expensively_compute_partition_keys() if day)[-1:]
+        failed = context.candidate_subset
+        days = sorted(day for day in failed.expensively_compute_partition_keys() if day)[-1:] if failed.is_partitioned else []
         which = dg.EventRecordsFilter(dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED, asset_key=context.key, asset_partitions=days or None)
         planned = instance.event_log_storage.get_event_records(which, limit=TRIES_LOOKED_AT)
         records = instance.get_run_records(dg.RunsFilter(run_ids=[event.run_id for event in planned]))

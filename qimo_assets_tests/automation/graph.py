@@ -35,7 +35,9 @@ class Graph:
 
     def _definitions(self, view_version: str) -> dg.Definitions:
         @dg.asset(key=VIEW, deps=[MESSAGES], automation_condition=view_condition([MESSAGES]), code_version=view_version)
-        def view() -> None: ...
+        def view() -> None:
+            if self.fails:
+                raise RuntimeError("HiveServer2 is away")
 
         @dg.asset(
             key=METRIC,

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 import pytest
 
 from qimo_assets.automation import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, pause_seconds
-from qimo_assets_tests.automation.graph import METRIC, NOON, Graph, running
+from qimo_assets_tests.automation.graph import METRIC, NOON, VIEW, Graph, running
 
 OLDER, OLD, TODAY = "2021-11-06", "2021-11-07", NOON[:10]
 
@@ -98,6 +98,21 @@ def test_a_view_is_created_once_and_again_when_its_sql_changed(graph: Graph) -> 
     assert graph.tick() == {"view"}
     graph.create_view()
     assert graph.tick() == set()
+
+
+def test_a_view_that_fails_is_tried_again_with_growing_pauses() -> None:
+    graph = Graph()
+    graph.fails = True
+    graph.tick()
+    graph.touch(TODAY)
+    assert graph.tick() == {"view"}
+    for failures in range(1, 4):
+        assert not graph.materialize(VIEW)
+        assert graph.tick(minutes=(pause_seconds(failures) - 3) / 60) == set()
+        assert graph.tick(minutes=2 / 60) == {"view"}
+    graph.fails = False
+    graph.create_view()
+    assert graph.tick() == {TODAY}
 
 
 def test_nothing_new_requests_nothing_all_night(graph: Graph) -> None:

@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 from dagster._core.test_utils import freeze_time
 
-from qimo_assets.automation import report_condition
+from qimo_assets.automation import pause_seconds, report_condition
 from qimo_assets.partitions import daily
 
 TOTAL, HOURLY, REPORT = dg.AssetKey(["mysql", "total"]), dg.AssetKey(["mysql", "hourly"]), dg.AssetKey(["report", "daily"])
@@ -96,12 +96,15 @@ def test_a_publication_while_it_runs_requests_it_again(graph: Graph) -> None:
     assert not graph.tick()
 
 
-def test_a_failed_one_is_tried_again_after_some_minutes(graph: Graph) -> None:
+def test_a_failed_one_is_tried_again_with_growing_pauses(graph: Graph) -> None:
     graph.fails = True
     graph.publish(TOTAL, DAY)
     assert graph.tick()
-    assert not graph.refresh()
-    assert [graph.tick() for _ in range(6)].count(True) == 1
+    for failures in range(1, 5):
+        assert not graph.refresh()
+        # The run ended two seconds after the tick before it.
+        assert not graph.tick(seconds=pause_seconds(failures) + 1)
+        assert graph.tick(seconds=1)
     graph.fails = False
     assert graph.refresh()
     assert [graph.tick() for _ in range(6)].count(True) == 0
