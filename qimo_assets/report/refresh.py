@@ -89,6 +89,7 @@ def _refresh(cursor: MySQLCursorAbstract, now: Published, site: Site, accounts: 
             "timezone": TIMEZONE,
             "unknown": UNKNOWN,
             "masked": accounts.masked,
+            "newest": now.newest,
             "days": now.days,
             "metrics": descriptions,
         },

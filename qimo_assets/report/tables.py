@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from mysql.connector.abstracts import MySQLConnectionAbstract, MySQLCursorAbstract
 
-from qimo_assets.metrics.catalog import Metric
+from qimo_assets.metrics.catalog import TOTAL, Metric
 
 ACCOUNT = "account"
 # What may be added over days. Everything else is a distinct count or an age, of which only the mean of the days says something.
@@ -67,12 +67,14 @@ class Published:
     Attributes:
         tables: The metrics' tables that are there.
         days: For each day a digest of the content of all its tables.
+        newest: The newest day that has messages; one after it may have figures that are made from the days before it.
         at: When the newest publication was, in Shanghai; None when there is none.
         instant: The newest instant of the lake from which a publication was made.
     """
 
     tables: tuple[Table, ...]
     days: dict[str, str]
+    newest: str | None
     at: datetime | None
     instant: str | None
 
@@ -86,15 +88,18 @@ def published(cursor: MySQLCursorAbstract, metrics: Sequence[Metric]) -> Publish
         if metric.name in present
     )
     if "publication" not in present:
-        return Published((), {}, None, None)
-    cursor.execute("SELECT `day`, `metric`, `checksum`, `published_at`, `source_instant` FROM `publication` WHERE `checksum` <> '' ORDER BY `day`, `metric`")
+        return Published((), {}, None, None, None)
+    cursor.execute(
+        "SELECT `day`, `metric`, `checksum`, `published_at`, `source_instant`, `row_count` FROM `publication` WHERE `checksum` <> '' ORDER BY `day`, `metric`"
+    )
     rows = _fetch(cursor)
     contents: dict[str, list[str]] = {}
-    for day, metric, checksum, _, _ in rows:
+    for day, metric, checksum, *_ in rows:
         contents.setdefault(str(day), []).append(f"{metric} {checksum}")
     return Published(
         tables,
         {day: hashlib.sha256("\n".join(content).encode()).hexdigest()[:16] for day, content in contents.items()},
+        max((str(row[0]) for row in rows if row[1] == TOTAL and row[5]), default=None),
         max((row[3] for row in rows), default=None),
         max((row[4] for row in rows), default=None),
     )

@@ -44,7 +44,8 @@ function period() {
 
 /** The newest day that has messages; a day further on may only have figures of days before it. */
 function newestDay() {
-  const days = figures.days.filter((day) => day <= today(figures.index.timezone));
+  const latest = [today(figures.index.timezone), figures.index.newest ?? "9999"].sort()[0];
+  const days = figures.days.filter((day) => day <= latest);
   return days[days.length - 1] ?? figures.days[figures.days.length - 1];
 }
 
