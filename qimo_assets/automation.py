@@ -19,8 +19,6 @@ import dagster as dg
 from dagster import AutomationContext
 
 HOURLY_CRON = "5 * * * *"
-# A refresh is a process of its own, 4 s of a processor: not for each of the metrics that are published within seconds.
-REPORT_CRON = "* * * * *"
 MESSAGES = dg.AssetKey(["hudi", "chat_message"])
 # Whatever a metric reads there, a day changes when one of its tables does.
 LAKE = dg.AssetSelection.key_prefixes(["hudi"], include_sources=True)
@@ -107,11 +105,3 @@ class PausedAfterFailure(dg.AutomationCondition):
         tries = [runs[event.run_id] for event in planned if event.run_id in runs]
         failures = next((place for place, run in enumerate(tries) if run.dagster_run.status is not dg.DagsterRunStatus.FAILURE), len(tries))
         return bool(failures) and context.evaluation_time.timestamp() - (tries[0].end_time or 0) < pause_seconds(failures)
-
-
-def report_condition() -> dg.AutomationCondition:
-    """Request the report when a metric was published since it was last requested, at most once a minute, and after a failure with growing pauses."""
-    published = _Condition.any_deps_match(_Condition.newly_updated())
-    absent = (_Condition.missing() & _Condition.any_deps_match(~_Condition.missing())).newly_true()
-    due = (_pending(published) | _pending(absent)) & _Condition.cron_tick_passed(REPORT_CRON)
-    return (due | _pending(_Condition.execution_failed())) & ~_Condition.in_progress() & ~_resting()

@@ -64,6 +64,11 @@ def refresh(connection: MySQLConnectionAbstract, site: Site, *, masked: bool, me
         connection.rollback()
 
 
+def shown_state(site: Site) -> str | None:
+    """Return the state of MySQL that the files show; None where there are none."""
+    return (read_json(site.index) or {}).get("state")
+
+
 def _refresh(cursor: MySQLCursorAbstract, now: Published, site: Site, accounts: Accounts) -> Refreshed:
     descriptions = [table.description() for table in now.tables]
     form = hashlib.sha256(json.dumps([FORMAT, accounts.version, descriptions]).encode()).hexdigest()[:16]
@@ -90,6 +95,7 @@ def _refresh(cursor: MySQLCursorAbstract, now: Published, site: Site, accounts: 
             "unknown": UNKNOWN,
             "masked": accounts.masked,
             "newest": now.newest,
+            "state": now.state,
             "days": now.days,
             "metrics": descriptions,
         },

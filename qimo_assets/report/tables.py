@@ -68,6 +68,7 @@ class Published:
         tables: The metrics' tables that are there.
         days: For each day a digest of the content of all its tables.
         newest: The newest day that has messages; one after it may have figures that are made from the days before it.
+        state: What changes with every publication.
         at: When the newest publication was, in Shanghai; None when there is none.
         instant: The newest instant of the lake from which a publication was made.
     """
@@ -75,6 +76,7 @@ class Published:
     tables: tuple[Table, ...]
     days: dict[str, str]
     newest: str | None
+    state: str | None
     at: datetime | None
     instant: str | None
 
@@ -88,7 +90,7 @@ def published(cursor: MySQLCursorAbstract, metrics: Sequence[Metric]) -> Publish
         if metric.name in present
     )
     if "publication" not in present:
-        return Published((), {}, None, None, None)
+        return Published((), {}, None, None, None, None)
     cursor.execute(
         "SELECT `day`, `metric`, `checksum`, `published_at`, `source_instant`, `row_count` FROM `publication` WHERE `checksum` <> '' ORDER BY `day`, `metric`"
     )
@@ -100,9 +102,19 @@ def published(cursor: MySQLCursorAbstract, metrics: Sequence[Metric]) -> Publish
         tables,
         {day: hashlib.sha256("\n".join(content).encode()).hexdigest()[:16] for day, content in contents.items()},
         max((str(row[0]) for row in rows if row[1] == TOTAL and row[5]), default=None),
+        state(cursor),
         max((row[3] for row in rows), default=None),
         max((row[4] for row in rows), default=None),
     )
+
+
+def state(cursor: MySQLCursorAbstract) -> str | None:
+    """Return what changes with every publication, whichever day and metric it is of; None before the first."""
+    if "publication" not in _columns(cursor):
+        return None
+    cursor.execute("SELECT max(`published_at`), count(*), sum(crc32(concat_ws(' ', `metric`, `day`, `checksum`))) FROM `publication` WHERE `checksum` <> ''")
+    ((at, count, content),) = _fetch(cursor)
+    return f"{at} {count} {content}" if count else None
 
 
 def read_rows(cursor: MySQLCursorAbstract, table: Table, days: Sequence[str]) -> dict[str, list[list[Any]]]:

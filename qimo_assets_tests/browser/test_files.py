@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import http.client
 import json
+import time
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
 from qimo_assets.metrics.catalog import Metric
+from qimo_assets.report.assets import REFRESHING, SECONDS_AFTER_FAILURE, _reason_to_wait, build_report_definitions
 from qimo_assets.report.files import Site
 from qimo_assets.stack.layout import LOOPBACK
 from qimo_assets_tests.browser.conftest import DAYS, LAST, Report
@@ -156,3 +159,31 @@ def test_an_unchanged_file_costs_no_body_and_a_large_one_is_compressed(report: R
     _, headers, packed = get(report, path, **{"Accept-Encoding": "gzip"})
     assert headers["content-encoding"] == "gzip"
     assert len(packed) * 3 < len(whole)
+
+
+# --- when it is refreshed
+
+
+def test_a_refresh_is_launched_for_a_publication_that_is_not_shown(report: Report) -> None:
+    sensor = next(iter(build_report_definitions(report.settings).sensors or ()))
+    assert isinstance(sensor, dg.SensorDefinition)
+
+    def asked(instance: dg.DagsterInstance) -> bool:
+        with dg.build_sensor_context(instance=instance, resources={"report_mysql": report.reader()}) as context:
+            return isinstance(sensor(context), dg.RunRequest)
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        report.refresh()
+        assert not asked(instance)
+        for metric in (TOTAL, CATALOG[1]):
+            report.publish(metric, [DAYS[0]], rows_of(metric, DAYS[0]))
+            assert asked(instance)
+            report.refresh()
+            assert not asked(instance)
+        report.publish(TOTAL, [DAYS[0]], rows_of(TOTAL, DAYS[0]))
+        run = instance.add_run(dg.DagsterRun(job_name="refresh", status=dg.DagsterRunStatus.STARTED, tags={"dagster/sensor_name": REFRESHING}))
+        assert not asked(instance)
+        instance.report_run_failed(run)
+        assert not asked(instance)
+        assert _reason_to_wait(instance, time.time() + SECONDS_AFTER_FAILURE + 1) is None
+    report.refresh()
