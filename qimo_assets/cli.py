@@ -39,6 +39,9 @@ WAIT_POLL_SECONDS = 3
 QUIET_SECONDS = 8
 # Every path ends within this time without any number moving: batches, reports and automation all come more often.
 STALLED_SECONDS = 240
+TESTS = PROJECT_ROOT / "qimo_assets_tests"
+# What the name of a tier stands for beside its folder; an option that is given again wins.
+TIER_OPTIONS = {"faults": ("--kills", "5", "--report", "docs")}
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
@@ -172,8 +175,11 @@ def dagster(arguments: tuple[str, ...]) -> None:
 @cli.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def test(arguments: tuple[str, ...]) -> None:
-    """Run the tests with pytest; ARGUMENTS are pytest's."""
-    sys.exit(subprocess.run([sys.executable, "-m", "pytest", *arguments], cwd=PROJECT_ROOT).returncode)
+    """Run the tests with pytest; ARGUMENTS are pytest's, after the name of a tier (unit, faults ...) if only that is meant.
+
+    `faults` runs the full fault matrix, an hour of it, and writes docs/reliability.md; without a name its reduced form is among the tests.
+    """
+    sys.exit(subprocess.run([sys.executable, "-m", "pytest", *_pytest_arguments(arguments)], cwd=PROJECT_ROOT).returncode)
 
 
 @cli.command()
@@ -183,6 +189,13 @@ def env() -> None:
 
     for name, value in {**common_environment(current_layout()), "DAGSTER_MODULE_NAME": DEFINITIONS}.items():
         click.echo(f"export {name}={shlex.quote(value)}")
+
+
+def _pytest_arguments(arguments: tuple[str, ...]) -> list[str]:
+    """Return pytest's own arguments for those of `./qimo test`, of which the first may be the name of a tier."""
+    if arguments and arguments[0].isidentifier() and (TESTS / arguments[0]).is_dir():
+        return [str(TESTS / arguments[0]), *TIER_OPTIONS.get(arguments[0], ()), *arguments[1:]]
+    return list(arguments)
 
 
 def _up(layout: Layout) -> dict[str, float]:

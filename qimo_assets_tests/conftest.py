@@ -1,7 +1,7 @@
 """Tiers by folder, and the one real stack that the tiers which need it share.
 
-unit and automation run alone; contract runs against the real software it names; integration runs against everything; browser looks at the
-report in Chromium.
+unit and automation run alone; contract runs against the real software it names; browser looks at the report in Chromium; integration runs
+against everything; faults hits everything while lines flow.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from random import randrange
 from typing import Any
 from urllib.request import Request, urlopen
 
@@ -22,9 +23,9 @@ import pytest
 
 from qimo_assets.settings import PROJECT_ROOT, Settings, qimo_home
 from qimo_assets.stack import install
-from qimo_assets.stack.layout import current_layout
+from qimo_assets.stack.layout import Layout, current_layout
 
-TIERS = ("unit", "automation", "contract", "integration", "browser")
+TIERS = ("unit", "automation", "contract", "browser", "integration", "faults")
 # Beside a stack of one's own at the usual ports; 21,000 would give the webserver the port of that one's code server.
 TEST_PORT_OFFSET = os.environ.get("QIMO_TEST_PORT_OFFSET", "21500")
 UP_SECONDS = 900
@@ -73,6 +74,13 @@ class Stack:
             patch.setenv("QIMO_CONFIG", str(self.home / "qimo.toml"))
             return Settings()  # pyright: ignore[reportCallIssue]  # the values come from the file
 
+    def layout(self) -> Layout:
+        """Return the paths and ports of the stack."""
+        with pytest.MonkeyPatch.context() as patch:
+            for name in ("QIMO_HOME", "QIMO_PORT_OFFSET"):
+                patch.setenv(name, self.env[name])
+            return current_layout()
+
     def status(self, *options: str) -> dict[str, Any]:
         """Return `status --json`."""
         return json.loads(self.qimo("status", "--json", *options, check=False).stdout)
@@ -86,6 +94,14 @@ def wait_for(what: Callable[[], Any], seconds: float = 180) -> Any:
             return answer
         time.sleep(POLL_SECONDS)
     return pytest.fail(f"nothing true within {seconds} s: {what}")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options of the fault matrix."""
+    group = parser.getgroup("faults", "the fault matrix")
+    group.addoption("--kills", type=int, default=0, help="Kills of each process on the data path; 0: the reduced matrix, each process once.")
+    group.addoption("--seed", type=int, default=randrange(1_000_000), help="Seed of the moments and of the lines; by chance when not given.")
+    group.addoption("--report", metavar="DIR", help="Directory in which the table is written.")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

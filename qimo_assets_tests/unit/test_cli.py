@@ -37,6 +37,24 @@ def status_of(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> object:
     return ended.value.code
 
 
+# --- the tests
+
+
+@pytest.mark.parametrize(
+    ("arguments", "given"),
+    [
+        ((), []),
+        (("unit",), [str(cli.TESTS / "unit")]),
+        (("faults",), [str(cli.TESTS / "faults"), "--kills", "5", "--report", "docs"]),
+        (("faults", "--kills", "1"), [str(cli.TESTS / "faults"), "--kills", "5", "--report", "docs", "--kills", "1"]),
+        (("qimo_assets_tests/unit", "-k", "cli"), ["qimo_assets_tests/unit", "-k", "cli"]),
+        (("-k", "unit"), ["-k", "unit"]),
+    ],
+)
+def test_a_tier_is_named_by_its_folder(arguments: tuple[str, ...], given: list[str]) -> None:
+    assert cli._pytest_arguments(arguments) == given
+
+
 # --- wrong use
 
 

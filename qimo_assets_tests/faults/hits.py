@@ -1,0 +1,223 @@
+"""The faults as data: what is hit, and how. Each is a context that does the harm when entered; what does not end by itself ends with it.
+
+Nothing here helps the platform back: a killed process is started again by whoever should, or the row of the matrix says that it was not.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+import psutil
+from mysql.connector import Error as MySQLError
+from mysql.connector import connect
+
+from qimo_assets.settings import PROJECT_ROOT
+from qimo_assets.stack import control
+from qimo_assets_tests.conftest import Stack, wait_for
+
+PAUSE_SECONDS = 60
+# A metric run takes about this long after the start of its process.
+RUN_SECONDS = 8.0
+WAIT_FOR_RUN_SECONDS = 240
+TRIGGER = "fault_sleeps"
+# The table of the trigger, and how long each row that is inserted into it takes: the kill meets the transaction after its DELETE.
+SLOWED_TABLE, SLEEP_SECONDS = "message_total", 5
+
+Hit = Callable[[Stack, Random], AbstractContextManager[None]]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One way to do harm.
+
+    Attributes:
+        name: Its name in the table.
+        hit: Does the harm to a stack.
+        on_data_path: Whether every line passes what is hit; the full matrix hits it several times.
+        in_reduced: Whether the reduced matrix has it.
+    """
+
+    name: str
+    hit: Hit
+    on_data_path: bool = False
+    in_reduced: bool = True
+
+
+@contextmanager
+def nothing(stack: Stack, random: Random) -> Iterator[None]:
+    """Do no harm: how long a line takes to MySQL when nothing is hit."""
+    yield
+
+
+def kill(service: str) -> Hit:
+    """Return the kill -9 of the process that the supervisor started for a service."""
+
+    @contextmanager
+    def hit(stack: Stack, random: Random) -> Iterator[None]:
+        os.kill(service_pid(stack, service), signal.SIGKILL)
+        yield
+
+    return hit
+
+
+def pause(service: str) -> Hit:
+    """Return a stop of a service's process that lasts for `PAUSE_SECONDS`, as a machine that hangs."""
+
+    @contextmanager
+    def hit(stack: Stack, random: Random) -> Iterator[None]:
+        pid = service_pid(stack, service)
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+            time.sleep(PAUSE_SECONDS)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+    return hit
+
+
+@contextmanager
+def kill_driver(stack: Stack, random: Random) -> Iterator[None]:
+    """Kill the run of the stream: the Python process that drives the JVM."""
+    driver_jvm(stack).parent().kill()  # pyright: ignore[reportOptionalMemberAccess]  # a JVM without a parent fails the row
+    yield
+
+
+@contextmanager
+def kill_driver_jvm(stack: Stack, random: Random) -> Iterator[None]:
+    """Kill the JVM of the stream and leave its Python process."""
+    driver_jvm(stack).kill()
+    yield
+
+
+@contextmanager
+def kill_code_worker(stack: Stack, random: Random) -> Iterator[None]:
+    """Kill the process in which the code server holds the definitions, and not the one that the supervisor knows."""
+    _only(process for process in processes_of(stack) if _is(process, "dagster", "api", "grpc")).kill()
+    yield
+
+
+@contextmanager
+def kill_metric_run(stack: Stack, random: Random) -> Iterator[None]:
+    """Kill the next run of metrics at a random moment of it."""
+    deadline = time.monotonic() + WAIT_FOR_RUN_SECONDS
+    while time.monotonic() < deadline:
+        old = {process.pid for process in run_processes(stack)}
+        run = wait_for(lambda old=old: next((process for process in run_processes(stack) if process.pid not in old), None), WAIT_FOR_RUN_SECONDS)
+        time.sleep(random.uniform(0, RUN_SECONDS))
+        with suppress(psutil.NoSuchProcess):
+            run.kill()
+            break
+    yield
+
+
+@contextmanager
+def kill_mysql_in_transaction(stack: Stack, random: Random) -> Iterator[None]:
+    """Kill MariaDB while a publication has deleted a day's rows and not committed the new ones."""
+    with closing(_root(stack)) as root, closing(root.cursor()) as cursor:
+        cursor.execute(f"CREATE OR REPLACE TRIGGER {TRIGGER} BEFORE INSERT ON {SLOWED_TABLE} FOR EACH ROW DO SLEEP({SLEEP_SECONDS})")
+        wait_for(lambda: _publication_sleeps(cursor), WAIT_FOR_RUN_SECONDS)
+        os.kill(service_pid(stack, "mysql"), signal.SIGKILL)
+    try:
+        yield
+    finally:
+        wait_for(lambda: _drop_trigger(stack))
+
+
+@contextmanager
+def reboot(stack: Stack, random: Random) -> Iterator[None]:
+    """Kill every process of the stack at once, the supervisor first, then start it as after a reboot."""
+    everything = processes_of(stack)
+    for process in sorted(everything, key=lambda process: not _is(process, "supervisord")):
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(everything, timeout=10)
+    yield
+    subprocess.Popen([PROJECT_ROOT / "qimo", "up"], env=stack.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+FAULTS: tuple[Fault, ...] = (
+    Fault("nothing", nothing, in_reduced=False),
+    Fault("kill -9 flume", kill("flume"), on_data_path=True),
+    Fault("kill -9 kafka", kill("kafka"), on_data_path=True),
+    Fault("kill -9 streaming driver", kill_driver, on_data_path=True),
+    Fault("kill -9 streaming driver's JVM", kill_driver_jvm),
+    Fault("kill -9 mysql", kill("mysql"), on_data_path=True),
+    Fault("kill -9 mysql in a publication", kill_mysql_in_transaction),
+    Fault("kill -9 namenode", kill("namenode")),
+    Fault("kill -9 datanode", kill("datanode")),
+    Fault("kill -9 metastore", kill("metastore")),
+    Fault("kill -9 thriftserver", kill("thriftserver")),
+    Fault("kill -9 dagster-daemon", kill("dagster-daemon")),
+    Fault("kill -9 dagster-webserver", kill("dagster-webserver")),
+    Fault("kill -9 dagster-code", kill("dagster-code")),
+    Fault("kill -9 dagster-code's worker", kill_code_worker),
+    Fault("kill -9 a metric run", kill_metric_run),
+    Fault(f"stop kafka for {PAUSE_SECONDS} s", pause("kafka"), in_reduced=False),
+    Fault(f"stop mysql for {PAUSE_SECONDS} s", pause("mysql"), in_reduced=False),
+    Fault("reboot: kill -9 of everything, then up", reboot, in_reduced=False),
+)
+
+
+def service_pid(stack: Stack, service: str) -> int:
+    """Return the process that the supervisor runs for a service."""
+    pid = next(component.pid for component in control.components(stack.layout()) if component.name == service)
+    assert pid, f"{service} does not run before it is hit"
+    return pid
+
+
+def processes_of(stack: Stack) -> list[psutil.Process]:
+    """Return every process that runs with this stack's QIMO_HOME."""
+    return [process for process in psutil.process_iter(["environ"]) if (process.info["environ"] or {}).get("QIMO_HOME") == str(stack.home)]
+
+
+def driver_jvm(stack: Stack) -> psutil.Process:
+    """Return the JVM of the live stream."""
+    return _only(process for process in processes_of(stack) if _is(process, "java") and _is(process, "pyspark-shell"))
+
+
+def run_processes(stack: Stack) -> list[psutil.Process]:
+    """Return the processes of Dagster's runs, the stream's own among them."""
+    return [process for process in processes_of(stack) if _is(process, "spawn_main")]
+
+
+def _is(process: psutil.Process, *words: str) -> bool:
+    try:
+        line = " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return False
+    return " ".join(words) in line
+
+
+def _only(processes: Iterator[psutil.Process]) -> psutil.Process:
+    found = list(processes)
+    assert len(found) == 1, f"one process was expected, there are {len(found)}"
+    return found[0]
+
+
+def _root(stack: Stack) -> Any:
+    layout = stack.layout()
+    # The account is that of the host "localhost", which is the socket's.
+    return connect(unix_socket=str(layout.run / "mysql.sock"), user="root", password=layout.secret("mysql_root"), database="qimo_report", connection_timeout=10)
+
+
+def _publication_sleeps(cursor: Any) -> bool:
+    cursor.execute("SELECT count(*) FROM information_schema.processlist WHERE state = 'User sleep' AND user = 'qimo_publisher'")
+    return cursor.fetchone()[0] > 0
+
+
+def _drop_trigger(stack: Stack) -> bool:
+    try:
+        with closing(_root(stack)) as root, closing(root.cursor()) as cursor:
+            cursor.execute(f"DROP TRIGGER IF EXISTS {TRIGGER}")
+    except MySQLError:
+        return False
+    return True

@@ -1,0 +1,184 @@
+"""One row of the matrix: lines flow, a fault hits, and the row tells whether and when the platform came back and what became of each line.
+
+A row's own lines are found in lake and quarantine by file and byte offset, so that one that is missing cannot hide behind one that is there twice.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from qimo_assets import simulator
+from qimo_assets.resources.hive import HiveResource
+from qimo_assets.resources.mysql import MySQLError, MySQLResource
+from qimo_assets.stack import control
+from qimo_assets.verify import LAKE_TABLE, QUARANTINE_TABLE
+from qimo_assets_tests.conftest import Stack
+from qimo_assets_tests.faults.flow import LINES_PER_SECOND, Flow, append_marker, line_starts, sizes
+from qimo_assets_tests.faults.hits import Fault
+
+# The moment of the hit, in seconds after the flow began; a batch of the stream takes 5.
+EARLIEST_HIT, LATEST_HIT = 3.0, 12.0
+# Lines flow for at least so long after the fault, and until everything answers again.
+FLOW_AFTER_SECONDS = 10
+RECOVERY_SECONDS = 300
+POLL_SECONDS = 0.5
+VERIFY_SECONDS = 900
+
+
+@dataclass
+class Row:
+    """One fault, and what became of the lines that flowed meanwhile.
+
+    Attributes:
+        fault: What was hit, and how.
+        seed: Seed of the lines and of the moment.
+        moment: When it was hit: Asia/Shanghai.
+        after: Seconds from the first line to the hit.
+        answered: Seconds from the end of the fault until every service answered; None when one did not.
+        recovered: Seconds from the end of the fault until a line written after the hit was in MySQL as well; None when it never was.
+        lines: Lines written during the row.
+        rows: Rows of the lake that are these lines.
+        quarantined: Lines of these in quarantine.
+        sent_again: Records of the topic that were a line's second or later arrival.
+        missing: Lines that are in neither.
+        twice: Rows beyond the first of a line, and rows of no line.
+        metrics: Whether every metric in MySQL equals the recount; None before it was made.
+        differences: What the recount found.
+    """
+
+    fault: str
+    seed: str
+    moment: str = ""
+    after: float = 0.0
+    answered: float | None = None
+    recovered: float | None = None
+    lines: int = 0
+    rows: int = 0
+    quarantined: int = 0
+    sent_again: int | None = None
+    missing: int = 0
+    twice: int = 0
+    metrics: bool | None = None
+    differences: list[str] = field(default_factory=list)
+    start: dict[str, int] = field(default_factory=dict, repr=False)
+    end: dict[str, int] = field(default_factory=dict, repr=False)
+
+    @property
+    def ok(self) -> bool:
+        """Whether the promise was held."""
+        return self.recovered is not None and bool(self.metrics) and not (self.missing or self.twice or self.differences)
+
+
+@dataclass
+class Matrix:
+    """Runs faults against one stack and keeps their rows."""
+
+    stack: Stack
+    seed: int
+    rows: list[Row] = field(default_factory=list)
+    sent_again: int = 0
+
+    def begin(self) -> None:
+        """Recount, so that rows are counted from here on; a stack without any line gets its first ones."""
+        chat = self.stack.layout().chat
+        if not sizes(chat):
+            simulator.feed(chat, LINES_PER_SECOND, seed=self.seed)
+        self.sent_again = self._verify()["sent_again"]
+
+    def run(self, fault: Fault, number: int) -> Row:
+        """Hit the stack while lines flow, and wait until a line written after the hit is in MySQL; `settle` completes the row."""
+        row = Row(fault.name, f"{self.seed}/{fault.name}/{number}")
+        self.rows.append(row)
+        random = Random(row.seed)
+        chat = self.stack.layout().chat
+        row.start = sizes(chat)
+        flow = Flow(chat, random.randrange(2**31))
+        flow.start()
+        try:
+            row.after = round(random.uniform(EARLIEST_HIT, LATEST_HIT), 1)
+            time.sleep(row.after)
+            marker = f"fault-{self.seed}-{len(self.rows)}"
+            with fault.hit(self.stack, random):
+                row.moment = datetime.now(simulator.ZONE).strftime("%Y-%m-%d %H:%M:%S")
+                append_marker(chat, marker)
+            over = time.monotonic()
+            row.answered = _seconds_until(self._answers, over)
+            time.sleep(max(0.0, over + FLOW_AFTER_SECONDS - time.monotonic()))
+        finally:
+            flow.stop()
+            row.end = sizes(chat)
+        if row.answered is not None:
+            row.recovered = _seconds_until(lambda: self._is_published(marker), over)
+        return row
+
+    def settle(self, rows: Sequence[Row]) -> None:
+        """Wait until everything has arrived, recount all there is, and fill in what became of the lines of these rows.
+
+        What was sent again cannot be told apart between several rows: it stands in the last of them.
+        """
+        answer = self._verify()
+        for row in rows:
+            self._account(row)
+            row.metrics = bool(answer["metrics"]) and all(metric["ok"] for metric in answer["metrics"].values())
+            row.differences = answer["differences"] + [text for metric in answer["metrics"].values() for text in metric["differences"]]
+        rows[-1].sent_again = answer["sent_again"] - self.sent_again
+        self.sent_again = answer["sent_again"]
+
+    def _answers(self) -> bool:
+        return all(component.state == "running" for component in control.components(self.stack.layout()))
+
+    def _is_published(self, marker: str) -> bool:
+        try:
+            with MySQLResource.from_settings(self.stack.settings().mysql).connect() as connection, connection.cursor() as cursor:
+                cursor.execute("SELECT count(*) FROM message_type WHERE msg_type = %s", (marker,))
+                return cursor.fetchone() != (0,)
+        except MySQLError:
+            return False
+
+    def _verify(self) -> dict[str, Any]:
+        done = self.stack.qimo("verify", "--json", "--wait", check=False, timeout=VERIFY_SECONDS)
+        return json.loads(done.stdout)
+
+    def _account(self, row: Row) -> None:
+        """Look for each line of a row in lake and quarantine."""
+        layout, settings = self.stack.layout(), self.stack.settings()
+        lines = line_starts(layout.chat, row.start, row.end)
+        where = " OR ".join(
+            f"(source_file = '{layout.chat / name}' AND source_offset >= {row.start.get(name, 0)} AND source_offset < {size})" for name, size in row.end.items()
+        )
+        with HiveResource.from_settings(settings.hive).session() as session:
+            good, rejected = (
+                Counter(
+                    (Path(found["source_file"]).name, found["source_offset"])
+                    for found in session.query(f"SELECT source_file, source_offset FROM {settings.lake.database}.{table} WHERE {where}")
+                )
+                for table in (LAKE_TABLE, QUARANTINE_TABLE)
+            )
+        found = good + rejected
+        row.lines, row.rows, row.quarantined = len(lines), good.total(), rejected.total()
+        row.missing = len(lines - set(found))
+        row.twice = found.total() - len(lines & set(found))
+
+
+def plan(faults: Sequence[Fault], kills: int) -> list[tuple[Fault, int]]:
+    """Return the hits in their order: without kills the reduced matrix, else every fault once and those on the data path so many times."""
+    if not kills:
+        return [(fault, 0) for fault in faults if fault.in_reduced]
+    return [(fault, number) for fault in faults for number in range(kills if fault.on_data_path else 1)]
+
+
+def _seconds_until(what: Callable[[], bool], since: float) -> float | None:
+    """Return the seconds from `since` until something is true; None when it does not become so in `RECOVERY_SECONDS`."""
+    while not what():
+        if time.monotonic() - since > RECOVERY_SECONDS:
+            return None
+        time.sleep(POLL_SECONDS)
+    return round(time.monotonic() - since, 1)

@@ -1,0 +1,23 @@
+"""Whatever is killed, stopped or filled up: the platform comes back by itself, and every line counts once."""
+
+from __future__ import annotations
+
+from qimo_assets_tests.faults.hits import Fault
+from qimo_assets_tests.faults.matrix import Matrix
+
+
+def test_recovers_by_itself(matrix: Matrix, fault: Fault, number: int, recounts_each: bool) -> None:
+    row = matrix.run(fault, number)
+    if recounts_each:
+        matrix.settle([row])
+    assert row.answered is not None, row
+    assert row.recovered is not None, row
+    assert row.ok or not recounts_each, row
+
+
+def test_every_line_counts_once(matrix: Matrix, recounts_each: bool) -> None:
+    if not recounts_each:
+        matrix.settle(matrix.rows)
+    assert [row for row in matrix.rows if row.missing or row.twice] == []
+    assert [row for row in matrix.rows if not row.metrics] == []
+    assert sum(row.lines for row in matrix.rows) == sum(row.rows + row.quarantined for row in matrix.rows) > 0
