@@ -119,25 +119,29 @@ def software() -> None:
     install.install(current_layout())
 
 
-@pytest.fixture(scope="session")
-def stack(software: None) -> Iterator[Stack]:
-    """The whole stack, started once, with empty data and the software of this checkout's own QIMO_HOME.
-
-    `QIMO_TEST_KEEP` names a directory (short, for Unix sockets) for a stack that is left running with its data, so that the next run
-    begins at once.
-    """
-    kept = os.environ.get("QIMO_TEST_KEEP")
-    home = Path(kept) if kept else Path(tempfile.mkdtemp(prefix="qimo-", dir="/tmp"))
+def new_stack(home: Path, port_offset: int) -> Stack:
+    """Return a stack that is not started yet, with empty data and the software of this checkout's own QIMO_HOME."""
     home.mkdir(exist_ok=True)
     if not (home / "install").exists():
         (home / "install").symlink_to(qimo_home() / "install")
     foreign = ("QIMO_", "DAGSTER_", "SPARK_", "HADOOP_")
     env = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-    stack = Stack(home, {**env, "QIMO_HOME": str(home), "QIMO_PORT_OFFSET": TEST_PORT_OFFSET})
+    return Stack(home, {**env, "QIMO_HOME": str(home), "QIMO_PORT_OFFSET": str(port_offset)})
+
+
+@pytest.fixture(scope="session")
+def stack(software: None) -> Iterator[Stack]:
+    """The whole stack, started once.
+
+    `QIMO_TEST_KEEP` names a directory (short, for Unix sockets) for a stack that is left running with its data, so that the next run
+    begins at once.
+    """
+    kept = os.environ.get("QIMO_TEST_KEEP")
+    stack = new_stack(Path(kept) if kept else Path(tempfile.mkdtemp(prefix="qimo-", dir="/tmp")), int(TEST_PORT_OFFSET))
     try:
         stack.qimo("up", timeout=UP_SECONDS)
         yield stack
     finally:
         if not kept:
             stack.qimo("down", check=False)
-            shutil.rmtree(home)
+            shutil.rmtree(stack.home)

@@ -12,10 +12,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, NoReturn
 
 import psutil
+import pytest
 from mysql.connector import Error as MySQLError
 from mysql.connector import connect
 
@@ -27,6 +29,10 @@ PAUSE_SECONDS = 60
 # A metric run takes about this long after the start of its process.
 RUN_SECONDS = 8.0
 WAIT_FOR_RUN_SECONDS = 240
+FULL_SECONDS = 40
+# Small, so that not much of a disk is left beside the ballast.
+BALLAST_BLOCK = 4096
+HDFS_DISK, MYSQL_DISK = "data/hdfs/data", "data/mysql"
 TRIGGER = "fault_sleeps"
 # The table of the trigger, and how long each row that is inserted into it takes: the kill meets the transaction after its DELETE.
 SLOWED_TABLE, SLEEP_SECONDS = "message_total", 5
@@ -132,6 +138,27 @@ def kill_mysql_in_transaction(stack: Stack, random: Random) -> Iterator[None]:
         wait_for(lambda: _drop_trigger(stack))
 
 
+def fill(disk: str) -> Hit:
+    """Return the filling up of a small disk for `FULL_SECONDS`.
+
+    Args:
+        disk: The disk's directory under QIMO_HOME; only the stack's own processes see what is mounted there.
+    """
+
+    @contextmanager
+    def hit(stack: Stack, random: Random) -> Iterator[None]:
+        ballast = Path(f"/proc/{service_pid(stack, 'kafka')}/root{stack.home}/{disk}/ballast")
+        try:
+            with pytest.raises(OSError, match="No space left"):
+                _write_for_ever(ballast)
+            yield
+            time.sleep(FULL_SECONDS)
+        finally:
+            ballast.unlink()
+
+    return hit
+
+
 @contextmanager
 def reboot(stack: Stack, random: Random) -> Iterator[None]:
     """Kill every process of the stack at once, the supervisor first, then start it as after a reboot."""
@@ -164,6 +191,12 @@ FAULTS: tuple[Fault, ...] = (
     Fault(f"stop kafka for {PAUSE_SECONDS} s", pause("kafka"), in_reduced=False),
     Fault(f"stop mysql for {PAUSE_SECONDS} s", pause("mysql"), in_reduced=False),
     Fault("reboot: kill -9 of everything, then up", reboot, in_reduced=False),
+)
+# Directory under QIMO_HOME -> size of the disk that is mounted there for these two: HDFS holds little, MariaDB's empty databases 208 MB.
+SMALL_DISKS = {HDFS_DISK: "192m", MYSQL_DISK: "320m"}
+FULL_DISKS: tuple[Fault, ...] = (
+    Fault(f"HDFS disk full for {FULL_SECONDS} s", fill(HDFS_DISK)),
+    Fault(f"MySQL disk full for {FULL_SECONDS} s", fill(MYSQL_DISK)),
 )
 
 
@@ -201,6 +234,12 @@ def _only(processes: Iterator[psutil.Process]) -> psutil.Process:
     found = list(processes)
     assert len(found) == 1, f"one process was expected, there are {len(found)}"
     return found[0]
+
+
+def _write_for_ever(path: Path) -> NoReturn:
+    with path.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(BALLAST_BLOCK))
 
 
 def _root(stack: Stack) -> Any:
