@@ -10,7 +10,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -34,7 +34,7 @@ FULL_SECONDS = 40
 BALLAST_BLOCK = 4096
 HDFS_DISK, MYSQL_DISK = "data/hdfs/data", "data/mysql"
 TRIGGER = "fault_sleeps"
-# The table of the trigger, and how long each row that is inserted into it takes: the kill meets the transaction after its DELETE.
+# The table of the trigger, and how long each row that is deleted from it takes: the kill meets the transaction after its DELETE.
 SLOWED_TABLE, SLEEP_SECONDS = "message_total", 5
 
 Hit = Callable[[Stack, Random], AbstractContextManager[None]]
@@ -128,11 +128,14 @@ def kill_metric_run(stack: Stack, random: Random) -> Iterator[None]:
 @contextmanager
 def kill_mysql_in_transaction(stack: Stack, random: Random) -> Iterator[None]:
     """Kill MariaDB while a publication has deleted a day's rows and not committed the new ones."""
-    with closing(_root(stack)) as root, closing(root.cursor()) as cursor:
-        cursor.execute(f"CREATE OR REPLACE TRIGGER {TRIGGER} BEFORE INSERT ON {SLOWED_TABLE} FOR EACH ROW DO SLEEP({SLEEP_SECONDS})")
-        wait_for(lambda: _publication_sleeps(cursor), WAIT_FOR_RUN_SECONDS)
-        os.kill(service_pid(stack, "mysql"), signal.SIGKILL)
+    # Not before an insert: in MariaDB such a trigger lets INSERT ... SELECT find NULL in columns that have a value.
+    trigger = f"CREATE OR REPLACE TRIGGER {TRIGGER} AFTER DELETE ON {SLOWED_TABLE} FOR EACH ROW DO SLEEP({SLEEP_SECONDS})"
+    pid = service_pid(stack, "mysql")
     try:
+        with _root(stack) as cursor:
+            cursor.execute(trigger)
+            wait_for(lambda: _publication_sleeps(cursor), WAIT_FOR_RUN_SECONDS)
+            os.kill(pid, signal.SIGKILL)
         yield
     finally:
         wait_for(lambda: _drop_trigger(stack))
@@ -242,10 +245,17 @@ def _write_for_ever(path: Path) -> NoReturn:
             file.write(bytes(BALLAST_BLOCK))
 
 
-def _root(stack: Stack) -> Any:
+@contextmanager
+def _root(stack: Stack) -> Iterator[Any]:
+    """Give a cursor of the account that may make triggers; that of the host "localhost" comes by the socket."""
     layout = stack.layout()
-    # The account is that of the host "localhost", which is the socket's.
-    return connect(unix_socket=str(layout.run / "mysql.sock"), user="root", password=layout.secret("mysql_root"), database="qimo_report", connection_timeout=10)
+    socket, password = str(layout.run / "mysql.sock"), layout.secret("mysql_root")
+    connection = connect(unix_socket=socket, user="root", password=password, database="qimo_report", connection_timeout=10)
+    try:
+        yield connection.cursor()
+    finally:
+        with suppress(MySQLError):
+            connection.close()
 
 
 def _publication_sleeps(cursor: Any) -> bool:
@@ -255,7 +265,7 @@ def _publication_sleeps(cursor: Any) -> bool:
 
 def _drop_trigger(stack: Stack) -> bool:
     try:
-        with closing(_root(stack)) as root, closing(root.cursor()) as cursor:
+        with _root(stack) as cursor:
             cursor.execute(f"DROP TRIGGER IF EXISTS {TRIGGER}")
     except MySQLError:
         return False
