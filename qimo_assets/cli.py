@@ -209,7 +209,7 @@ def _up(layout: Layout) -> dict[str, float]:
     settings = load_settings()
     _render_agent(layout, settings)
     install.format_data(layout)
-    control.start(layout, click.echo, once_ready={"kafka": lambda: _ensure_topic(settings)})
+    control.start(layout, click.echo, once_ready={"kafka": lambda: _ensure_topic(settings), "mysql": lambda: _make_room(layout)})
     return {"install": installed - began, "start": time.monotonic() - installed}
 
 
@@ -224,6 +224,13 @@ def _ensure_topic(settings: Settings) -> None:
     from qimo_assets.resources.kafka import KafkaResource
 
     KafkaResource.from_settings(settings.kafka).ensure_topic()
+
+
+def _make_room(layout: Layout) -> None:
+    os.environ.update(common_environment(layout))
+    from qimo_assets.stack.storage import make_room
+
+    make_room(layout)
 
 
 def _feed(settings: Settings, *, lines: int, rate: float | None, days: int, bad: float, late: float, repeat: float, seed: int | None) -> None:
