@@ -21,8 +21,10 @@ from qimo_assets.views.sql import lake_tables, render, view_statement
 
 # Days are read and published in transactions of this many, so that a backfill of years needs no more memory than one of a month.
 DAYS_PER_TRANSACTION = 31
-SAMPLE_ROWS = 20
-BAR_LENGTH = 24
+# Dagster's page folds away a table that is much longer; a chart may hold the hours of a day.
+TABLE_ROWS = 10
+CHART_ROWS = 24
+BAR_LENGTH = 16
 MOST_FOUND = 20
 ADDS_UP = "adds_up_to_total"
 INVARIANTS = {
@@ -137,10 +139,10 @@ def pictures(metric: Metric, rows: Sequence[Row]) -> dict[str, dg.MetadataValue]
     if metric.grain:
         newest = [row for row in rows if row[0] == rows[-1][0]]
         shown = sorted(newest, key=lambda row: -row[figure]) if metric.grain[0].is_text else newest
-    shown = shown[:SAMPLE_ROWS]
+    shown = shown[:CHART_ROWS]
     lengths = [(" ".join(str(row[place]) for place in labels), row[figure]) for row in shown]
     return {
-        "rows": dg.MetadataValue.md(markdown_table([column.name for column in columns], shown)),
+        "rows": dg.MetadataValue.md(markdown_table([column.name for column in columns], shown[:TABLE_ROWS])),
         "chart": dg.MetadataValue.md(bars(columns[figure].comment_zh, lengths)),
     }
 

@@ -24,8 +24,9 @@ from mysql.connector.cursor import MySQLCursor
 from pydantic import SecretStr
 
 from qimo_assets.automation import MESSAGES
-from qimo_assets.metrics.assets import build_metric_assets, build_metric_checks
+from qimo_assets.metrics.assets import ADDS_UP, build_metric_assets, build_metric_checks
 from qimo_assets.metrics.catalog import METRICS, TEXT, TEXT_LENGTH, Column, Metric
+from qimo_assets.metrics.course import build_course_report
 from qimo_assets.metrics.publish import PublicationError, PublicationResult, _replace, _stage, checksum, ensure_tables, publish
 from qimo_assets.partitions import daily
 from qimo_assets.resources.mysql import MySQLError, MySQLResource
@@ -409,13 +410,17 @@ def test_a_publisher_killed_inside_its_transaction_leaves_the_old_day(mysql: MyS
         assert publish(connection, HOURLY, [DAY], hours(DAY, 2), T2).published == [DAY]
 
 
+ONE_DAY: dict[str, Any] = {"partition_key": "2021-11-07"}
+QUALITY = next(metric for metric in METRICS if metric.name == "data_quality")
+
+
 class FakeSession:
     """A session that has one message of each day in every view, and one commit."""
 
     def query(self, sql: str, params: dict[str, list[str]] | None = None) -> list[dict[str, Any]]:
         if params is None:
             return [{"commit_time": T1}]
-        values = {column.name: 1 for metric in METRICS for column in metric.columns}
+        values = {column.name: "1" if column.is_text else 1 for metric in METRICS for column in metric.columns}
         return [{**values, "day": day} for day in params["days"]]
 
 
@@ -432,19 +437,55 @@ def test_the_assets_publish_a_range_of_days_and_the_checks_add_up(mysql: MySQLRe
     result = dg.materialize(definitions, resources={"hive": FakeHive(), "mysql": mysql}, tags=tags)
     assert result.success
     evaluations = result.get_asset_check_evaluations()
-    assert all(evaluation.passed and evaluation.metadata["days_compared"].value == 45 for evaluation in evaluations)
-    assert len(evaluations) == sum(metric.additive == "sum" for metric in METRICS)
+    assert all(evaluation.passed for evaluation in evaluations)
+    compared = [evaluation.metadata["days_compared"].value for evaluation in evaluations if evaluation.check_name == ADDS_UP]
+    assert compared == [45] * sum(metric.additive == "sum" for metric in METRICS)
+    assert len(evaluations) == len(compared) + 2 * len(METRICS)
     assert len(result.asset_materializations_for_node("mysql__message_total")) == 45
     assert len(stored(connection, TOTAL)) == 45
 
     with connection.cursor() as cursor:
         cursor.execute("UPDATE message_hourly SET messages = 7 WHERE day = '2021-11-02'")
+        cursor.execute("UPDATE active_user SET daily = 2 WHERE day = '2021-11-03'")
+        cursor.execute("UPDATE data_quality SET late = -1 WHERE day = '2021-11-04'")
+        cursor.execute("UPDATE sender_top SET nickname = '' WHERE day = '2021-11-05'")
+        cursor.execute("DELETE FROM sex_pair WHERE day = '2021-11-06'")
+        cursor.execute("DELETE FROM publication WHERE metric = 'os' AND day = '2021-11-07'")
+        cursor.execute("UPDATE publication SET published_at = published_at - INTERVAL 2 HOUR WHERE metric = 'message_total' AND day = '2021-11-07'")
     connection.commit()
     only_checks = dg.AssetSelection.all_asset_checks()
     result = dg.materialize(definitions, resources={"hive": FakeHive(), "mysql": mysql}, selection=only_checks)
     evaluations = result.get_asset_check_evaluations()
-    wrong = {evaluation.asset_key.path[-1]: evaluation.metadata["differences"].value for evaluation in evaluations if not evaluation.passed}
-    assert wrong == {"message_hourly": ["2021-11-02: 7 instead of 1"]}
+    found = {(evaluation.asset_key.path[-1], evaluation.check_name): evaluation for evaluation in evaluations if not evaluation.passed}
+    assert {key: evaluation.metadata["differences"].value for key, evaluation in found.items()} == {
+        ("message_hourly", ADDS_UP): ["2021-11-02: 7 instead of 1"],
+        ("active_user", "figures_are_sound"): ["day 2021-11-03, daily 2, weekly 1, monthly 1, new 1, returning_next_day 1"],
+        ("data_quality", "figures_are_sound"): [
+            ", ".join(["day 2021-11-04", *(f"{column.name} {-1 if column.name == 'late' else 1}" for column in QUALITY.measures)])
+        ],
+        ("sender_top", "figures_are_sound"): ["day 2021-11-05, rank 1, account 1, nickname , messages 1"],
+        ("sex_pair", ADDS_UP): ["2021-11-06: 0 instead of 1"],
+        ("sex_pair", "is_published_whole"): ["day 2021-11-06, published 1, present 0"],
+        ("os", "is_published_whole"): ["day 2021-11-07, published None, present 0"],
+    }
+
+
+def test_accounts_are_published_masked_where_it_is_set(mysql: MySQLResource, connection: MySQLConnectionAbstract) -> None:
+    dg.materialize(build_metric_assets("lake"), resources={"hive": FakeHive(), "mysql": MySQLResource(**{**dict(mysql), "mask_accounts": True})}, **ONE_DAY)
+    assert fetch(connection, "SELECT account, nickname FROM sender_top") == [("1****", "1")]
+
+
+def test_the_course_s_report_is_a_view_over_the_metrics(mysql: MySQLResource, connection: MySQLConnectionAbstract) -> None:
+    assert dg.materialize([build_course_report()], resources={"mysql": mysql}).success
+    assert fetch(connection, "SELECT * FROM `7mo_report`") == []
+    dg.materialize(build_metric_assets("lake"), resources={"hive": FakeHive(), "mysql": mysql}, **ONE_DAY)
+    with connection.cursor() as cursor:
+        cursor.execute("INSERT INTO sender_province VALUES ('2021-11-08', '中国', '广东省', 5, 2), ('2021-11-09', '中国', '广东省', 6, 2)")
+    connection.commit()
+    found = fetch(connection, "SELECT `7mo_category`, `7mo_name`, `7mo_total` FROM `7mo_report` ORDER BY 7mo_category + 0, 7mo_name")
+    assert [row for row in found if row[0] in ("1", "2", "3")] == [("1", "全国", 1), ("2", "1", 1), ("2", "广东省", 11), ("3", "1", 1)]
+    assert {row[0] for row in found} == {str(category) for category in range(1, 13)}
+    assert dg.materialize([build_course_report()], resources={"mysql": mysql}).success
 
 
 def test_a_metric_whose_server_was_away_is_published_by_the_automation(server: Server, mysql: MySQLResource, connection: MySQLConnectionAbstract) -> None:
