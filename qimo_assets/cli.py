@@ -37,8 +37,8 @@ GRAPHQL_SECONDS = 60
 REPLAYS_LOOKED_AT = 20
 WAIT_POLL_SECONDS = 3
 QUIET_SECONDS = 8
-# Every path ends within this time without any number moving: batches, reports and automation all come more often.
-STALLED_SECONDS = 240
+# Every path ends within this time without any number moving: the slowest is active_user, which is asked for each five minutes and runs for one.
+STALLED_SECONDS = 420
 TESTS = PROJECT_ROOT / "qimo_assets_tests"
 # What the name of a tier stands for beside its folder; an option that is given again wins.
 TIER_OPTIONS = {"faults": ("--kills", "5", "--report", "docs")}

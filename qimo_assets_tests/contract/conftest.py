@@ -93,6 +93,6 @@ def connection(mysql: MySQLResource) -> Iterator[MySQLConnectionAbstract]:
 
 def _drop_tables(connection: MySQLConnectionAbstract) -> None:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE()")
-        for (name,) in cursor.fetchall():
-            cursor.execute(f"DROP TABLE IF EXISTS `{name}`")
+        cursor.execute("SELECT table_name, table_type FROM information_schema.tables WHERE table_schema = DATABASE()")
+        for name, kind in cursor.fetchall():
+            cursor.execute(f"DROP {'VIEW' if kind == 'VIEW' else 'TABLE'} IF EXISTS `{name}`")
