@@ -192,7 +192,7 @@ METRICS: tuple[Metric, ...] = (
         title_en="Active users and retention",
         unit="人",
         additive="distinct",
-        every_minutes=5,
+        every_minutes=2,
         looks_back=29,
         looks_ahead=1,
     ),
