@@ -27,7 +27,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from qimo_assets.resources.kafka import KafkaResource
 from qimo_assets.settings import Settings, qimo_home
 from qimo_assets.source.files import log_files
-from qimo_assets.source.links import LINK_NAME, keep, link_paths, read_configuration
+from qimo_assets.source.links import LINK_NAME, keep, link_paths, log_paths, read_configuration
 from qimo_assets.source.render import RECORD_OVERHEAD_BYTES, write_agent_configuration
 from qimo_assets.stack import control, install
 from qimo_assets.stack.layout import LOOPBACK, USUAL_PORTS, Layout
@@ -146,7 +146,9 @@ class Collection:
     @contextmanager
     def agent_stopped(self) -> Iterator[None]:
         """Do something while no agent runs; what was written before has been linked, as it is within a second."""
-        wait_for(lambda: {path.stat().st_ino for path in self.layout.chat.iterdir()} <= set(self.links()))
+        # A file that left the pattern keeps its link only until it is read.
+        pattern = read_configuration(flume_configuration(self.layout)).pattern
+        wait_for(lambda: set(log_paths(self.layout.chat, pattern)) <= set(self.links()))
         control.stop(self.layout, print, only={"flume"})
         yield
         control.start(self.layout, print, only={"flume"})
