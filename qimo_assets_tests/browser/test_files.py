@@ -93,7 +93,7 @@ def test_a_database_without_tables_gives_an_empty_report(report: Report, tmp_pat
 
 
 def test_the_report_reads_as_an_account_that_may_only_read(report: Report) -> None:
-    assert report.query("SELECT current_user()") == [("finebi_reader@%",)]
+    assert report.query("SELECT current_user()") == [("finebi_reader@127.0.0.1",)]
 
 
 # --- accounts
