@@ -29,7 +29,8 @@ TIERS = ("unit", "automation", "contract", "browser", "integration", "faults")
 # Beside a stack of one's own at the usual ports; 21,000 would give the webserver the port of that one's code server.
 TEST_PORT_OFFSET = os.environ.get("QIMO_TEST_PORT_OFFSET", "21500")
 UP_SECONDS = 900
-COMMAND_SECONDS = 420
+# More than the recount waits for a figure that does not move.
+COMMAND_SECONDS = 600
 POLL_SECONDS = 1.0
 
 
