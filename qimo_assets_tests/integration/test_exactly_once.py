@@ -113,7 +113,9 @@ def test_lines_that_retention_deleted_stop_the_stream_until_the_loss_is_accepted
     lake.send(40)
     lake.deleted = set(range(100, 140, 2))
     [kept] = [state.high for state in lake.kafka.state() if state.partition == 0]
-    admin(lake).delete_records([TopicPartition(lake.name, 0, kept)])[TopicPartition(lake.name, 0)].result(timeout=60)
+    # Held until the answer is there: the client's end would leave the futures open for ever.
+    client = admin(lake)
+    client.delete_records([TopicPartition(lake.name, 0, kept)])[TopicPartition(lake.name, 0)].result(timeout=60)
     told = lake.refused()
     assert "retention deleted" in told
     assert "QIMO_LAKE__ACCEPT_DATA_LOSS=true" in told
@@ -132,7 +134,8 @@ def test_lines_that_retention_deleted_stop_the_stream_until_the_loss_is_accepted
 def test_a_topic_made_anew_stops_the_stream_and_its_lines_replace_no_others(lake: Lake) -> None:
     lake.send(100)
     lake.finish()
-    admin(lake).delete_topics([lake.name])[lake.name].result(timeout=60)
+    client = admin(lake)
+    client.delete_topics([lake.name])[lake.name].result(timeout=60)
     while not lake.kafka.ensure_topic():
         time.sleep(0.2)
     # More than before, so that the offsets alone show nothing.
