@@ -111,7 +111,8 @@ def test_verify_names_a_figure_that_is_wrong(stack: Stack, ask_mysql: Ask) -> No
 def test_the_stream_tells_the_days_it_touched(stack: Stack, ask_hive: Ask) -> None:
     days = {row[0] for row in ask_hive("SELECT DISTINCT day FROM chat_message")}
     assert {item["partition"] for item in materializations(stack, "hudi", "chat_message")} == days
-    assert {item["partition"] for item in materializations(stack, "mysql", "message_total")} == days
+    # What is said to be fresh on a quiet night names no day.
+    assert {item["partition"] for item in materializations(stack, "mysql", "message_total") if item["partition"]} == days
 
 
 def test_beeline_and_pyhive_read_the_views_and_their_comments(stack: Stack, ask_hive: Ask) -> None:
