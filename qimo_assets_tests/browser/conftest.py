@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from qimo_assets.metrics.catalog import Metric
+from qimo_assets.metrics.catalog import METRICS, Metric
 from qimo_assets.metrics.publish import ensure_tables, publish
 from qimo_assets.report.files import Site
 from qimo_assets.report.refresh import Refreshed, refresh
@@ -23,7 +23,7 @@ from qimo_assets.resources.mysql import MySQLResource
 from qimo_assets.settings import Settings, qimo_home
 from qimo_assets.stack import control, install
 from qimo_assets.stack.layout import LOOPBACK, USUAL_PORTS, Layout
-from qimo_assets_tests.browser.synthetic import CATALOG, days_up_to, rows_of
+from qimo_assets_tests.browser.synthetic import days_up_to, rows_of
 from qimo_assets_tests.conftest import Stack, wait_for
 
 LAST = "2021-11-07"
@@ -64,7 +64,7 @@ class Report:
             ensure_tables(connection, metric)
             publish(connection, metric, days, rows, f"{self.instant:017d}")
 
-    def refresh(self, metrics: Sequence[Metric] = CATALOG, *, masked: bool = True, site: Site | None = None) -> Refreshed:
+    def refresh(self, metrics: Sequence[Metric] = METRICS, *, masked: bool = True, site: Site | None = None) -> Refreshed:
         """Bring the files up to date."""
         with self.reader().connect() as connection:
             return refresh(connection, site or self.site, masked=masked, metrics=metrics)
@@ -108,7 +108,7 @@ def report(software: None) -> Iterator[Report]:
             try:
                 control.start(layout, print, only={"mysql", "report"})
                 report = Report(layout, Stack(home, {}).settings())
-                for metric in CATALOG:
+                for metric in METRICS:
                     rows = [row for day in DAYS for row in (hostile_rows if day == DAYS[-2] else rows_of)(metric, day)]
                     report.publish(metric, DAYS, rows)
                 report.refresh()

@@ -9,7 +9,7 @@ from random import Random
 from typing import Any
 
 from qimo_assets.contract import UNKNOWN, Reason
-from qimo_assets.metrics.catalog import COUNT, METRICS, Column, Metric
+from qimo_assets.metrics.catalog import Metric
 
 Weights = dict[Any, float]
 HOURS: Weights = dict(enumerate((9, 5, 3, 2, 2, 3, 8, 18, 30, 38, 42, 44, 48, 42, 38, 38, 40, 44, 50, 58, 66, 64, 46, 24)))
@@ -35,15 +35,6 @@ NETWORKS: Weights = {"5G": 42, "WIFI": 30, "4G": 25, "3G": 2, UNKNOWN: 1}
 TYPES: Weights = {"TEXT": 700, "IMAGE": 120, "AUDIO": 80, "VIDEO": 35, "EMOJI": 35, "LOCATION": 10, "FILE": 10, "LINK": 8, UNKNOWN: 2}
 BANDS: Weights = {"0-1": 5, "1-10": 22, "10-100": 41, "100-1000": 27, "1000+": 4, UNKNOWN: 1}
 SURNAMES, GIVEN = "王李张刘陈杨黄赵吴周徐孙马朱胡", "伟芳娜敏静丽强磊军洋勇艳杰娟涛"
-
-_COUNTS = ("daily", "weekly", "monthly", "new", "returning_next_day")
-_QUALITY = ("lines", "rows", *(f"quarantined_{reason.value}" for reason in Reason), "sent_again", "late", "age_p50", "age_p99")
-# In the shape that the catalog has for them.
-_FURTHER = (
-    Metric("active_user", (), tuple(Column(name, COUNT, name) for name in _COUNTS), "活跃用户与次日留存", "Active users and retention", "人", "distinct"),
-    Metric("data_quality", (), tuple(Column(name, COUNT, name) for name in _QUALITY), "数据质量", "Data quality", "行", "distinct"),
-)
-CATALOG = (*METRICS, *(metric for metric in _FURTHER if metric.name not in {one.name for one in METRICS}))
 
 
 def days_up_to(last: str, count: int) -> list[str]:

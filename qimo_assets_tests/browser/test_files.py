@@ -10,14 +10,14 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from qimo_assets.metrics.catalog import Metric
+from qimo_assets.metrics.catalog import METRICS, Metric
 from qimo_assets.report.assets import REFRESHING, SECONDS_AFTER_FAILURE, _reason_to_wait, build_report_definitions
 from qimo_assets.report.files import Site
 from qimo_assets.stack.layout import LOOPBACK
 from qimo_assets_tests.browser.conftest import DAYS, LAST, Report
-from qimo_assets_tests.browser.synthetic import CATALOG, rows_of
+from qimo_assets_tests.browser.synthetic import rows_of
 
-TOTAL = next(metric for metric in CATALOG if metric.name == "message_total")
+TOTAL = next(metric for metric in METRICS if metric.name == "message_total")
 
 
 def stamps(site: Site) -> dict[str, int]:
@@ -45,7 +45,7 @@ def get(report: Report, path: str, **headers: str) -> tuple[int, dict[str, str],
 def test_nothing_is_written_when_nothing_is_new(report: Report) -> None:
     before = stamps(report.site)
     done = report.refresh()
-    assert (done.written, done.removed, done.days, done.tables) == ([], [], len(DAYS), len(CATALOG))
+    assert (done.written, done.removed, done.days, done.tables) == ([], [], len(DAYS), len(METRICS))
     assert changed(before, stamps(report.site)) == set()
 
 
@@ -175,7 +175,7 @@ def test_a_refresh_is_launched_for_a_publication_that_is_not_shown(report: Repor
     with dg.DagsterInstance.ephemeral() as instance:
         report.refresh()
         assert not asked(instance)
-        for metric in (TOTAL, CATALOG[1]):
+        for metric in (TOTAL, METRICS[1]):
             report.publish(metric, [DAYS[0]], rows_of(metric, DAYS[0]))
             assert asked(instance)
             report.refresh()

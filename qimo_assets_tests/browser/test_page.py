@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from qimo_assets.metrics.catalog import COUNT, MESSAGES, TEXT, Column, Metric
+from qimo_assets.metrics.catalog import COUNT, MESSAGES, METRICS, TEXT, Column, Metric
 from qimo_assets_tests.browser.conftest import DAYS, HOSTILE, LAST, Report, View
-from qimo_assets_tests.browser.synthetic import CATALOG, rows_of
+from qimo_assets_tests.browser.synthetic import rows_of
 
 DAY = f"lang=en&from={LAST}&to={LAST}"
 WEEK = f"lang=en&range=7&from={DAYS[-7]}&to={LAST}"
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
-BY_NAME = {metric.name: metric for metric in CATALOG}
+BY_NAME = {metric.name: metric for metric in METRICS}
 # A metric -> its dimension, for those that are shown as one row for each of its values.
 DIMENSIONS = {"phone_type": "phone_type", "os": "os", "network": "network", "message_type": "msg_type", "distance_band": "band"}
 
@@ -192,7 +192,7 @@ def test_a_metric_that_is_new_to_the_page_is_shown_by_what_the_catalog_says(repo
     )
     report.publish(added, [LAST], [(LAST, "rain", 70, 7), (LAST, HOSTILE[0], 30, 0)])
     try:
-        report.refresh([*CATALOG, added])
+        report.refresh([*METRICS, added])
         view.open(DAY)
         assert view.page.locator("#by_weather h3").inner_text() == "Messages by weather"
         assert view.table("by_weather") == [["rain", "70", "7"], [HOSTILE[0], "30", "0"]]
