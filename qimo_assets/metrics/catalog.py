@@ -26,6 +26,7 @@ class Column:
         comment_zh: Chinese comment of the column.
         at_most: The column of the same row that this one never exceeds, such as the messages of which it counts the distinct senders.
         is_account: Whether it names a user, which the setting `mysql.mask_accounts` hides.
+        adds: Whether it may be added over days. A distinct count or an age may not: of those only the mean of the days says something.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Column:
     comment_zh: str
     at_most: str | None = None
     is_account: bool = False
+    adds: bool = False
 
     @property
     def is_text(self) -> bool:
@@ -85,7 +87,7 @@ class Metric:
 
 TOTAL = "message_total"
 DAY = Column("day", "DATE", "日期")
-MESSAGES = Column("messages", COUNT, "消息数")
+MESSAGES = Column("messages", COUNT, "消息数", adds=True)
 
 
 def _distinct(name: str, comment_zh: str) -> Column:
@@ -200,11 +202,11 @@ METRICS: tuple[Metric, ...] = (
         name="data_quality",
         grain=(),
         measures=(
-            Column("lines", COUNT, "收到的行数(入湖与隔离, 重发不计)"),
-            Column("rows", COUNT, "入湖行数", at_most="lines"),
-            *(Column(f"quarantined_{reason.value}", COUNT, f"隔离行数: {text}", at_most="lines") for reason, text in REASONS_ZH.items()),
-            Column("sent_again", COUNT, "重发行数"),
-            Column("late", COUNT, "迟到行数(采集日期晚于消息日期)", at_most="rows"),
+            Column("lines", COUNT, "收到的行数(入湖与隔离, 重发不计)", adds=True),
+            Column("rows", COUNT, "入湖行数", at_most="lines", adds=True),
+            *(Column(f"quarantined_{reason.value}", COUNT, f"隔离行数: {text}", at_most="lines", adds=True) for reason, text in REASONS_ZH.items()),
+            Column("sent_again", COUNT, "重发行数", adds=True),
+            Column("late", COUNT, "迟到行数(采集日期晚于消息日期)", at_most="rows", adds=True),
             Column("age_p50", COUNT, "未迟到消息从发送到入湖的秒数: 中位数", at_most="age_p99"),
             Column("age_p99", COUNT, "未迟到消息从发送到入湖的秒数: 99%分位"),
         ),

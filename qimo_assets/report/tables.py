@@ -14,9 +14,6 @@ from mysql.connector.abstracts import MySQLConnectionAbstract, MySQLCursorAbstra
 from qimo_assets.metrics.catalog import TOTAL, Metric
 
 ACCOUNT = "account"
-# What may be added over days. Everything else is a distinct count or an age, of which only the mean of the days says something.
-ADDABLE = ("messages", "lines", "rows", "sent_again", "late")
-ADDABLE_PREFIX = "quarantined_"
 
 
 @dataclass(frozen=True)
@@ -34,11 +31,7 @@ class Table:
     @property
     def measures(self) -> list[dict[str, Any]]:
         """The other columns, with their Chinese names and whether they may be added over days."""
-        return [
-            {"name": column.name, "zh": column.comment_zh, "adds": column.name in ADDABLE or column.name.startswith(ADDABLE_PREFIX)}
-            for column in self.metric.measures
-            if column.name in self.columns
-        ]
+        return [{"name": column.name, "zh": column.comment_zh, "adds": column.adds} for column in self.metric.measures if column.name in self.columns]
 
     @property
     def account_place(self) -> int | None:
