@@ -13,6 +13,7 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
+from qimo_assets.lake.timeline import file_system
 from qimo_assets.resources.kafka import KafkaResource, PartitionState
 from qimo_assets.settings import LakeSettings
 
@@ -82,8 +83,5 @@ def gap_before(topic: str, name: str, begun: Collection[str], partitions: Sequen
 def begun_checkpoints(spark: SparkSession, directory: str) -> set[str]:
     """Return the names of the checkpoints in a directory that hold the offsets of at least one batch."""
     jvm: Any = spark._jvm
-    configuration: Any = spark._jsc.hadoopConfiguration()  # pyright: ignore[reportOptionalMemberAccess, reportOptionalCall]
-    path = jvm.org.apache.hadoop.fs.Path
-    files = path(directory).getFileSystem(configuration)
-    found = files.globStatus(path(f"{directory}/*/offsets/[0-9]*")) or []
+    found = file_system(spark, directory).globStatus(jvm.org.apache.hadoop.fs.Path(f"{directory}/*/offsets/[0-9]*")) or []
     return {status.getPath().getParent().getParent().getName() for status in found}

@@ -18,6 +18,7 @@ from qimo_assets.lake.continuity import WAYS_ON, LinesLost, open_reading
 from qimo_assets.lake.replay import replay
 from qimo_assets.lake.reporter import Reporter, StreamReporter, arrival_reporter, table_reporter
 from qimo_assets.lake.stream import start_query
+from qimo_assets.lake.supervisor import STALLED_SECONDS
 from qimo_assets.lake.tables import QUARANTINE, Table
 from qimo_assets.lake.writer_lock import WriterLock, WriterLockHeld
 from qimo_assets.resources.kafka import KafkaResource
@@ -31,8 +32,6 @@ LOCK_SECONDS = 15
 # A batch under way is let end, because stop() would break off its write and leave a rollback to the next run; one of full size took 35 s
 # in the first minute of a JVM.
 STOP_SECONDS = 90
-# A live stream that commits nothing for so long while a catch-up waits for it is not catching up.
-STALLED_SECONDS = 300
 
 
 class Mode(str, Enum):

@@ -25,7 +25,8 @@ UNFINISHED = (
     dg.DagsterRunStatus.SUSPENDED,
     dg.DagsterRunStatus.CANCELING,
 )
-# The slowest batch seen, the first one of a cold JVM with 200,000 lines of 11 days, took 60 s on a busy machine.
+# A live stream that writes nothing for so long while lines wait has stalled. The slowest batch seen, the first one of a cold JVM with 200,000
+# lines of 11 days, took 60 s on a busy machine.
 STALLED_SECONDS = 300
 
 

@@ -85,7 +85,7 @@ def completed_commits(spark: SparkSession, path: str) -> list[Commit]:
 def exists(spark: SparkSession, path: str) -> bool:
     """Return whether a table stands at this path."""
     jvm: Any = spark._jvm
-    return _file_system(spark, path).exists(jvm.org.apache.hadoop.fs.Path(f"{path}/.hoodie"))
+    return file_system(spark, path).exists(jvm.org.apache.hadoop.fs.Path(f"{path}/.hoodie"))
 
 
 def _commit(timeline: Any, instant: Any) -> Commit:
@@ -98,11 +98,12 @@ def _commit(timeline: Any, instant: Any) -> Commit:
 
 def _all_days(spark: SparkSession, path: str) -> list[str]:
     jvm: Any = spark._jvm
-    found = _file_system(spark, path).globStatus(jvm.org.apache.hadoop.fs.Path(f"{path}/{PARTITION_PREFIX}*"))
+    found = file_system(spark, path).globStatus(jvm.org.apache.hadoop.fs.Path(f"{path}/{PARTITION_PREFIX}*"))
     return [str(status.getPath().getName()).removeprefix(PARTITION_PREFIX) for status in found]
 
 
-def _file_system(spark: SparkSession, path: str) -> Any:
+def file_system(spark: SparkSession, path: str) -> Any:
+    """Return the Hadoop file system that holds a path."""
     jvm: Any = spark._jvm
     configuration: Any = spark._jsc.hadoopConfiguration()  # pyright: ignore[reportOptionalMemberAccess, reportOptionalCall]
     return jvm.org.apache.hadoop.fs.Path(path).getFileSystem(configuration)
