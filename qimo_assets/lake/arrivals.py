@@ -14,6 +14,7 @@ from datetime import datetime, timezone
 
 import dagster as dg
 
+from qimo_assets.lake.events import emit_days
 from qimo_assets.lake.timeline import REPLAY_BATCH, Commit, summed
 
 INSTANT_PREFIX = "instant of "
@@ -58,17 +59,18 @@ class ArrivalReporter:
             return 0
         self.write([row for table, of_table in commits.items() for row in arrivals(table, of_table)])
         reached = {table: summed(of_table).instant or self.since.get(table) for table, of_table in commits.items()}
-        for place, day in enumerate(sorted(lines), 1):
-            # As with the tables themselves, only the last event carries the new instants.
-            instants = reached if place == len(lines) else self.since
-            told = {f"{INSTANT_PREFIX}{table}": instant or "" for table, instant in instants.items()}
-            self.emit(dg.AssetMaterialization(self.key, partition=day, metadata={"lines": lines[day], **told}))
+        told = {day: {"lines": number} for day, number in lines.items()}
+        emit_days(self.emit, self.key, told, _named(self.since), _named(reached))
         self.since, self.reported_at = reached, self.clock()
         return len(lines)
 
     def _new_commits(self, table: str) -> list[Commit]:
         since = self.since.get(table)
         return [commit for commit in self.find[table]() if commit.batch != REPLAY_BATCH and (since is None or commit.instant > since)]
+
+
+def _named(instants: Mapping[str, str | None]) -> dict[str, str | None]:
+    return {f"{INSTANT_PREFIX}{table}": instant for table, instant in instants.items()}
 
 
 def arrivals(table: str, commits: Sequence[Commit]) -> list[Arrival]:

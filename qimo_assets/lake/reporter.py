@@ -18,6 +18,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
 from qimo_assets.lake.arrivals import ARRIVAL_SCHEMA, INSTANT_PREFIX, Arrival, ArrivalReporter
+from qimo_assets.lake.events import emit_days
 from qimo_assets.lake.quarantine import rejected_by_reason
 from qimo_assets.lake.stream import end_offsets
 from qimo_assets.lake.tables import ARRIVAL, MESSAGE, QUARANTINE, Table
@@ -67,11 +68,8 @@ class TableReporter:
         touched = self.find(self.since)
         days = sorted(touched.rows)
         more = self.describe(days) if self.describe and days else {}
-        for place, day in enumerate(days, 1):
-            # Only the last event carries the new instant: should the run die between two of them, the next one reports all again.
-            instant = touched.instant if place == len(days) else self.since
-            metadata = {"rows written": touched.rows[day], **more.get(day, {}), INSTANT: instant or ""}
-            self.emit(dg.AssetMaterialization(self.key, partition=day, metadata=metadata))
+        told = {day: {"rows written": touched.rows[day], **more.get(day, {})} for day in days}
+        emit_days(self.emit, self.key, told, {INSTANT: self.since}, {INSTANT: touched.instant})
         if days:
             self.since = touched.instant
             self.reported_at = self.clock()
