@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.streaming.query import StreamingQuery
 
@@ -41,8 +41,9 @@ class BatchWriter:
         query_id = batch.sparkSession.sparkContext.getLocalProperty("sql.streaming.queryId")
         parsed = parse(batch, self.settings.lake).persist()
         try:
+            counts = _count(parsed)
             for table, rows in ((MESSAGE, accepted(parsed, self.settings.lake)), (QUARANTINE, _rejected(parsed))):
-                lines, repeats = _count(parsed, rejected=table is QUARANTINE)
+                lines, repeats = counts[table.name]
                 if lines:
                     # Hudi combines a new line with the one in the table, but writes two of one key into the first file of a day.
                     once = rows.dropDuplicates(["message_id", "day"]) if repeats else rows
@@ -51,17 +52,24 @@ class BatchWriter:
             parsed.unpersist()
 
 
-def _count(parsed: DataFrame, *, rejected: bool) -> tuple[dict[str, int], bool]:
-    """Return for one table the lines of each of its days, and whether a line is among them twice."""
-    day = F.date_format("collected_at", "yyyy-MM-dd") if rejected else F.col("day")
-    of_table = parsed.where(F.col("reason").isNotNull() if rejected else F.col("reason").isNull())
-    counts = of_table.groupBy(day.alias("day")).agg(F.count("*").alias("lines"), F.countDistinct("message_id").alias("ids")).collect()
-    return {row["day"]: row["lines"] for row in counts}, any(row["lines"] != row["ids"] for row in counts)
+def _count(parsed: DataFrame) -> dict[str, tuple[dict[str, int], bool]]:
+    """Return for each table the lines of each of its days, and whether a line is among them twice; one pass serves both tables."""
+    rejected = F.col("reason").isNotNull()
+    days = parsed.groupBy(rejected.alias("rejected"), F.when(rejected, _arrival_day()).otherwise(F.col("day")).alias("day"))
+    found = days.agg(F.count("*").alias("lines"), F.countDistinct("message_id").alias("ids")).collect()
+    counts: dict[str, tuple[dict[str, int], bool]] = {}
+    for table in (MESSAGE, QUARANTINE):
+        rows = [row for row in found if row["rejected"] is (table is QUARANTINE)]
+        counts[table.name] = {row["day"]: row["lines"] for row in rows}, any(row["lines"] != row["ids"] for row in rows)
+    return counts
 
 
 def _rejected(parsed: DataFrame) -> DataFrame:
-    rows = parsed.where("reason IS NOT NULL")
-    return rows.withColumn("day", F.date_format("collected_at", "yyyy-MM-dd")).select(*QUARANTINE.columns)
+    return parsed.where("reason IS NOT NULL").withColumn("day", _arrival_day()).select(*QUARANTINE.columns)
+
+
+def _arrival_day() -> Column:
+    return F.date_format("collected_at", "yyyy-MM-dd")
 
 
 def accepted(parsed: DataFrame, lake: LakeSettings) -> DataFrame:
