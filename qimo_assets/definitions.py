@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-
 import dagster as dg
 
 from qimo_assets.housekeeping import build_housekeeping_definitions
@@ -63,8 +61,5 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     )
     return dg.Definitions.merge(*rooms, own, build_housekeeping_definitions())
 
-
-# The version is pinned, so that a beta parameter cannot change; six lines of warning at each load hide what matters.
-warnings.filterwarnings("ignore", category=dg.BetaWarning)
 
 defs = build_definitions(load_settings())
