@@ -24,6 +24,7 @@ from mysql.connector import connect
 from qimo_assets.settings import PROJECT_ROOT
 from qimo_assets.stack import control
 from qimo_assets_tests.conftest import Stack, wait_for
+from qimo_assets_tests.processes import driver_jvm, only, processes_of, run_processes, runs
 
 PAUSE_SECONDS = 60
 # A metric run takes about this long after the start of its process.
@@ -107,7 +108,7 @@ def kill_driver_jvm(stack: Stack, random: Random) -> Iterator[None]:
 @contextmanager
 def kill_code_worker(stack: Stack, random: Random) -> Iterator[None]:
     """Kill the process in which the code server holds the definitions, and not the one that the supervisor knows."""
-    _only(process for process in processes_of(stack) if _is(process, "dagster", "api", "grpc")).kill()
+    only(process for process in processes_of(stack) if runs(process, "dagster", "api", "grpc")).kill()
     yield
 
 
@@ -166,7 +167,7 @@ def fill(disk: str) -> Hit:
 def reboot(stack: Stack, random: Random) -> Iterator[None]:
     """Kill every process of the stack at once, the supervisor first, then start it as after a reboot."""
     everything = processes_of(stack)
-    for process in sorted(everything, key=lambda process: not _is(process, "supervisord")):
+    for process in sorted(everything, key=lambda process: not runs(process, "supervisord")):
         with suppress(psutil.NoSuchProcess):
             process.kill()
     psutil.wait_procs(everything, timeout=10)
@@ -208,35 +209,6 @@ def service_pid(stack: Stack, service: str) -> int:
     pid = next(component.pid for component in control.components(stack.layout()) if component.name == service)
     assert pid, f"{service} does not run before it is hit"
     return pid
-
-
-def processes_of(stack: Stack) -> list[psutil.Process]:
-    """Return every process that runs with this stack's QIMO_HOME."""
-    return [process for process in psutil.process_iter(["environ"]) if (process.info["environ"] or {}).get("QIMO_HOME") == str(stack.home)]
-
-
-def driver_jvm(stack: Stack) -> psutil.Process:
-    """Return the JVM of the live stream."""
-    return _only(process for process in processes_of(stack) if _is(process, "java") and _is(process, "pyspark-shell"))
-
-
-def run_processes(stack: Stack) -> list[psutil.Process]:
-    """Return the processes of Dagster's runs, the stream's own among them."""
-    return [process for process in processes_of(stack) if _is(process, "spawn_main")]
-
-
-def _is(process: psutil.Process, *words: str) -> bool:
-    try:
-        line = " ".join(process.cmdline())
-    except psutil.NoSuchProcess:
-        return False
-    return " ".join(words) in line
-
-
-def _only(processes: Iterator[psutil.Process]) -> psutil.Process:
-    found = list(processes)
-    assert len(found) == 1, f"one process was expected, there are {len(found)}"
-    return found[0]
 
 
 def _write_for_ever(path: Path) -> NoReturn:

@@ -10,12 +10,11 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
-import psutil
-
 from qimo_assets.lake.assets import STREAM_JOB
 from qimo_assets.metrics.catalog import METRICS
 from qimo_assets.resources.mysql import MySQLResource
 from qimo_assets_tests.conftest import TEST_PORT_OFFSET, Stack, wait_for
+from qimo_assets_tests.processes import driver_jvm, processes_of
 
 Ask = Callable[[str], list[Any]]
 UNFINISHED = ("QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING")
@@ -54,17 +53,6 @@ def execute(stack: Stack, statement: str) -> None:
 def live_run(stack: Stack) -> dict[str, Any]:
     """Return the one live run, once it has started."""
     return wait_for(lambda: next(iter(stack.runs(STREAM_JOB, "STARTED")), None))
-
-
-def process_of(run_id: str, home: str) -> psutil.Process:
-    """Return the process of a run: the parent of the driver's JVM that reads this stack's settings."""
-    for process in psutil.process_iter(["cmdline", "environ"]):
-        environ = process.info["environ"] or {}
-        if "SparkSubmit" in " ".join(process.info["cmdline"] or []) and environ.get("QIMO_HOME") == home and "pyspark-shell" in process.info["cmdline"]:
-            parent = process.parent()
-            assert parent is not None, run_id
-            return parent
-    raise AssertionError(f"no process of run {run_id}")
 
 
 def test_status_tells_state_ports_memory_and_endpoints(stack: Stack) -> None:
@@ -150,7 +138,8 @@ def test_a_range_is_backfilled_from_the_ui(stack: Stack, ask_mysql: Ask) -> None
 
 def test_a_killed_stream_goes_on_where_it_was(stack: Stack) -> None:
     killed = live_run(stack)
-    process = process_of(killed["runId"], str(stack.home))
+    process = driver_jvm(stack).parent()
+    assert process is not None
     stack.qimo("feed", "--lines", "2000", "--seed", "3")
     os.kill(process.pid, signal.SIGKILL)
     stack.qimo("feed", "--lines", "2000", "--seed", "4")
@@ -213,7 +202,7 @@ def test_data_survives_down_and_up(stack: Stack) -> None:
     before = stack.verified()
     stack.qimo("down")
     assert stack.status()["state"] == "stopped"
-    assert not [process for process in psutil.process_iter(["environ"]) if (process.info["environ"] or {}).get("QIMO_HOME") == str(stack.home)]
+    assert processes_of(stack) == []
     stack.qimo("feed", "--lines", "1000", "--seed", "7")
     stack.qimo("up")
     after = stack.verified()

@@ -1,0 +1,40 @@
+"""The processes of a stack, by what they run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import psutil
+
+from qimo_assets_tests.conftest import Stack
+
+
+def processes_of(stack: Stack) -> list[psutil.Process]:
+    """Return every process that runs with this stack's QIMO_HOME."""
+    return [process for process in psutil.process_iter(["environ"]) if (process.info["environ"] or {}).get("QIMO_HOME") == str(stack.home)]
+
+
+def driver_jvm(stack: Stack) -> psutil.Process:
+    """Return the JVM of the live stream."""
+    return only(process for process in processes_of(stack) if runs(process, "java") and runs(process, "pyspark-shell"))
+
+
+def run_processes(stack: Stack) -> list[psutil.Process]:
+    """Return the processes of Dagster's runs, the stream's own among them."""
+    return [process for process in processes_of(stack) if runs(process, "spawn_main")]
+
+
+def runs(process: psutil.Process, *words: str) -> bool:
+    """Return whether these words stand one after the other in a process's command line."""
+    try:
+        line = " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return False
+    return " ".join(words) in line
+
+
+def only(processes: Iterator[psutil.Process]) -> psutil.Process:
+    """Return the one process that there is."""
+    found = list(processes)
+    assert len(found) == 1, f"one process was expected, there are {len(found)}"
+    return found[0]
