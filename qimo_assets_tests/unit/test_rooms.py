@@ -39,8 +39,9 @@ import os, socket
 def refuse(self, address):
     raise AssertionError(f"connects to {address}")
 socket.socket.connect = socket.socket.connect_ex = refuse
-import psutil
+import psutil, sys
 import qimo_assets.definitions
+assert not {"pandas", "pyecharts"} & set(sys.modules), "each run would spend half a second of a processor on them"
 assert not psutil.Process().children(), psutil.Process().children()
 print(len(list(qimo_assets.definitions.defs.resolve_all_asset_specs())), "assets")
 """
