@@ -4,6 +4,7 @@ import time
 
 import dagster as dg
 
+from qimo_assets.automation import TRIES_LOOKED_AT, pause_seconds
 from qimo_assets.metrics.assets import metric_key
 from qimo_assets.metrics.catalog import METRICS
 from qimo_assets.report.files import Site
@@ -16,7 +17,6 @@ REPORT = dg.AssetKey(["report", "daily"])
 REFRESHING = "report"
 # A refresh is a process of its own, 4 s of a processor: not for each of the metrics that are published within seconds.
 SECONDS_BETWEEN_TICKS = 30
-SECONDS_AFTER_FAILURE = 300
 LONGEST_RUN_SECONDS = 900
 DAYS_LISTED = 31
 
@@ -73,14 +73,13 @@ def build_report_definitions(settings: Settings) -> dg.Definitions:
 
 def _reason_to_wait(instance: dg.DagsterInstance, now: float) -> str | None:
     """Return why no refresh may be launched: the last one has not ended, or failed a short while ago."""
-    records = instance.get_run_records(dg.RunsFilter(tags={"dagster/sensor_name": REFRESHING}), limit=1)
-    if not records:
-        return None
-    last = records[0]
-    if not last.dagster_run.is_finished:
+    records = instance.get_run_records(dg.RunsFilter(tags={"dagster/sensor_name": REFRESHING}), limit=TRIES_LOOKED_AT)
+    if records and not records[0].dagster_run.is_finished:
         return "A refresh is under way."
-    failed = last.dagster_run.status is dg.DagsterRunStatus.FAILURE
-    return "The last refresh failed; it is tried again after a pause." if failed and now - (last.end_time or now) < SECONDS_AFTER_FAILURE else None
+    failures = next((place for place, record in enumerate(records) if record.dagster_run.status is not dg.DagsterRunStatus.FAILURE), len(records))
+    if failures and now - (records[0].end_time or now) < pause_seconds(failures):
+        return f"{failures} refresh(es) in a row failed; the next try comes after a pause of {pause_seconds(failures)} s."
+    return None
 
 
 def address(settings: ReportSettings) -> str:

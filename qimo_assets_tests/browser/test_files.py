@@ -10,8 +10,9 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from qimo_assets.automation import pause_seconds
 from qimo_assets.metrics.catalog import METRICS, Metric
-from qimo_assets.report.assets import REFRESHING, SECONDS_AFTER_FAILURE, _reason_to_wait, build_report_definitions
+from qimo_assets.report.assets import REFRESHING, _reason_to_wait, build_report_definitions
 from qimo_assets.report.files import Site
 from qimo_assets.stack.layout import LOOPBACK
 from qimo_assets_tests.browser.conftest import DAYS, LAST, Report
@@ -181,9 +182,11 @@ def test_a_refresh_is_launched_for_a_publication_that_is_not_shown(report: Repor
             report.refresh()
             assert not asked(instance)
         report.publish(TOTAL, [DAYS[0]], rows_of(TOTAL, DAYS[0]))
-        run = instance.add_run(dg.DagsterRun(job_name="refresh", status=dg.DagsterRunStatus.STARTED, tags={"dagster/sensor_name": REFRESHING}))
-        assert not asked(instance)
-        instance.report_run_failed(run)
-        assert not asked(instance)
-        assert _reason_to_wait(instance, time.time() + SECONDS_AFTER_FAILURE + 1) is None
+        for failures in (1, 2, 3):
+            run = instance.add_run(dg.DagsterRun(job_name="refresh", status=dg.DagsterRunStatus.STARTED, tags={"dagster/sensor_name": REFRESHING}))
+            assert not asked(instance)
+            instance.report_run_failed(run)
+            assert not asked(instance)
+            assert _reason_to_wait(instance, time.time() + pause_seconds(failures) - 5)
+            assert _reason_to_wait(instance, time.time() + pause_seconds(failures) + 1) is None
     report.refresh()
