@@ -1,16 +1,14 @@
-"""What people see of the quarantine in Dagster: its lines by reason, and a check that warns when more of them are rejected than before."""
+"""What watches over the quarantine in Dagster: a check that warns when more lines are rejected than before."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import dagster as dg
-from pyspark.sql import SparkSession
-from pyspark.sql import functions as F
 
 from qimo_assets.automation import hourly
 from qimo_assets.contract import TIMEZONE
@@ -24,21 +22,6 @@ LATEST_DAYS = 7
 # More than twice the share of the days before is a rise; a few lines are none, whatever their share.
 RISE, SLACK_LINES = 2, 10
 ARRIVED_AND_REJECTED = (Path(__file__).parent / "sql" / "arrived_and_rejected.sql").read_text(encoding="utf-8")
-
-
-def rejected_by_reason(spark: SparkSession, path: str, days: Collection[str]) -> dict[str, dict[str, int]]:
-    """Return for each of some days of collection its rejected lines by reason.
-
-    Args:
-        spark: The driver's session.
-        path: Base path of the quarantine.
-        days: The days.
-    """
-    rows = spark.read.format("hudi").load(path).where(F.col("day").isin(*days))
-    found: dict[str, dict[str, int]] = {day: {} for day in days}
-    for day, reason, lines in rows.groupBy("day", "reason").agg(F.countDistinct("message_id")).collect():
-        found[day][reason] = lines
-    return found
 
 
 @dataclass(frozen=True)

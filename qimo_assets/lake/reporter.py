@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
@@ -19,7 +19,6 @@ from pyspark.sql.streaming.query import StreamingQuery
 
 from qimo_assets.lake.arrivals import ARRIVAL_SCHEMA, INSTANT_PREFIX, Arrival, ArrivalReporter
 from qimo_assets.lake.events import emit_days
-from qimo_assets.lake.quarantine import rejected_by_reason
 from qimo_assets.lake.stream import end_offsets
 from qimo_assets.lake.tables import ARRIVAL, MESSAGE, QUARANTINE, Table
 from qimo_assets.lake.timeline import Touched, completed_commits, touched_days
@@ -45,7 +44,7 @@ class Reporter(Protocol):
 
 @dataclass
 class TableReporter:
-    """Reports the touched days of one table, each at most once in `report_seconds`; `describe` may add to what is told of a day."""
+    """Reports the touched days of one table, each at most once in `report_seconds`."""
 
     table: Table
     key: dg.AssetKey
@@ -55,7 +54,6 @@ class TableReporter:
     since: str | None
     clock: Callable[[], float] = time.monotonic
     reported_at: float | None = None
-    describe: Callable[[Sequence[str]], Mapping[str, Mapping[str, int]]] | None = None
 
     def is_due(self) -> bool:
         """Return whether the last report is old enough for the next one."""
@@ -66,14 +64,12 @@ class TableReporter:
         if not at_once and not self.is_due():
             return 0
         touched = self.find(self.since)
-        days = sorted(touched.rows)
-        more = self.describe(days) if self.describe and days else {}
-        told = {day: {"rows written": touched.rows[day], **more.get(day, {})} for day in days}
+        told = {day: {"rows written": rows, **touched.reasons.get(day, {})} for day, rows in touched.rows.items()}
         emit_days(self.emit, self.key, told, {INSTANT: self.since}, {INSTANT: touched.instant})
-        if days:
+        if told:
             self.since = touched.instant
             self.reported_at = self.clock()
-        return len(days)
+        return len(told)
 
 
 @dataclass
@@ -127,7 +123,6 @@ def table_reporter(context: dg.AssetExecutionContext, spark: SparkSession, setti
         emit=context.log_event,
         interval=settings.lake.report_seconds,
         since=last_instant(context.instance, key),
-        describe=partial(rejected_by_reason, spark, path) if table == QUARANTINE else None,
     )
 
 

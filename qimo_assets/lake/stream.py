@@ -9,11 +9,11 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.streaming.query import StreamingQuery
 
-from qimo_assets.contract import TIMEZONE
+from qimo_assets.contract import TIMEZONE, Reason
 from qimo_assets.lake.continuity import Reading
 from qimo_assets.lake.parse import parse
 from qimo_assets.lake.tables import MESSAGE, QUARANTINE
-from qimo_assets.lake.timeline import BATCH_OPTION, LINES_OPTION
+from qimo_assets.lake.timeline import BATCH_OPTION, LINES_OPTION, REASONS_OPTION
 from qimo_assets.lake.write import TableWriter
 from qimo_assets.settings import LakeSettings, Settings
 
@@ -42,24 +42,45 @@ class BatchWriter:
         try:
             counts = _count(parsed)
             for table, rows in ((MESSAGE, accepted(parsed, self.settings.lake)), (QUARANTINE, _rejected(parsed))):
-                lines, repeats = counts[table.name]
-                if lines:
+                counted = counts[table.name]
+                if counted.lines:
                     # Hudi combines a new line with the one in the table, but writes two of one key into the first file of a day.
-                    once = rows.dropDuplicates(["message_id", "day"]) if repeats else rows
-                    self._writer.write(table, once, set(lines), {BATCH_OPTION: f"{query_id}:{batch_id}", LINES_OPTION: json.dumps(lines)})
+                    once = rows.dropDuplicates(["message_id", "day"]) if counted.repeats else rows
+                    told = {LINES_OPTION: json.dumps(counted.lines), **({REASONS_OPTION: json.dumps(counted.reasons)} if counted.reasons else {})}
+                    self._writer.write(table, once, set(counted.lines), {BATCH_OPTION: f"{query_id}:{batch_id}", **told})
         finally:
             parsed.unpersist()
 
 
-def _count(parsed: DataFrame) -> dict[str, tuple[dict[str, int], bool]]:
-    """Return for each table the lines of each of its days, and whether a line is among them twice; one pass serves both tables."""
+@dataclass(frozen=True)
+class Counted:
+    """What a micro-batch has for one table.
+
+    Attributes:
+        lines: Day -> lines, a line as often as it came.
+        repeats: Whether a line is among those of a day twice.
+        reasons: Day -> reason -> lines; empty for messages.
+    """
+
+    lines: dict[str, int]
+    repeats: bool
+    reasons: dict[str, dict[str, int]]
+
+
+def _count(parsed: DataFrame) -> dict[str, Counted]:
+    """Count a micro-batch for each table; one pass serves both."""
     rejected = F.col("reason").isNotNull()
     days = parsed.groupBy(rejected.alias("rejected"), F.when(rejected, _arrival_day()).otherwise(F.col("day")).alias("day"))
-    found = days.agg(F.count("*").alias("lines"), F.countDistinct("message_id").alias("ids")).collect()
-    counts: dict[str, tuple[dict[str, int], bool]] = {}
+    by_reason = [F.count_if(F.col("reason") == reason.value).alias(reason.value) for reason in Reason]
+    found = days.agg(F.count("*").alias("lines"), F.countDistinct("message_id").alias("ids"), *by_reason).collect()
+    counts: dict[str, Counted] = {}
     for table in (MESSAGE, QUARANTINE):
         rows = [row for row in found if row["rejected"] is (table is QUARANTINE)]
-        counts[table.name] = {row["day"]: row["lines"] for row in rows}, any(row["lines"] != row["ids"] for row in rows)
+        counts[table.name] = Counted(
+            lines={row["day"]: row["lines"] for row in rows},
+            repeats=any(row["lines"] != row["ids"] for row in rows),
+            reasons={row["day"]: {reason.value: row[reason.value] for reason in Reason if row[reason.value]} for row in rows if row["rejected"]},
+        )
     return counts
 
 

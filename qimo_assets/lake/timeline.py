@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pyspark.sql import SparkSession
@@ -15,6 +15,8 @@ PARTITION_PREFIX = "day="
 BATCH_OPTION = "_qimo_batch"
 # Day -> lines that the batch had for it, a line as often as it came.
 LINES_OPTION = "_qimo_lines"
+# Day -> reason -> lines that the batch had for it, in the commits of the quarantine.
+REASONS_OPTION = "_qimo_reasons"
 # The name of a batch that no line arrived with.
 REPLAY_BATCH = "replay"
 
@@ -28,12 +30,14 @@ class Commit:
         batch: The micro-batch that it wrote; a batch that was written again after a crash has a commit more. Empty for other writers.
         rows: Day -> rows written to it.
         lines: Day -> lines that the rows were made of; None where the commit does not tell.
+        reasons: Day -> lines by reason; empty for messages, and where the commit does not tell.
     """
 
     instant: str
     batch: str
     rows: dict[str, int]
     lines: dict[str, int] | None = None
+    reasons: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -43,10 +47,12 @@ class Touched:
     Attributes:
         rows: Day -> rows written to it.
         instant: The newest of those commits; None when there was none.
+        reasons: Day -> rejected lines by reason, where the commits tell.
     """
 
     rows: dict[str, int]
     instant: str | None
+    reasons: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
 def touched_days(spark: SparkSession, path: str, since: str | None) -> Touched:
@@ -59,15 +65,18 @@ def touched_days(spark: SparkSession, path: str, since: str | None) -> Touched:
     found = summed([commit for commit in commits if since is None or commit.instant > since])
     if since is None or not commits or since >= commits[0].instant:
         return found
-    return Touched({**dict.fromkeys(_all_days(spark, path), 0), **found.rows}, found.instant)
+    return replace(found, rows={**dict.fromkeys(_all_days(spark, path), 0), **found.rows})
 
 
 def summed(commits: Sequence[Commit]) -> Touched:
     """Return what some commits touched together."""
     rows: Counter[str] = Counter()
+    reasons: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for commit in commits:
         rows.update(commit.rows)
-    return Touched(dict(rows), max((commit.instant for commit in commits), default=None))
+        for day, lines in commit.reasons.items():
+            reasons[day].update(lines)
+    return Touched(dict(rows), max((commit.instant for commit in commits), default=None), {day: dict(lines) for day, lines in reasons.items()})
 
 
 def completed_commits(spark: SparkSession, path: str) -> list[Commit]:
@@ -92,8 +101,9 @@ def _commit(timeline: Any, instant: Any) -> Commit:
     metadata = timeline.readCommitMetadata(instant)
     stats = metadata.getPartitionToWriteStats()
     rows = {day.removeprefix(PARTITION_PREFIX): sum(stat.getNumWrites() for stat in stats.get(day)) for day in stats.keySet()}
-    lines = metadata.getMetadata(LINES_OPTION)
-    return Commit(instant.requestedTime(), metadata.getMetadata(BATCH_OPTION) or "", rows, json.loads(lines) if lines else None)
+    lines, reasons = metadata.getMetadata(LINES_OPTION), metadata.getMetadata(REASONS_OPTION)
+    batch = metadata.getMetadata(BATCH_OPTION) or ""
+    return Commit(instant.requestedTime(), batch, rows, json.loads(lines) if lines else None, json.loads(reasons) if reasons else {})
 
 
 def _all_days(spark: SparkSession, path: str) -> list[str]:

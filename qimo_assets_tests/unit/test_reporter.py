@@ -11,7 +11,7 @@ import pytest
 
 from qimo_assets.lake.reporter import StreamReporter, TableReporter, last_instant
 from qimo_assets.lake.tables import MESSAGE, QUARANTINE
-from qimo_assets.lake.timeline import Touched
+from qimo_assets.lake.timeline import Commit, Touched, summed
 
 INTERVAL = 30.0
 TOPIC = "t"
@@ -101,14 +101,17 @@ def test_every_touched_day_is_reported_with_its_rows(world: World) -> None:
     assert {(day, rows) for day, _, rows in world.events} == {(MONDAY, 1), (TUESDAY, 2)}
 
 
-def test_a_description_is_told_with_each_day_it_knows(world: World) -> None:
+def test_the_reasons_of_all_commits_are_told_with_their_days(world: World) -> None:
     told: list[dict[str, object]] = []
+    commits = [
+        Commit("1", "", {MONDAY: 3, TUESDAY: 1}, reasons={MONDAY: {"bad_time": 2, "too_long": 1}}),
+        Commit("2", "", {MONDAY: 1}, reasons={MONDAY: {"bad_time": 1}}),
+    ]
     table = world.table()
-    table.describe = lambda days: {days[0]: {"bad_time": 2, "too_long": 1}}
+    table.find = lambda since: summed(commits)
     table.emit = lambda event: told.append({name: value.value for name, value in event.metadata.items()})
-    world.commit("1", MONDAY, TUESDAY)
     table.report()
-    assert told == [{"rows written": 1, "bad_time": 2, "too_long": 1, "instant": ""}, {"rows written": 1, "instant": "1"}]
+    assert told == [{"rows written": 4, "bad_time": 3, "too_long": 1, "instant": ""}, {"rows written": 1, "instant": "2"}]
 
 
 def test_only_the_last_event_carries_the_new_instant(world: World) -> None:
