@@ -1,20 +1,23 @@
-"""The metrics as assets: materializing one reads its touched days from the view and publishes them to MySQL."""
+"""The metrics as assets: materializing some reads their touched days from the views and publishes them to MySQL."""
 
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
 import dagster as dg
+from mysql.connector import Error as MySQLServerError
 from mysql.connector import ProgrammingError, errorcode
+from mysql.connector.abstracts import MySQLConnectionAbstract
 
 from qimo_assets.automation import metric_condition
 from qimo_assets.metrics.catalog import METRICS, TOTAL, Metric
 from qimo_assets.metrics.mask import mask_account
-from qimo_assets.metrics.publish import SQL_DIR, PublicationResult, ensure_tables, publish
-from qimo_assets.metrics.source import read_days, source_instant
+from qimo_assets.metrics.publish import SQL_DIR, PublicationError, PublicationResult, ensure_tables, publish
+from qimo_assets.metrics.source import Row, open_reader
 from qimo_assets.partitions import daily, window
-from qimo_assets.resources.hive import HiveResource
+from qimo_assets.resources.hive import HiveError, HiveResource
 from qimo_assets.resources.mysql import MySQLResource
 from qimo_assets.views.assets import lake_keys, view_key
 from qimo_assets.views.sql import lake_tables, render, view_statement
@@ -33,8 +36,6 @@ INVARIANTS = {
     "is_published_whole": f"The rows of the days published within a day are those recorded, and no day is missing that {TOTAL} has had for long.",
 }
 
-Row = tuple[Any, ...]
-
 
 def metric_key(name: str) -> dg.AssetKey:
     """Return the asset key of a metric's table."""
@@ -42,25 +43,71 @@ def metric_key(name: str) -> dg.AssetKey:
 
 
 def build_metric_assets(database: str) -> list[dg.AssetsDefinition]:
-    """Return one asset per metric of the catalog.
+    """Return the assets of the catalog's metrics. Those of one window are one step of a run: what they are made from is read once.
 
     Args:
         database: Hive database of the views.
     """
-    return [_metric_asset(metric, database) for metric in METRICS]
+    windows = sorted({(metric.looks_back, metric.looks_ahead) for metric in METRICS})
+    return [_metrics_of(back, ahead, database) for back, ahead in windows]
 
 
-def build_metric_checks() -> list[dg.AssetChecksDefinition]:
-    """Return each metric's invariants; the three of one metric are one step of a run."""
-    return [_invariants(metric) for metric in METRICS]
+def _metrics_of(looks_back: int, looks_ahead: int, database: str) -> dg.AssetsDefinition:
+    own = [metric for metric in METRICS if (metric.looks_back, metric.looks_ahead) == (looks_back, looks_ahead)]
+    days = 1 + looks_back + looks_ahead
 
-
-def _metric_asset(metric: Metric, database: str) -> dg.AssetsDefinition:
-    @dg.asset(
-        key=metric_key(metric.name),
-        deps=[view_key(metric.name), *(dg.AssetDep(key, partition_mapping=window(metric.looks_back, metric.looks_ahead)) for key in lake_keys(metric.name))],
+    @dg.multi_asset(
+        name=f"metrics_of_{days}_day{'s' if days > 1 else ''}",
+        specs=[_spec(metric, database) for metric in own],
         partitions_def=daily,
         backfill_policy=dg.BackfillPolicy.single_run(),
+        can_subset=True,
+    )
+    def metrics(context: dg.AssetExecutionContext, hive: HiveResource, mysql: MySQLResource):
+        wanted = [metric for metric in own if metric_key(metric.name) in context.selected_asset_keys]
+        failed: dict[str, Exception] = {}
+        for refresh in refresh_metrics(wanted, database, context.partition_keys, hive, mysql):
+            if refresh.error is None:
+                yield refresh.result()
+            else:
+                failed[refresh.metric.name] = refresh.error
+        if failed:
+            reasons = "\n".join(f"{name}: {error}" for name, error in failed.items())
+            raise dg.Failure(f"Not published: {', '.join(failed)}. The others are.\n{reasons}") from next(iter(failed.values()))
+
+    return metrics
+
+
+def build_metric_checks() -> dg.AssetChecksDefinition:
+    """Return the metrics' invariants, which are one step of a run."""
+    statements = {metric.name: _invariants(metric) for metric in METRICS}
+    specs = [
+        dg.AssetCheckSpec(
+            check,
+            asset=metric_key(metric.name),
+            additional_deps=[metric_key(TOTAL)] if check == ADDS_UP else None,
+            description=INVARIANTS[check],
+        )
+        for metric in METRICS
+        for check in statements[metric.name]
+    ]
+
+    @dg.multi_asset_check(name="invariants", specs=specs, can_subset=True)
+    def invariants(context: dg.AssetCheckExecutionContext, mysql: MySQLResource) -> Iterator[dg.AssetCheckResult]:
+        with mysql.connect() as connection, connection.cursor(dictionary=True) as cursor:
+            for key in sorted(context.selected_asset_check_keys, key=str):
+                found: list[Any] = _fetch_or_nothing(cursor, statements[key.asset_key.path[-1]][key.name])
+                yield _result(key, *(_not_added_up(found) if key.name == ADDS_UP else _wrong_rows(found)))
+
+    return invariants
+
+
+def _spec(metric: Metric, database: str) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        key=metric_key(metric.name),
+        deps=[view_key(metric.name), *(dg.AssetDep(key, partition_mapping=window(metric.looks_back, metric.looks_ahead)) for key in lake_keys(metric.name))],
+        # One of them may be asked for without the others.
+        skippable=True,
         group_name="metrics",
         kinds={"mysql"},
         owners=["team:data"],
@@ -73,49 +120,90 @@ def _metric_asset(metric: Metric, database: str) -> dg.AssetsDefinition:
         freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(minutes=metric.fail_minutes), warn_window=timedelta(minutes=metric.warn_minutes)),
         automation_condition=metric_condition(metric.every_minutes),
     )
-    def table(context: dg.AssetExecutionContext, hive: HiveResource, mysql: MySQLResource) -> dg.MaterializeResult:
-        return refresh(metric, database, context.partition_keys, hive, mysql)
-
-    return table
 
 
-def refresh(metric: Metric, database: str, days: Sequence[str], hive: HiveResource, mysql: MySQLResource) -> dg.MaterializeResult:
-    """Read the days of a metric from its view, publish them, and tell what was done.
+@dataclass
+class Refresh:
+    """What a run did for a metric.
+
+    Attributes:
+        metric: The metric.
+        instant: Instant of the lake that its rows are at least as new as.
+        added: Measures that were added to its table.
+        publications: What was done, a part of the days each.
+        newest: Its newest rows.
+        error: Why it was given up; None while it is well.
+    """
+
+    metric: Metric
+    instant: str = ""
+    added: list[str] = field(default_factory=list)
+    publications: list[PublicationResult] = field(default_factory=list)
+    newest: list[Row] = field(default_factory=list)
+    error: Exception | None = None
+
+    @contextmanager
+    def giving_up(self) -> Generator[None, None, None]:
+        """Give the metric up where a system refuses a step of it; the other metrics go on."""
+        try:
+            yield
+        except (HiveError, PublicationError, MySQLServerError) as error:
+            self.error = error
+
+    def result(self) -> dg.MaterializeResult:
+        """Return what the metric's page shows."""
+        done = self.publications
+        added = {"added_columns": f"{', '.join(self.added)}: backfill the days before, on which they are NULL."} if self.added else {}
+        return dg.MaterializeResult(
+            asset_key=metric_key(self.metric.name),
+            metadata={
+                **pictures(self.metric, self.newest),
+                "days": sum(len(result.rows) for result in done),
+                "published": [day for result in done for day in result.published],
+                "unchanged": [day for result in done for day in result.unchanged],
+                "refused_as_older": [day for result in done for day in result.refused],
+                "dagster/row_count": sum(sum(result.rows.values()) for result in done),
+                "source_instant": self.instant,
+                **added,
+            },
+        )
+
+
+def refresh_metrics(metrics: Sequence[Metric], database: str, days: Sequence[str], hive: HiveResource, mysql: MySQLResource) -> list[Refresh]:
+    """Read days of metrics from their views and publish them; one that fails leaves the others alone.
 
     Args:
-        metric: The metric.
+        metrics: The metrics.
         database: Hive database of the views.
         days: The days, in any order.
         hive: Where to read.
         mysql: Where to publish.
     """
-    started = time.monotonic()
-    results: list[PublicationResult] = []
-    newest: list[Row] = []
-    # A new session each time: Spark lists the files of a Hudi table once per session and would not see later commits.
-    with hive.session() as session, mysql.connect() as connection:
-        added = ensure_tables(connection, metric)
-        instant = source_instant(session, database, lake_tables(metric.name))
-        days = sorted(days)
+    refreshes = {metric.name: Refresh(metric) for metric in metrics}
+    days = sorted(days)
+    with mysql.connect() as connection, open_reader(hive, database) as reader:
+        for refresh in refreshes.values():
+            with refresh.giving_up():
+                refresh.added = ensure_tables(connection, refresh.metric)
+        instants = reader.instants({table for metric in metrics for table in lake_tables(metric.name)})
+        for refresh in refreshes.values():
+            refresh.instant = max(instants[table] for table in lake_tables(refresh.metric.name))
         for start in range(0, len(days), DAYS_PER_TRANSACTION):
-            chunk = days[start : start + DAYS_PER_TRANSACTION]
-            rows = sorted(read_days(session, database, metric, chunk), key=lambda row: row[: len(metric.key_columns)])
-            rows = masked(metric, rows) if mysql.mask_accounts else rows
-            results.append(publish(connection, metric, chunk, rows, instant))
-            newest = rows or newest
-    return dg.MaterializeResult(
-        metadata={
-            **pictures(metric, newest),
-            "days": len(days),
-            "published": [day for result in results for day in result.published],
-            "unchanged": [day for result in results for day in result.unchanged],
-            "refused_as_older": [day for result in results for day in result.refused],
-            "dagster/row_count": sum(sum(result.rows.values()) for result in results),
-            "source_instant": instant,
-            **({"added_columns": f"{', '.join(added)}: backfill the days before, on which they are NULL."} if added else {}),
-            "seconds": round(time.monotonic() - started, 3),
-        }
-    )
+            part = days[start : start + DAYS_PER_TRANSACTION]
+            for metric, rows in reader.read([refresh.metric for refresh in refreshes.values() if refresh.error is None], part):
+                with refreshes[metric.name].giving_up():
+                    _publish(connection, refreshes[metric.name], part, rows, mask=mysql.mask_accounts)
+    return list(refreshes.values())
+
+
+def _publish(connection: MySQLConnectionAbstract, refresh: Refresh, days: Sequence[str], rows: list[Row] | HiveError, *, mask: bool) -> None:
+    if isinstance(rows, HiveError):
+        raise rows
+    metric = refresh.metric
+    rows = sorted(rows, key=lambda row: row[: len(metric.key_columns)])
+    rows = masked(metric, rows) if mask else rows
+    refresh.publications.append(publish(connection, metric, days, rows, refresh.instant))
+    refresh.newest = rows or refresh.newest
 
 
 def masked(metric: Metric, rows: Sequence[Row]) -> list[Row]:
@@ -174,33 +262,26 @@ def _fetch_or_nothing(cursor: Any, statement: str) -> list[Any]:
     return cursor.fetchall()
 
 
-def _invariants(metric: Metric) -> dg.AssetChecksDefinition:
-    key = metric_key(metric.name)
-    found = {
+def _invariants(metric: Metric) -> dict[str, str]:
+    """Return the queries for what breaks the invariants of a metric, by the names of the checks."""
+    queries = {
         "figures_are_sound": render(SQL_DIR / "unsound.sql", metric=metric),
         "is_published_whole": render(SQL_DIR / "incomplete.sql", metric=metric, total=TOTAL),
     }
-    additive = render(SQL_DIR / "additive.sql", metric=metric.name, total=TOTAL)
-    specs = [dg.AssetCheckSpec(name, asset=key, description=INVARIANTS[name]) for name in found]
-    if metric.additive == "sum":
-        specs.append(dg.AssetCheckSpec(ADDS_UP, asset=key, additional_deps=[metric_key(TOTAL)], description=INVARIANTS[ADDS_UP]))
-
-    @dg.multi_asset_check(name=f"invariants_of_{metric.name}", specs=specs)
-    def check(mysql: MySQLResource) -> Iterator[dg.AssetCheckResult]:
-        with mysql.connect() as connection, connection.cursor(dictionary=True) as cursor:
-            for name, statement in found.items():
-                wrong: list[Any] = _fetch_or_nothing(cursor, statement)
-                yield _result(key, name, [", ".join(f"{column} {value}" for column, value in row.items()) for row in wrong], {})
-            if metric.additive == "sum":
-                days: list[Any] = _fetch_or_nothing(cursor, additive)
-                wrong = [f"{day['day']}: {day['actual']} instead of {day['expected']}" for day in days if day["actual"] != day["expected"]]
-                yield _result(key, ADDS_UP, wrong, {"days_compared": len(days)})
-
-    return check
+    return {**queries, ADDS_UP: render(SQL_DIR / "additive.sql", metric=metric.name, total=TOTAL)} if metric.additive == "sum" else queries
 
 
-def _result(key: dg.AssetKey, name: str, wrong: Sequence[str], metadata: dict[str, int]) -> dg.AssetCheckResult:
+def _wrong_rows(found: Sequence[Mapping[str, Any]]) -> tuple[list[str], dict[str, int]]:
+    return [", ".join(f"{column} {value}" for column, value in row.items()) for row in found], {}
+
+
+def _not_added_up(days: Sequence[Mapping[str, Any]]) -> tuple[list[str], dict[str, int]]:
+    wrong = [f"{day['day']}: {day['actual']} instead of {day['expected']}" for day in days if day["actual"] != day["expected"]]
+    return wrong, {"days_compared": len(days)}
+
+
+def _result(key: dg.AssetCheckKey, wrong: Sequence[str], metadata: dict[str, int]) -> dg.AssetCheckResult:
     # A commit between the two reads of one instant makes a difference to the total that the next refresh mends.
-    severity = dg.AssetCheckSeverity.WARN if name == ADDS_UP else dg.AssetCheckSeverity.ERROR
+    severity = dg.AssetCheckSeverity.WARN if key.name == ADDS_UP else dg.AssetCheckSeverity.ERROR
     found = {"found": len(wrong), "differences": list(wrong[:MOST_FOUND])}
-    return dg.AssetCheckResult(asset_key=key, check_name=name, passed=not wrong, severity=severity, metadata={**metadata, **found})
+    return dg.AssetCheckResult(asset_key=key.asset_key, check_name=key.name, passed=not wrong, severity=severity, metadata={**metadata, **found})

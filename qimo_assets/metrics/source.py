@@ -1,32 +1,135 @@
-"""Reading a metric from its view: the instant of the lake first, then the rows of whole days."""
+"""Reading metrics from their views: the instants of the lake first, then the rows of whole days.
+
+The messages of the days are read from the lake once and kept in the server's memory while the metrics are made from them, each by the
+definition of its own view. A metric that looks at other days as well, or is read alone, is asked of its view.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack, contextmanager
+from queue import SimpleQueue
 from typing import Any
+from uuid import uuid4
 
 from qimo_assets.metrics.catalog import Metric
-from qimo_assets.resources.hive import HiveSession
-from qimo_assets.views.sql import SNAPSHOT
+from qimo_assets.resources.hive import HiveError, HiveResource, HiveSession
+from qimo_assets.views.sql import MESSAGE_VIEW, SNAPSHOT, message_columns, reads, session_statement
 
 NO_INSTANT = "0" * 17
+# Two at once keep two processors busy: while one is planned the other runs.
+SESSIONS = 2
+KEPT = "kept_message"
+# Longer than any run: what is left from before was kept by a run that was killed.
+LEFT_SECONDS = 7200
+
+Row = tuple[Any, ...]
 
 
-def source_instant(session: HiveSession, database: str, tables: Sequence[str]) -> str:
-    """Return the instant of the newest commit of the lake's tables; ask before querying, so that rows are never older than it.
+class Reader:
+    """Reads metrics in a few sessions at once.
+
+    The sessions are as young as the run: Spark lists the files of a Hudi table once per session and would not see later commits.
+    """
+
+    def __init__(self, database: str, sessions: Sequence[HiveSession], pool: ThreadPoolExecutor) -> None:
+        self._database = database
+        self._pool = pool
+        self._idle: SimpleQueue[HiveSession] = SimpleQueue()
+        for session in sessions:
+            self._idle.put(session)
+
+    def instants(self, tables: Iterable[str]) -> dict[str, str]:
+        """Return the instant of the newest commit of each of the lake's tables; ask before reading, so that rows are never older than it."""
+        with self._session() as session:
+            found = {table: session.query(f"CALL show_commits(table => '{self._database}.{table}{SNAPSHOT}', limit => 1)") for table in tables}
+        return {table: str(commits[0]["commit_time"]) if commits else NO_INSTANT for table, commits in found.items()}
+
+    def read(self, metrics: Sequence[Metric], days: Sequence[str]) -> Iterator[tuple[Metric, list[Row] | HiveError]]:
+        """Yield the metrics with their rows of the given days, in the catalog's column order, or with the error that came instead.
+
+        Args:
+            metrics: The metrics; they come as they are read.
+            days: The days.
+        """
+        of_their_days = [metric for metric in metrics if not (metric.looks_back or metric.looks_ahead) and MESSAGE_VIEW in reads(metric.name)]
+        with self._kept_messages(of_their_days, days) as messages:
+            under_way = {
+                self._pool.submit(self._read_one, metric, days, messages if metric in of_their_days else None): metric
+                # The metric of many days takes longest, and begins first.
+                for metric in sorted(metrics, key=lambda metric: -metric.looks_back)
+            }
+            for future in as_completed(under_way):
+                yield under_way[future], future.result()
+
+    def _read_one(self, metric: Metric, days: Sequence[str], messages: str | None) -> list[Row] | HiveError:
+        names = [column.name for column in metric.columns]
+        columns = ", ".join(f"`{name}`" for name in names)
+        try:
+            with self._session() as session:
+                if messages:
+                    session.execute(session_statement(metric.name, self._database, messages))
+                view = f"`{metric.name}`" if messages else f"{self._database}.{metric.name}"
+                rows = session.query(f"SELECT {columns} FROM {view} WHERE day IN %(days)s", {"days": list(days)})
+        except HiveError as error:
+            return error
+        return [tuple(row[name] for name in names) for row in rows]
+
+    @contextmanager
+    def _kept_messages(self, metrics: Sequence[Metric], days: Sequence[str]) -> Generator[str | None, None, None]:
+        """Keep the columns that metrics read of the days' messages in the server's memory, under the name that is given."""
+        if len(metrics) < 2:
+            yield None
+            return
+        name = f"{KEPT}_{int(time.time())}_{uuid4().hex[:8]}"
+        columns = ", ".join(message_columns([metric.name for metric in metrics], self._database))
+        with self._session() as session:
+            _drop_what_was_left(session)
+            # What is kept is found again by its plan, and the plan of a view that is read anew has a listing of files of its own.
+            session.execute("SET spark.sql.legacy.storeAnalyzedPlanForView=true")
+            listed = ", ".join(f"'{day}'" for day in days)
+            session.execute(f"CREATE GLOBAL TEMPORARY VIEW {name} AS SELECT {columns} FROM {self._database}.{MESSAGE_VIEW} WHERE day IN ({listed})")
+            try:
+                session.execute(f"CACHE TABLE global_temp.{name}")
+            except HiveError:
+                _drop(session, name)
+                raise
+        try:
+            yield f"global_temp.{name}"
+        finally:
+            with self._session() as session:
+                _drop(session, name)
+
+    @contextmanager
+    def _session(self) -> Generator[HiveSession, None, None]:
+        session = self._idle.get()
+        try:
+            yield session
+        finally:
+            self._idle.put(session)
+
+
+@contextmanager
+def open_reader(hive: HiveResource, database: str) -> Generator[Reader, None, None]:
+    """Open the sessions of a reader, and close them at the end.
 
     Args:
-        session: A session on HiveServer2.
-        database: Hive database of the tables.
-        tables: The tables that the metric is made from.
+        hive: HiveServer2.
+        database: Hive database of the tables and views.
     """
-    newest = [session.query(f"CALL show_commits(table => '{database}.{table}{SNAPSHOT}', limit => 1)") for table in tables]
-    return max((str(commits[0]["commit_time"]) for commits in newest if commits), default=NO_INSTANT)
+    with ExitStack() as stack:
+        sessions = [stack.enter_context(hive.session()) for _ in range(SESSIONS)]
+        yield Reader(database, sessions, stack.enter_context(ThreadPoolExecutor(SESSIONS)))
 
 
-def read_days(session: HiveSession, database: str, metric: Metric, days: Sequence[str]) -> list[tuple[Any, ...]]:
-    """Return a metric's rows of the given days, in the catalog's column order."""
-    names = [column.name for column in metric.columns]
-    columns = ", ".join(f"`{name}`" for name in names)
-    rows = session.query(f"SELECT {columns} FROM {database}.{metric.name} WHERE day IN %(days)s", {"days": list(days)})
-    return [tuple(row[name] for name in names) for row in rows]
+def _drop(session: HiveSession, name: str) -> None:
+    session.execute(f"DROP VIEW IF EXISTS global_temp.{name}")
+
+
+def _drop_what_was_left(session: HiveSession) -> None:
+    names = [str(row["viewName"]) for row in session.query(f"SHOW VIEWS IN global_temp LIKE '{KEPT}_*'")]
+    for name in names:
+        if time.time() - int(name.split("_")[-2]) > LEFT_SECONDS:
+            _drop(session, name)

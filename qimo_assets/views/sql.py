@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -38,6 +39,31 @@ def view_names() -> list[str]:
 def view_statement(name: str, database: str) -> str:
     """Return the statement that creates a view."""
     return render(SQL_DIR / f"{name}.sql", database=database, unknown=UNKNOWN, rejections={reason.value: text for reason, text in REASONS_ZH.items()})
+
+
+def session_statement(name: str, database: str, messages: str) -> str:
+    """Return the statement that creates a view of the same definition for one session only, over other messages than all those of the lake.
+
+    Args:
+        name: The view, one that reads the messages directly.
+        database: Hive database of the tables and views.
+        messages: What stands in for the view of all messages.
+    """
+    statement = view_statement(name, database).replace(f"CREATE OR REPLACE VIEW {database}.{name} ", f"CREATE OR REPLACE TEMPORARY VIEW `{name}` ")
+    return re.sub(rf"\b{database}\.{MESSAGE_VIEW}\b", messages, statement)
+
+
+def declared_columns(statement: str) -> dict[str, str]:
+    """Return the columns of a CREATE VIEW statement, in order, with their comments."""
+    header, _, _ = statement.partition("\n)\n")
+    return dict(re.findall(r"^  (\w+) COMMENT '([^']*)'", header, re.MULTILINE))
+
+
+def message_columns(names: Iterable[str], database: str) -> list[str]:
+    """Return the columns of the view of all messages that other views name."""
+    bodies = [re.sub(r"--.*", "", view_statement(name, database).partition("\nAS\n")[2]) for name in names]
+    words = {word for body in bodies for word in re.findall(r"\w+", body)}
+    return [column for column in declared_columns(view_statement(MESSAGE_VIEW, database)) if column in words]
 
 
 def reads(name: str) -> list[str]:

@@ -29,6 +29,7 @@ from qimo_assets.metrics.catalog import METRICS, TEXT, TEXT_LENGTH, Column, Metr
 from qimo_assets.metrics.course import build_course_report
 from qimo_assets.metrics.publish import PublicationError, PublicationResult, _replace, _stage, checksum, ensure_tables, publish
 from qimo_assets.partitions import daily
+from qimo_assets.resources.hive import HiveError
 from qimo_assets.resources.mysql import MySQLError, MySQLResource
 from qimo_assets_tests.contract.conftest import Server
 
@@ -415,24 +416,33 @@ QUALITY = next(metric for metric in METRICS if metric.name == "data_quality")
 
 
 class FakeSession:
-    """A session that has one message of each day in every view, and one commit."""
+    """A session that has one message of each day in every view, and one commit, and refuses what names one of its views."""
+
+    def __init__(self, refused: str = "") -> None:
+        self._refused = refused
+
+    def execute(self, sql: str) -> None:
+        if self._refused and f"VIEW `{self._refused}`" in sql:
+            raise HiveError(f"{self._refused} is refused")
 
     def query(self, sql: str, params: dict[str, list[str]] | None = None) -> list[dict[str, Any]]:
         if params is None:
-            return [{"commit_time": T1}]
+            return [{"commit_time": T1}] if sql.startswith("CALL") else []
         values = {column.name: "1" if column.is_text else 1 for metric in METRICS for column in metric.columns}
         return [{**values, "day": day} for day in params["days"]]
 
 
 class FakeHive(dg.ConfigurableResource):
-    """HiveServer2 as far as a metric sees it."""
+    """HiveServer2 as far as a metric sees it; it may refuse one metric."""
+
+    refused: str = ""
 
     def session(self) -> Any:
-        return nullcontext(FakeSession())
+        return nullcontext(FakeSession(self.refused))
 
 
 def test_the_assets_publish_a_range_of_days_and_the_checks_add_up(mysql: MySQLResource, connection: MySQLConnectionAbstract) -> None:
-    definitions = [*build_metric_assets("lake"), *build_metric_checks()]
+    definitions = [*build_metric_assets("lake"), build_metric_checks()]
     tags = {"dagster/asset_partition_range_start": "2021-11-01", "dagster/asset_partition_range_end": "2021-12-15"}
     result = dg.materialize(definitions, resources={"hive": FakeHive(), "mysql": mysql}, tags=tags)
     assert result.success
@@ -441,7 +451,7 @@ def test_the_assets_publish_a_range_of_days_and_the_checks_add_up(mysql: MySQLRe
     compared = [evaluation.metadata["days_compared"].value for evaluation in evaluations if evaluation.check_name == ADDS_UP]
     assert compared == [45] * sum(metric.additive == "sum" for metric in METRICS)
     assert len(evaluations) == len(compared) + 2 * len(METRICS)
-    assert len(result.asset_materializations_for_node("mysql__message_total")) == 45
+    assert len([item for item in result.asset_materializations_for_node("metrics_of_1_day") if item.asset_key.path[-1] == TOTAL.name]) == 45
     assert len(stored(connection, TOTAL)) == 45
 
     with connection.cursor() as cursor:
@@ -470,6 +480,30 @@ def test_the_assets_publish_a_range_of_days_and_the_checks_add_up(mysql: MySQLRe
     }
 
 
+def test_a_metric_that_fails_leaves_the_others_alone_and_is_tried_again_by_itself(mysql: MySQLResource, connection: MySQLConnectionAbstract) -> None:
+    assets, instance, cursor = build_metric_assets("lake")[0], dg.DagsterInstance.ephemeral(), None
+    sources = [dg.AssetSpec(key, partitions_def=daily if key.path[0] == "hudi" else None) for key in {*assets.dependency_keys} - assets.keys]
+    for source in sources:
+        instance.report_runless_asset_event(dg.AssetMaterialization(source.key, partition=DAY if source.partitions_def else None))
+
+    def requested(later: float, hive: FakeHive) -> tuple[set[str], bool]:
+        """Return the metrics that are asked for, and whether the run that publishes them succeeds."""
+        nonlocal cursor
+        defs = dg.Definitions(assets=[*sources, assets], resources={"hive": hive, "mysql": mysql})
+        ticked = dg.evaluate_automation_conditions(defs, instance, cursor=cursor, evaluation_time=datetime.now(timezone.utc) + timedelta(seconds=later))
+        cursor = ticked.cursor
+        wanted = [key for key in assets.keys if DAY in ticked.get_requested_partitions(key)]
+        job = defs.resolve_implicit_global_asset_job_def()
+        run = not wanted or job.execute_in_process(instance=instance, asset_selection=wanted, partition_key=DAY, raise_on_error=False).success
+        return {key.path[-1] for key in wanted}, run
+
+    assert requested(0, FakeHive(refused="os")) == ({metric.name for metric in METRICS if not metric.looks_back}, False)
+    assert len(fetch(connection, "SELECT metric FROM publication WHERE checksum <> ''")) == len(METRICS) - 2
+    assert requested(0, FakeHive()) == (set(), True)
+    assert requested(60, FakeHive()) == ({"os"}, True)
+    assert requested(120, FakeHive()) == (set(), True)
+
+
 def test_accounts_are_published_masked_where_it_is_set(mysql: MySQLResource, connection: MySQLConnectionAbstract) -> None:
     dg.materialize(build_metric_assets("lake"), resources={"hive": FakeHive(), "mysql": MySQLResource(**{**dict(mysql), "mask_accounts": True})}, **ONE_DAY)
     assert fetch(connection, "SELECT account, nickname FROM sender_top") == [("1****", "1")]
@@ -490,9 +524,8 @@ def test_the_course_s_report_is_a_view_over_the_metrics(mysql: MySQLResource, co
 
 def test_a_metric_whose_server_was_away_is_published_by_the_automation(server: Server, mysql: MySQLResource, connection: MySQLConnectionAbstract) -> None:
     key, view = dg.AssetKey(["mysql", "message_hourly"]), dg.AssetKey(["hive", "message_hourly"])
-    metric = next(asset for asset in build_metric_assets("lake") if asset.key == key)
     sources = [dg.AssetSpec(MESSAGES, partitions_def=daily), dg.AssetSpec(view)]
-    defs = dg.Definitions(assets=[*sources, metric], resources={"hive": FakeHive(), "mysql": mysql})
+    defs = dg.Definitions(assets=[*sources, *build_metric_assets("lake")], resources={"hive": FakeHive(), "mysql": mysql})
     instance = dg.DagsterInstance.ephemeral()
     for event in (dg.AssetMaterialization(view), dg.AssetMaterialization(MESSAGES, partition=DAY)):
         instance.report_runless_asset_event(event)

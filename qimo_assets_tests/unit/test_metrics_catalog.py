@@ -13,15 +13,20 @@ from qimo_assets.metrics.catalog import METRICS, TEXT_LENGTH, TOTAL, Metric
 from qimo_assets.metrics.mask import mask_account
 from qimo_assets.metrics.publish import PublicationError, checksum, publish, shorten
 from qimo_assets.views.assets import build_view_assets
-from qimo_assets.views.sql import MESSAGE_VIEW, QUARANTINE_VIEW, lake_tables, reads, view_description, view_names, view_statement
+from qimo_assets.views.sql import (
+    MESSAGE_VIEW,
+    QUARANTINE_VIEW,
+    declared_columns,
+    lake_tables,
+    message_columns,
+    reads,
+    session_statement,
+    view_description,
+    view_names,
+    view_statement,
+)
 
 BY_NAME = {metric.name: metric for metric in METRICS}
-
-
-def declared_columns(statement: str) -> dict[str, str]:
-    """Return the columns of a CREATE VIEW statement with their comments."""
-    header = statement[: re.search(r"^\)$", statement, re.MULTILINE).start()]  # pyright: ignore[reportOptionalMemberAccess]
-    return dict(re.findall(r"^  (\w+) COMMENT '([^']*)'", header, re.MULTILINE))
 
 
 def test_each_metric_has_its_view_and_each_view_but_those_of_the_tables_its_metric() -> None:
@@ -63,11 +68,26 @@ def test_a_catalog_entry_is_complete(metric: Metric) -> None:
 
 def test_every_asset_and_check_is_built_under_its_key() -> None:
     views, metrics, checks = build_view_assets("lake"), build_metric_assets("lake"), build_metric_checks()
-    assert {asset.key for asset in metrics} == {dg.AssetKey(["mysql", name]) for name in BY_NAME}
+    assert {key for asset in metrics for key in asset.keys} == {dg.AssetKey(["mysql", name]) for name in BY_NAME}
     assert {asset.key for asset in views} == {dg.AssetKey(["hive", name]) for name in view_names()}
-    found = {(key.asset_key.path[-1], key.name) for check in checks for key in check.check_keys}
+    found = {(key.asset_key.path[-1], key.name) for key in checks.check_keys}
     assert found == {(metric.name, name) for metric in METRICS for name in INVARIANTS if name != ADDS_UP or metric.additive == "sum"}
-    dg.Definitions(assets=[*views, *metrics], asset_checks=checks, resources={"hive": object(), "mysql": object()})
+    dg.Definitions(assets=[*views, *metrics], asset_checks=[checks], resources={"hive": object(), "mysql": object()})
+
+
+@pytest.mark.parametrize("metric", [metric for metric in METRICS if MESSAGE_VIEW in reads(metric.name)], ids=lambda metric: metric.name)
+def test_a_view_of_one_session_is_the_same_over_other_messages(metric: Metric) -> None:
+    whole, of_session = view_statement(metric.name, "lake"), session_statement(metric.name, "lake", "global_temp.kept")
+    assert of_session.startswith(whole.partition("CREATE")[0] + f"CREATE OR REPLACE TEMPORARY VIEW `{metric.name}` (")
+    assert f"lake.{MESSAGE_VIEW}" not in of_session
+    assert declared_columns(of_session) == declared_columns(whole)
+    # What is kept of the messages is what the views name.
+    assert not re.search(rf"\*\s+FROM lake\.{MESSAGE_VIEW}", whole)
+
+
+def test_of_the_messages_only_what_is_read_is_kept() -> None:
+    assert message_columns(["os"], "lake") == ["day", "sender_account", "sender_os"]
+    assert "message" not in message_columns([metric.name for metric in METRICS], "lake")
 
 
 @pytest.mark.parametrize("text", ["", "张三", "a" * TEXT_LENGTH, "😀" * TEXT_LENGTH, "a\x00 "])
