@@ -244,32 +244,38 @@ def _feed(settings: Settings, *, lines: int, rate: float | None, days: int, bad:
 def _wait_until_verified(settings: Settings) -> verify.Verification:
     """Wait until what is under way has arrived everywhere, then verify; give the answer as it is when nothing moves any more."""
     seen: Mapping[str, int] = {}
+    published = recounted = None
     moved = time.monotonic()
     while True:
-        counts = _counts(settings)
+        counts, state = _progress(settings)
         if counts != seen:
             click.echo(" · ".join(f"{name} {count:,}" for name, count in counts.items()), err=True)
-            seen, moved = counts, time.monotonic()
-        # A recount costs seconds of a processor, so it waits for figures that stand still.
+        if (counts, state) != (seen, published):
+            seen, published, moved = counts, state, time.monotonic()
+        # A recount costs seconds of a processor, so it waits for figures that stand still, and for other ones after one that did not agree.
         stands = time.monotonic() - moved > QUIET_SECONDS and not counts["bytes unread"] and counts["topic"] == counts["in the lake"]
         stalled = time.monotonic() - moved > STALLED_SECONDS
-        if (stands or stalled) and ((verification := verify.verify(settings)).ok or stalled):
-            return verification
+        if stalled or (stands and recounted != (seen, published)):
+            recounted = seen, published
+            if (verification := verify.verify(settings)).ok or stalled:
+                return verification
         time.sleep(WAIT_POLL_SECONDS)
 
 
-def _counts(settings: Settings) -> dict[str, int]:
-    """Return how far the lines have come at each station."""
+def _progress(settings: Settings) -> tuple[dict[str, int], str]:
+    """Return how far the lines have come at each station, and what changes with every publication."""
     from qimo_assets.resources.kafka import KafkaResource
     from qimo_assets.source.files import log_files
 
     partitions = KafkaResource.from_settings(settings.kafka).state()
-    return {
+    messages, state = verify.read_progress(settings.mysql)
+    counts = {
         "bytes unread": sum(file.unread for file in log_files(settings.source)),
         "topic": sum(partition.high for partition in partitions),
         "in the lake": sum(partition.progress or 0 for partition in partitions),
-        "in MySQL": sum(measures[0] for measures in (verify.read_metrics(settings.mysql)["message_total"] or {}).values()),
+        "in MySQL": messages,
     }
+    return counts, state
 
 
 def _replay(layout: Layout) -> dict[str, dict[str, int]]:

@@ -22,7 +22,7 @@ from datetime import date, datetime, timedelta
 from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from qimo_assets.settings import HiveSettings, KafkaSettings, LakeSettings, MySQLSettings, Settings
@@ -92,6 +92,7 @@ SourceFile = tuple[str, str, str]
 Table = dict[Row, Row]
 Locate = Callable[[str], tuple[str | None, str | None]]
 Ask = Callable[[str], list[Row]]
+Answer = TypeVar("Answer")
 
 
 class VerifyError(Exception):
@@ -828,6 +829,27 @@ def read_metrics(mysql: MySQLSettings) -> dict[str, Table | None]:
     Raises:
         VerifyError: MySQL does not answer.
     """
+    return _with_mysql(mysql, metric_tables)
+
+
+def read_progress(mysql: MySQLSettings) -> tuple[int, str]:
+    """Return the messages that MySQL shows, and what changes with every publication; cheap enough to be asked all the time.
+
+    Raises:
+        VerifyError: MySQL does not answer.
+    """
+    return _with_mysql(mysql, progress)
+
+
+def progress(ask: Ask) -> tuple[int, str]:
+    """Put `read_progress` together out of queries."""
+    present = {name for (name,) in ask("SHOW TABLES")}
+    [(messages,)] = ask("SELECT coalesce(sum(messages), 0) FROM message_total") if "message_total" in present else [(0,)]
+    [state] = ask("SELECT count(*), max(published_at) FROM publication") if "publication" in present else [()]
+    return int(messages), " ".join(map(str, state))
+
+
+def _with_mysql(mysql: MySQLSettings, read: Callable[[Ask], Answer]) -> Answer:
     from mysql.connector import Error, connect
 
     try:
@@ -848,7 +870,7 @@ def read_metrics(mysql: MySQLSettings) -> dict[str, Table | None]:
                 cursor.execute(query)
                 return cursor.fetchall()  # pyright: ignore[reportReturnType]  # plain cursors give tuples
 
-            return metric_tables(ask)
+            return read(ask)
     except Error as error:
         raise VerifyError(
             f"MySQL at {mysql.host}:{mysql.port} ({mysql.database}) cannot be read: {_first_line(error)}. "

@@ -9,11 +9,13 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from qimo_assets import cli
-from qimo_assets.settings import PROJECT_ROOT
+from qimo_assets.settings import PROJECT_ROOT, Settings
 from qimo_assets.stack.layout import current_layout
 from qimo_assets.stack.services import services
 
@@ -53,6 +55,28 @@ def status_of(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> object:
 )
 def test_a_tier_is_named_by_its_folder(arguments: tuple[str, ...], given: list[str]) -> None:
     assert cli._pytest_arguments(arguments) == given
+
+
+def test_waiting_recounts_when_all_stands_still_and_again_only_when_something_moved(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, published, recounted = 0.0, {0: "first", 60: "second"}, []
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    def progress(_: object) -> tuple[dict[str, int], str]:
+        return {"bytes unread": 0, "topic": 5, "in the lake": 5}, published[max(second for second in published if second <= now)]
+
+    def recount(_: object) -> SimpleNamespace:
+        recounted.append(now)
+        return SimpleNamespace(ok=now > 60)
+
+    monkeypatch.setattr(cli, "time", SimpleNamespace(monotonic=lambda: now, sleep=sleep))
+    monkeypatch.setattr(cli, "_progress", progress)
+    monkeypatch.setattr(cli.verify, "verify", recount)
+    assert cli._wait_until_verified(cast("Settings", None)).ok
+    assert [cli.QUIET_SECONDS < moment <= cli.QUIET_SECONDS + 2 * cli.WAIT_POLL_SECONDS for moment in (recounted[0], recounted[1] - 60)] == [True, True]
+    assert len(recounted) == 2
 
 
 # --- wrong use

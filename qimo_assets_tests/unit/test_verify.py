@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, datetime
+from decimal import Decimal
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -28,6 +29,7 @@ from qimo_assets.verify import (
     count_arrivals,
     lake_answer,
     metric_tables,
+    progress,
     read_lake,
     read_metrics,
     recount,
@@ -498,6 +500,17 @@ def test_metric_tables_out_of_queries() -> None:
     tables = metric_tables(ask)
     assert tables == dict.fromkeys(METRICS) | {"message_hourly": {(DAY, 9): (3, 2, 1)}}
     assert queries[1] == "SELECT `day`, `hour`, `messages`, `senders`, `receivers` FROM `message_hourly`"
+
+
+def test_progress_out_of_queries() -> None:
+    answers = {"SHOW TABLES": [("message_total",), ("publication",)], "SELECT count(*)": [(3, NOW)], "SELECT coalesce": [(Decimal(7),)]}
+
+    def ask(query: str) -> list[tuple]:
+        return next(rows for beginning, rows in answers.items() if query.startswith(beginning))
+
+    assert progress(ask) == (7, f"3 {NOW}")
+    answers["SHOW TABLES"] = []
+    assert progress(ask) == (0, "")
 
 
 def test_systems_that_do_not_answer_are_named(settings: Settings) -> None:
