@@ -86,7 +86,7 @@ class LakeSettings(BaseModel):
     accept_data_loss: bool = Field(
         default=False, description="Go on after the topic deleted lines that the lake had not read; false stops the stream with instructions."
     )
-    report_seconds: int = Field(default=30, ge=1, description="Least time between two materialization events of one day.")
+    report_seconds: int = Field(default=10, ge=1, description="Least time between two materialization events of one day.")
     ip2region_jar: Path = Field(description="The jar that holds ip2region's database (net.dreamlu:mica-ip2region).")
 
 
