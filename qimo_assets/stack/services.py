@@ -20,6 +20,8 @@ from qimo_assets.stack.layout import LOOPBACK, Layout
 
 # The module that Dagster loads.
 DEFINITIONS = "qimo_assets.definitions"
+# The module that runs Dagster's code server and watches its worker.
+CODE_SERVER = "qimo_assets.stack.code_server"
 # The module that serves the report's files.
 REPORT_SERVER = "qimo_assets.report.serve"
 # Hive's reflection and Spark's direct buffers need packages that Java 17 closes (SPARK-33772 lists them).
@@ -208,7 +210,7 @@ def _dagster(layout: Layout) -> list[Service]:
     port = str(layout.ports["dagster_code"])
     settings = _given_settings()
     # One server for webserver and daemon: a daemon that loads the code by itself does so anew each minute (RELOAD_WORKSPACE_INTERVAL).
-    code = (str(venv_bin / "dagster"), "code-server", "start", "-m", DEFINITIONS, "-h", LOOPBACK, "-p", port)
+    code = (sys.executable, "-m", CODE_SERVER, "code-server", "start", "-m", DEFINITIONS, "-h", LOOPBACK, "-p", port)
     web = (str(venv_bin / "dagster-webserver"), "-w", workspace, "-h", LOOPBACK, "-p", str(layout.ports["dagster"]))
     daemon = (str(venv_bin / "dagster-daemon"), "run", "-w", workspace)
     return [
