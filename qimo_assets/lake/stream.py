@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -12,8 +14,8 @@ from pyspark.sql.streaming.query import StreamingQuery
 from qimo_assets.contract import TIMEZONE, Reason
 from qimo_assets.lake.continuity import Reading
 from qimo_assets.lake.parse import parse
-from qimo_assets.lake.tables import MESSAGE, QUARANTINE
-from qimo_assets.lake.timeline import BATCH_OPTION, LINES_OPTION, REASONS_OPTION
+from qimo_assets.lake.tables import MESSAGE, QUARANTINE, Table
+from qimo_assets.lake.timeline import BATCH_OPTION, LINES_OPTION, REASONS_OPTION, exists
 from qimo_assets.lake.write import TableWriter
 from qimo_assets.settings import LakeSettings, Settings
 
@@ -33,6 +35,7 @@ class BatchWriter:
     def __post_init__(self) -> None:
         """Begin with a metastore that has heard of nothing."""
         self._writer = TableWriter(self.settings.lake)
+        self._made: set[str] = set()
 
     def __call__(self, batch: DataFrame, batch_id: int) -> None:
         """Write one micro-batch; Structured Streaming calls this."""
@@ -43,6 +46,9 @@ class BatchWriter:
             counts = _count(parsed)
             for table, rows in ((MESSAGE, accepted(parsed, self.settings.lake)), (QUARANTINE, _rejected(parsed))):
                 counted = counts[table.name]
+                # Where no line was ever rejected, the views that count rejected lines need a table without any.
+                if not counted.lines and not self._is_made(batch.sparkSession, table):
+                    counted.lines[datetime.now(ZoneInfo(TIMEZONE)).date().isoformat()] = 0
                 if counted.lines:
                     # Hudi combines a new line with the one in the table, but writes two of one key into the first file of a day.
                     once = rows.dropDuplicates(["message_id", "day"]) if counted.repeats else rows
@@ -50,6 +56,11 @@ class BatchWriter:
                     self._writer.write(table, once, set(counted.lines), {BATCH_OPTION: f"{query_id}:{batch_id}", **told})
         finally:
             parsed.unpersist()
+
+    def _is_made(self, spark: SparkSession, table: Table) -> bool:
+        if table.name not in self._made and exists(spark, table.path(self.settings.lake)):
+            self._made.add(table.name)
+        return table.name in self._made
 
 
 @dataclass(frozen=True)

@@ -101,9 +101,11 @@ def _commit(timeline: Any, instant: Any) -> Commit:
     metadata = timeline.readCommitMetadata(instant)
     stats = metadata.getPartitionToWriteStats()
     rows = {day.removeprefix(PARTITION_PREFIX): sum(stat.getNumWrites() for stat in stats.get(day)) for day in stats.keySet()}
-    lines, reasons = metadata.getMetadata(LINES_OPTION), metadata.getMetadata(REASONS_OPTION)
+    told, reasons = metadata.getMetadata(LINES_OPTION), metadata.getMetadata(REASONS_OPTION)
+    lines: dict[str, int] | None = json.loads(told) if told else None
     batch = metadata.getMetadata(BATCH_OPTION) or ""
-    return Commit(instant.requestedTime(), batch, rows, json.loads(lines) if lines else None, json.loads(reasons) if reasons else {})
+    # The commit that makes a table has a day and no row.
+    return Commit(instant.requestedTime(), batch, {**dict.fromkeys(lines or {}, 0), **rows}, lines, json.loads(reasons) if reasons else {})
 
 
 def _all_days(spark: SparkSession, path: str) -> list[str]:

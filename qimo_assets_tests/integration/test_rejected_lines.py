@@ -6,7 +6,7 @@ The topic takes the producer's own time here, so that a line can come on two day
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -40,8 +40,8 @@ LINES: dict[str, tuple[bytes, list[datetime]]] = {
 FEW_FIELDS, EARLY, TOO_EARLY, TOO_LONG, LONG_AND_BAD, GOOD = (bytes(body) for body, _ in LINES.values())
 
 
-def send(lake: Lake) -> None:
-    """Send each line at its times."""
+def send(lake: Lake, names: Collection[str] = LINES.keys()) -> None:
+    """Send each of these lines at its times."""
     admin = AdminClient({"bootstrap.servers": lake.settings.kafka.bootstrap})
     by_producer = ConfigEntry("message.timestamp.type", "CreateTime", incremental_operation=AlterConfigOpType.SET)
     # Years ago is long past the topic's retention.
@@ -49,7 +49,8 @@ def send(lake: Lake) -> None:
     resource = ConfigResource(ConfigResource.Type.TOPIC, lake.name, incremental_configs=[by_producer, for_ever])
     admin.incremental_alter_configs([resource])[resource].result(timeout=60)
     producer = Producer({"bootstrap.servers": lake.settings.kafka.bootstrap})
-    for place, (body, times) in enumerate(LINES.values()):
+    for place, name in enumerate(names):
+        body, times = LINES[name]
         for time in times:
             record = event(body, host="chat", file="/logs/chat.log", byteoffset=str(1000 * place))
             producer.produce(lake.name, record, partition=0, timestamp=int(time.timestamp() * 1000))
@@ -113,3 +114,10 @@ def test_a_rejected_line_counts_once_and_is_read_again_once(lake: Lake) -> None:
         assert quarantine(lake) == {FEW_FIELDS: "field_count", TOO_EARLY: "time_ahead", LONG_AND_BAD: "no_receiver"}
         assert recounted(lake) == {"field_count": 1, "time_ahead": 1, "no_receiver": 1}
         assert stored(lake) == 5
+
+
+def test_where_no_line_was_rejected_the_quarantine_is_there_and_empty(lake: Lake) -> None:
+    send(lake, ["good"])
+    lake.finish()
+    assert len(messages(lake)) == 1
+    assert stored(lake) == 0
