@@ -106,6 +106,13 @@ def kill_driver_jvm(stack: Stack, random: Random) -> Iterator[None]:
 
 
 @contextmanager
+def hang_driver_jvm(stack: Stack, random: Random) -> Iterator[None]:
+    """Stop the JVM of the stream for good, as one that hangs: the supervising sensor has to see that nothing moves."""
+    driver_jvm(stack).suspend()
+    yield
+
+
+@contextmanager
 def kill_code_worker(stack: Stack, random: Random) -> Iterator[None]:
     """Kill the process in which the code server holds the definitions, and not the one that the supervisor knows."""
     only(process for process in processes_of(stack) if runs(process, "dagster", "api", "grpc")).kill()
@@ -192,6 +199,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault("kill -9 dagster-code", kill("dagster-code")),
     Fault("kill -9 dagster-code's worker", kill_code_worker),
     Fault("kill -9 a metric run", kill_metric_run),
+    Fault("stop streaming driver's JVM for good", hang_driver_jvm, in_reduced=False),
     Fault(f"stop kafka for {PAUSE_SECONDS} s", pause("kafka"), in_reduced=False),
     Fault(f"stop mysql for {PAUSE_SECONDS} s", pause("mysql"), in_reduced=False),
     Fault("reboot: kill -9 of everything, then up", reboot, in_reduced=False),
