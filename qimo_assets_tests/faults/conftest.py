@@ -27,15 +27,15 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Make one test of each hit on the shared stack."""
-    if {"fault", "number"} <= set(metafunc.fixturenames):
-        hits = plan(FAULTS, metafunc.config.option.kills)
-        metafunc.parametrize(("fault", "number"), hits, ids=[f"{fault.name}-{number + 1}" for fault, number in hits])
+    """Make one test of each fault on the shared stack."""
+    if {"fault", "hits"} <= set(metafunc.fixturenames):
+        faults = plan(FAULTS, metafunc.config.option.kills)
+        metafunc.parametrize(("fault", "hits"), faults, ids=[fault.name for fault, _ in faults])
 
 
 @pytest.fixture(scope="session")
 def recounts_each(request: pytest.FixtureRequest) -> bool:
-    """Whether each row ends with a recount of its own, as in the full matrix; the reduced one recounts once, after all."""
+    """Whether each fault ends with a recount of its own, as in the full matrix; the reduced one recounts once, after all."""
     return bool(request.config.option.kills)
 
 

@@ -24,7 +24,7 @@ from qimo_assets_tests.conftest import Stack
 from qimo_assets_tests.faults.flow import LINES_PER_SECOND, Flow, append_marker, line_starts, sizes
 from qimo_assets_tests.faults.hits import Fault
 
-# The moment of the hit, in seconds after the flow began; a batch of the stream takes 5.
+# The moment of the hit, in seconds after the flow began; the stream begins a batch each 5 seconds.
 EARLIEST_HIT, LATEST_HIT = 3.0, 12.0
 # Lines flow for at least so long after the fault, and until everything answers again.
 FLOW_AFTER_SECONDS = 10
@@ -170,10 +170,10 @@ class Matrix:
 
 
 def plan(faults: Sequence[Fault], kills: int) -> list[tuple[Fault, int]]:
-    """Return the hits in their order: without kills the reduced matrix, else every fault once and those on the data path so many times."""
+    """Return the faults in their order, and how often each hits: without kills the reduced matrix, each once, else those on the data path so often."""
     if not kills:
-        return [(fault, 0) for fault in faults if fault.in_reduced]
-    return [(fault, number) for fault in faults for number in range(kills if fault.on_data_path else 1)]
+        return [(fault, 1) for fault in faults if fault.in_reduced]
+    return [(fault, kills if fault.on_data_path else 1) for fault in faults]
 
 
 def _seconds_until(what: Callable[[], bool], since: float) -> float | None:
