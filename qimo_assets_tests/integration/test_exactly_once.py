@@ -19,7 +19,7 @@ from qimo_assets.lake.writer_lock import WriterLock
 from qimo_assets.resources.mysql import MySQLResource
 from qimo_assets_tests.integration.lakes import DRIVER_SECONDS, Lake, kill
 
-KILLS = 5
+KILLS = 3
 # A driver needs about 12 s to its first batch.
 KILLED_AFTER_SECONDS = (8, 30)
 
