@@ -138,7 +138,7 @@ def _follow(context: dg.AssetExecutionContext, query: StreamingQuery, reporter: 
         if time.monotonic() - renewed > LOCK_SECONDS:
             lock.renew()
             if _was_ended(context):
-                return
+                raise dg.DagsterExecutionInterruptedError
             renewed = time.monotonic()
     error = query.exception()
     if error is not None:
@@ -146,13 +146,16 @@ def _follow(context: dg.AssetExecutionContext, query: StreamingQuery, reporter: 
 
 
 def _was_ended(context: dg.AssetExecutionContext) -> bool:
-    """Return whether Dagster ended this run without reaching its process: forced by a person, or given up after the code server died."""
+    """Return whether Dagster ended this run, or wants it ended, without reaching its process.
+
+    So it is when a person forces the end, and when the code server that launched the run died: its successor does not know the process.
+    """
     try:
         run = context.instance.get_run_by_id(context.run_id)
     except Exception as error:  # noqa: BLE001  # the storage is away, and with it any word of an end
         logger.warning("The run's own status is not known: %s", error)
         return False
-    return run is None or run.is_finished
+    return run is None or run.is_finished or run.status is dg.DagsterRunStatus.CANCELING
 
 
 def _advice(error: StreamingQueryException) -> str:

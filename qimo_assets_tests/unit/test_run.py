@@ -1,0 +1,55 @@
+"""A live run whose end Dagster wants, but cannot tell its process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import dagster as dg
+import pytest
+from dagster._core.test_utils import create_run_for_test
+
+from qimo_assets.lake import run as lake_run
+
+
+class Following:
+    """A run that is followed; what it reports or renews is counted."""
+
+    def __init__(self, instance: dg.DagsterInstance, run_id: str) -> None:
+        self.looks = 0
+        self.context = SimpleNamespace(instance=instance, run_id=run_id)
+        self.query = SimpleNamespace(isActive=True)
+
+    def report(self, query: Any) -> None:
+        self.looks += 1
+        query.isActive = self.looks < 5
+
+    def renew(self) -> None:
+        pass
+
+    def follow(self) -> None:
+        self.query.exception = lambda: None
+        lake_run._follow(self.context, self.query, self, self)  # pyright: ignore[reportArgumentType, reportPrivateUsage]  # stand-ins
+
+
+@pytest.fixture
+def following(monkeypatch: pytest.MonkeyPatch) -> Callable[[dg.DagsterRunStatus], Following]:
+    monkeypatch.setattr(lake_run, "LOCK_SECONDS", -1)
+    monkeypatch.setattr(lake_run, "POLL_SECONDS", 0)
+    instance = dg.DagsterInstance.ephemeral()
+    return lambda status: Following(instance, create_run_for_test(instance, status=status).run_id)
+
+
+@pytest.mark.parametrize("status", [dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.FAILURE])
+def test_ends_as_if_it_were_interrupted(following: Callable[[dg.DagsterRunStatus], Following], status: dg.DagsterRunStatus) -> None:
+    run = following(status)
+    with pytest.raises(dg.DagsterExecutionInterruptedError):
+        run.follow()
+    assert run.looks == 1
+
+
+def test_goes_on_while_it_is_wanted(following: Callable[[dg.DagsterRunStatus], Following]) -> None:
+    run = following(dg.DagsterRunStatus.STARTED)
+    run.follow()
+    assert run.looks == 5
