@@ -177,7 +177,7 @@ def dagster(arguments: tuple[str, ...]) -> None:
 def test(arguments: tuple[str, ...]) -> None:
     """Run the tests with pytest; ARGUMENTS are pytest's, after the name of a tier (unit, faults ...) if only that is meant.
 
-    `faults` runs the full fault matrix, an hour of it, and writes docs/reliability.md; it is not among the tests that run without a name.
+    `faults` runs the full fault matrix, more than an hour of it, and writes docs/reliability.md; without a name each process is killed once.
     """
     sys.exit(subprocess.run([sys.executable, "-m", "pytest", *_pytest_arguments(arguments)], cwd=PROJECT_ROOT).returncode)
 
