@@ -115,7 +115,9 @@ def hang_driver_jvm(stack: Stack, random: Random) -> Iterator[None]:
 @contextmanager
 def kill_code_worker(stack: Stack, random: Random) -> Iterator[None]:
     """Kill the process in which the code server holds the definitions, and not the one that the supervisor knows."""
-    only(process for process in processes_of(stack) if runs(process, "dagster", "api", "grpc")).kill()
+    # After a kill of the code server its old worker goes on beside the new one, for the runs that it started.
+    server = psutil.Process(service_pid(stack, "dagster-code"))
+    only(process for process in server.children() if runs(process, "dagster", "api", "grpc")).kill()
     yield
 
 
