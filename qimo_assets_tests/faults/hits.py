@@ -21,8 +21,10 @@ import pytest
 from mysql.connector import Error as MySQLError
 from mysql.connector import connect
 
+from qimo_assets.lake.supervisor import STALLED_SECONDS
 from qimo_assets.settings import PROJECT_ROOT
 from qimo_assets.stack import control
+from qimo_assets.stack.launcher import KILL_AFTER_SECONDS
 from qimo_assets_tests.conftest import Stack, wait_for
 from qimo_assets_tests.processes import driver_jvm, only, processes_of, run_processes, runs
 
@@ -50,12 +52,14 @@ class Fault:
         hit: Does the harm to a stack.
         on_data_path: Whether every line passes what is hit; the full matrix hits it several times.
         in_reduced: Whether the reduced matrix has it.
+        unnoticed_seconds: How long the platform waits before it takes this for a fault, and ends what hangs.
     """
 
     name: str
     hit: Hit
     on_data_path: bool = False
     in_reduced: bool = True
+    unnoticed_seconds: float = 0
 
 
 @contextmanager
@@ -203,7 +207,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault("kill -9 a metric run", kill_metric_run),
     Fault("kill -9 links", kill("links")),
     Fault("kill -9 report", kill("report")),
-    Fault("stop streaming driver's JVM for good", hang_driver_jvm, in_reduced=False),
+    Fault("stop streaming driver's JVM for good", hang_driver_jvm, in_reduced=False, unnoticed_seconds=STALLED_SECONDS + KILL_AFTER_SECONDS),
     Fault(f"stop kafka for {PAUSE_SECONDS} s", pause("kafka"), in_reduced=False),
     Fault(f"stop mysql for {PAUSE_SECONDS} s", pause("mysql"), in_reduced=False),
     Fault("reboot: kill -9 of everything, then up", reboot, in_reduced=False),

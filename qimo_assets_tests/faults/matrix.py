@@ -117,7 +117,7 @@ class Matrix:
             flow.stop()
             row.end = sizes(chat)
         if row.answered is not None:
-            row.recovered = _seconds_until(lambda: self._is_published(marker), over)
+            row.recovered = _seconds_until(lambda: self._is_published(marker), over, RECOVERY_SECONDS + fault.unnoticed_seconds)
         return row
 
     def settle(self, rows: Sequence[Row]) -> None:
@@ -176,10 +176,10 @@ def plan(faults: Sequence[Fault], kills: int) -> list[tuple[Fault, int]]:
     return [(fault, kills if fault.on_data_path else 1) for fault in faults]
 
 
-def _seconds_until(what: Callable[[], bool], since: float) -> float | None:
-    """Return the seconds from `since` until something is true; None when it does not become so in `RECOVERY_SECONDS`."""
+def _seconds_until(what: Callable[[], bool], since: float, limit: float = RECOVERY_SECONDS) -> float | None:
+    """Return the seconds from `since` until something is true; None when it does not become so within the limit."""
     while not what():
-        if time.monotonic() - since > RECOVERY_SECONDS:
+        if time.monotonic() - since > limit:
             return None
         time.sleep(POLL_SECONDS)
     return round(time.monotonic() - since, 1)
