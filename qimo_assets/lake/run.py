@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -162,7 +163,13 @@ def _advice(error: StreamingQueryException) -> str:
     text = str(error)
     if "Some data may have been lost" in text or "failOnDataLoss" in text or "OffsetOutOfRange" in text:
         return f"The topic no longer holds lines that the lake has not read: retention deleted them, or the topic was made anew. {WAYS_ON}\n{text[:1500]}"
-    return f"The streaming query failed; the supervising sensor starts it again from its checkpoint.\n{text[:3000]}"
+    return f"The streaming query failed; the supervising sensor starts it again from its checkpoint. {_root_cause(text)}\n{text[:3000]}"
+
+
+def _root_cause(text: str) -> str:
+    """Return the innermost cause of a Java error; the text begins with Python's own frames, thousands of characters of them."""
+    causes = re.findall(r"Caused by: (.+)", text)
+    return causes[-1] if causes else ""
 
 
 def _stop_gently(query: StreamingQuery) -> None:

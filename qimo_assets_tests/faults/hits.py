@@ -212,9 +212,9 @@ FAULTS: tuple[Fault, ...] = (
     Fault(f"stop mysql for {PAUSE_SECONDS} s", pause("mysql"), in_reduced=False),
     Fault("reboot: kill -9 of everything, then up", reboot, in_reduced=False),
 )
-# Directory under QIMO_HOME -> size of the disk that is mounted there for these two. A data node keeps a whole block of 128 MB free for each
-# file that is being written, of which there are several at once; MariaDB's empty databases take 208 MB.
-SMALL_DISKS = {HDFS_DISK: "2g", MYSQL_DISK: "320m"}
+# Directory under QIMO_HOME -> size of the disk that is mounted there for these two. Hudi asks for a block of 512 MB for each log file that it
+# appends to (HoodieLogFormat), which the data node keeps free until it is closed; MariaDB's empty databases take 208 MB.
+SMALL_DISKS = {HDFS_DISK: "4g", MYSQL_DISK: "320m"}
 FULL_DISKS: tuple[Fault, ...] = (
     Fault(f"HDFS disk full for {FULL_SECONDS} s", fill(HDFS_DISK)),
     Fault(f"MySQL disk full for {FULL_SECONDS} s", fill(MYSQL_DISK)),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import dagster as dg
 import pytest
 from dagster._core.test_utils import create_run_for_test
+from pyspark.errors import StreamingQueryException
 
 from qimo_assets.lake import run as lake_run
 
@@ -53,3 +54,9 @@ def test_goes_on_while_it_is_wanted(following: Callable[[dg.DagsterRunStatus], F
     run = following(dg.DagsterRunStatus.STARTED)
     run.follow()
     assert run.looks == 5
+
+
+def test_a_failure_names_its_innermost_cause() -> None:
+    text = "Traceback\n  File x\njava.lang.A: outer\n\tat frame\nCaused by: java.lang.B: middle\n\tat frame\nCaused by: java.io.C: No space left\n\tat frame"
+    advice = lake_run._advice(cast("StreamingQueryException", text))  # pyright: ignore[reportPrivateUsage]
+    assert "checkpoint. java.io.C: No space left\n" in advice
