@@ -213,7 +213,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault("reboot: kill -9 of everything, then up", reboot, in_reduced=False),
 )
 # Directory under QIMO_HOME -> size of the disk that is mounted there for these two. Hudi asks for a block of 512 MB for each log file that it
-# appends to (HoodieLogFormat), which the data node keeps free until it is closed; MariaDB's empty databases take 208 MB.
+# appends to, which the data node keeps free until it is closed, with 1 GB beside them (additional-available-space). MariaDB's empty
+# databases take 208 MB.
 SMALL_DISKS = {HDFS_DISK: "4g", MYSQL_DISK: "320m"}
 FULL_DISKS: tuple[Fault, ...] = (
     Fault(f"HDFS disk full for {FULL_SECONDS} s", fill(HDFS_DISK)),
