@@ -7,6 +7,7 @@ between a commit and its report leaves nothing unreported, because the next run 
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -86,21 +87,28 @@ class StreamReporter:
     def __post_init__(self) -> None:
         """Begin by asking each once: a run that died may have left days unreported."""
         self._waiting = list(self.tables)
+        self._committing = threading.Lock()
+
+    def commit(self, query: StreamingQuery) -> None:
+        """Tell Kafka how far the stream has come; a thread of its own may do so while the tables are reported."""
+        with self._committing:
+            offsets = end_offsets(query, self.kafka.topic)
+            if offsets and offsets != self.committed:
+                self._try(lambda: self._commit(offsets))
 
     def report(self, query: StreamingQuery, *, at_once: bool = False) -> None:
         """Report what is new; a storage or broker that is away is tried again at the next call, the stream goes on."""
+        self.commit(query)
         offsets = end_offsets(query, self.kafka.topic)
         if offsets and offsets != self.reached:
             self.reached, self._waiting = offsets, list(self.tables)
-        if self.reached != self.committed:
-            self._try(self._commit)
         for table in list(self.tables if at_once else self._waiting):
             if at_once or table.is_due():
                 self._try(lambda table=table: self._report(table, at_once))
 
-    def _commit(self) -> None:
-        self.kafka.commit_progress(self.reached)
-        self.committed = self.reached
+    def _commit(self, offsets: dict[int, int]) -> None:
+        self.kafka.commit_progress(offsets)
+        self.committed = offsets
 
     def _report(self, table: Reporter, at_once: bool) -> None:
         table.report(at_once=at_once)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import re
 import signal
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from enum import Enum
 
 import dagster as dg
@@ -103,7 +105,8 @@ def _write(
     # Last, because it writes: the days that the metrics wait for are told first.
     reporter = StreamReporter([*reporters, arrival_reporter(context, session, settings, arrivals)], kafka)
     try:
-        _follow(context, query, reporter, lock)
+        with _committing(query, reporter):
+            _follow(context, query, reporter, lock)
     finally:
         _stop_gently(query)
         reporter.report(query, at_once=True)
@@ -129,6 +132,27 @@ def _session(spark: LazyPySparkResource) -> SparkSession:
     session = spark.spark_session
     signal.signal(signal.SIGINT, handler)
     return session
+
+
+@contextmanager
+def _committing(query: StreamingQuery, reporter: StreamReporter) -> Generator[None, None, None]:
+    """Commit the offsets in a thread of its own while the reports are written.
+
+    A report that writes took 222 s on a machine that was overloaded; without a word of its batches the supervisor ended a stream that moved.
+    """
+    ended = threading.Event()
+
+    def commit() -> None:
+        while not ended.wait(POLL_SECONDS):
+            reporter.commit(query)
+
+    thread = threading.Thread(target=commit, name="progress", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def _follow(context: dg.AssetExecutionContext, query: StreamingQuery, reporter: StreamReporter, lock: WriterLock) -> None:

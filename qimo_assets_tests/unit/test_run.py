@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
@@ -54,6 +56,24 @@ def test_goes_on_while_it_is_wanted(following: Callable[[dg.DagsterRunStatus], F
     run = following(dg.DagsterRunStatus.STARTED)
     run.follow()
     assert run.looks == 5
+
+
+def test_offsets_are_committed_while_a_report_takes_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lake_run, "POLL_SECONDS", 0.001)
+    twice = threading.Barrier(2)
+    committed: list[str] = []
+
+    def commit(query: str) -> None:
+        committed.append(query)
+        if len(committed) == 2:
+            twice.wait()
+
+    with lake_run._committing("q", SimpleNamespace(commit=commit)):  # pyright: ignore[reportArgumentType, reportPrivateUsage]  # stand-ins
+        twice.wait(10)
+    ended = len(committed)
+    time.sleep(0.05)
+    assert committed == ["q"] * ended
+    assert [thread for thread in threading.enumerate() if thread.name == "progress"] == []
 
 
 def test_a_failure_names_its_innermost_cause() -> None:
