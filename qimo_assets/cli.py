@@ -9,16 +9,17 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import click
 
 from qimo_assets import simulator, verify
-from qimo_assets.settings import PROJECT_ROOT, Settings, SettingsError, load_settings
+from qimo_assets.settings import LOOPBACK, PROJECT_ROOT, Settings, SettingsError, load_settings
 from qimo_assets.stack import control, install
 from qimo_assets.stack.errors import StackError
 from qimo_assets.stack.jars import PYSPARK_HOME, read_lock
-from qimo_assets.stack.layout import LOOPBACK, Layout, current_layout
+from qimo_assets.stack.layout import Layout, current_layout
 from qimo_assets.stack.services import DEFINITIONS, common_environment, flume_configuration
 
 if TYPE_CHECKING:
@@ -159,9 +160,23 @@ def replay(as_json: bool) -> None:
 def sql(query: str | None) -> None:
     """Open beeline on the Thrift server, or run one QUERY with it."""
     layout, settings = current_layout(), load_settings()
-    url = f"jdbc:hive2://{settings.hive.host}:{settings.hive.port}/{settings.lake.database}"
+    hive = settings.hive
+    if hive.auth not in ("NONE", "LDAP", "CUSTOM") or hive.ca_file:
+        raise StackError("beeline takes neither a CA in a PEM file nor a principal from the settings; run your own beeline for KERBEROS, NOSASL or TLS.")
+    url = f"jdbc:hive2://{hive.host}:{hive.port}/{settings.lake.database}"
+    password = ["-w", _readable_once(hive.password.get_secret_value())] if hive.password else []
     statement = ["-e", query] if query else []
-    _replace_process(layout, [str(PYSPARK_HOME / "bin" / "beeline"), "-u", url, "-n", settings.hive.username, *statement])
+    _replace_process(layout, [str(PYSPARK_HOME / "bin" / "beeline"), "-u", url, "-n", hive.username, *password, *statement])
+
+
+@cli.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+def agent(file: Path) -> None:
+    """Write the Flume agent's configuration for a chat server to FILE, with its passwords and for its owner alone."""
+    from qimo_assets.source.render import write_agent_configuration
+
+    changed = write_agent_configuration(load_settings(), file)
+    click.echo(f"{file} {'written' if changed else 'is as it should be'}")
 
 
 @cli.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
@@ -363,6 +378,15 @@ def _print_status(state: str, found: list[control.Component], endpoints: Mapping
     for name, address in endpoints.items():
         if address:
             click.echo(f"{name:<20}{address}")
+
+
+def _readable_once(secret: str) -> str:
+    """Return the path of a pipe from which a program that this process becomes reads a secret: it stands on no command line and in no file."""
+    reading, writing = os.pipe()
+    os.set_inheritable(reading, True)
+    os.write(writing, secret.encode())
+    os.close(writing)
+    return f"/dev/fd/{reading}"
 
 
 def _replace_process(layout: Layout, command: list[str]) -> None:

@@ -2,21 +2,51 @@
 
 A value is looked for in this order: environment variable (`QIMO_KAFKA__BOOTSTRAP`), settings file (`QIMO_CONFIG`,
 else `$QIMO_HOME/qimo.toml`, which `./qimo up` writes for the embedded stack), the default below. Secrets have no
-default. Nothing here opens a connection.
+default; each may stand in a file of its own, named by the setting with `_file` at its end. Nothing here opens a
+connection; how each client library takes the settings stands in `clients.py`.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import socket
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FilePath, SecretStr, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
+LOOPBACK = "127.0.0.1"
+LOOPBACK_NAMES = (LOOPBACK, "localhost", "::1")
+# The type of an error whose message begins with the name of a setting of the group.
+NAMED = "named"
+# What Spark itself takes for a secret in a property's name (spark.redaction.regex): such a value would stand on a command line.
+SECRET_PROPERTY = re.compile(r"secret|password|token|access[.]?key", re.IGNORECASE)
+
+
+def _form(pattern: str, says: str) -> AfterValidator:
+    """Return the check that a text has a form, which the error tells in words."""
+
+    def check(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise PydanticCustomError("form", "should be {says}", {"says": says})
+        return text
+
+    return AfterValidator(check)
+
+
+_HOST_PORT = r"([^\s,:/\[\]]+|\[[0-9a-fA-F:]+\]):\d{1,5}"
+Bootstrap = Annotated[str, _form(rf"{_HOST_PORT}(,{_HOST_PORT})*", "host:port, several of them separated by commas without spaces")]
+MetastoreUris = Annotated[str, _form(rf"thrift://{_HOST_PORT}(,thrift://{_HOST_PORT})*", "thrift://host:port, several of them separated by commas")]
+# Without its scheme a path would mean another place on each machine.
+Uri = Annotated[str, _form(r"[a-z][a-z0-9+.-]*:/\S+", "a URI with its scheme, such as hdfs://host:port/path or s3a://bucket/path")]
+Master = Annotated[str, _form(r"local(\[(\*|\d+)(,\d+)?\])?|spark://\S+|yarn|k8s://\S+", "local[N], spark://host:port, yarn or k8s://host:port")]
+Url = Annotated[str, _form(r"https?://\S+", "an http:// or https:// URL")]
+Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 class SettingsError(Exception):
@@ -33,7 +63,38 @@ def settings_file() -> Path:
     return Path(os.environ.get("QIMO_CONFIG") or qimo_home() / "qimo.toml")
 
 
-class SourceSettings(BaseModel):
+class Group(BaseModel):
+    """A group of settings: an unknown name is an error, and a secret may stand in a file."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def read_secret_files(cls, values: Any) -> Any:
+        """Take each secret that is named by its file, without the line end of the file."""
+        if not isinstance(values, dict):
+            return values
+        found = dict(values)
+        for name in [name for name, field in cls.model_fields.items() if field.annotation in (SecretStr, SecretStr | None)]:
+            path = found.pop(f"{name}_file", None)
+            if path is None:
+                continue
+            if name in found:
+                raise wrong(name, f"is given both itself and as {name}_file")
+            try:
+                found[name] = SecretStr(Path(path).read_text(encoding="utf-8").rstrip("\r\n"))
+            except (OSError, UnicodeDecodeError) as error:
+                raise wrong(f"{name}_file", f"cannot be read: {error}") from None
+        return found
+
+
+def wrong(name: str, says: str) -> PydanticCustomError:
+    """Return the error of a group whose setting `name` does not go with the others."""
+    # Braces would begin a place to be filled in.
+    return PydanticCustomError(NAMED, "{name}: {says}", {"name": name, "says": says})
+
+
+class SourceSettings(Group):
     """The chat servers' log files and the agent that tails them."""
 
     log_dir: Path = Field(description="Directory in which the chat servers append their lines.")
@@ -47,36 +108,88 @@ class SourceSettings(BaseModel):
     agent: str = Field(default="7mo_kafka_channel", description="The agent's configuration: a file of flume_conf/, without its ending.")
 
 
-class KafkaSettings(BaseModel):
+class KafkaSettings(Group):
     """The broker and the topic."""
 
-    bootstrap: str = Field(description="host:port, comma separated.")
+    bootstrap: Bootstrap = Field(description="host:port, comma separated.")
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        default="PLAINTEXT", description="How every client talks to the brokers."
+    )
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "GSSAPI", "OAUTHBEARER"] | None = Field(
+        default=None, description="Needed with SASL_*. GSSAPI and OAUTHBEARER get their own options by java_options and librdkafka_options."
+    )
+    username: str | None = Field(default=None, description="Account of PLAIN and SCRAM.")
+    password: SecretStr | None = Field(default=None, description="Its password.")
+    ca_file: FilePath | None = Field(default=None, description="PEM file of the CAs that may have signed a broker's certificate; None takes the system's.")
+    client_file: FilePath | None = Field(
+        default=None, description="PEM file with the client's private key (PKCS#8) and its certificate chain, both in one file as Java takes them, for mTLS."
+    )
+    client_key_password: SecretStr | None = Field(default=None, description="Password of that key, when it is encrypted.")
+    verify_hostname: bool = Field(default=True, description="Whether a broker's certificate has to name its host.")
+    java_options: dict[str, SecretStr] = Field(default_factory=dict, description="Further options of the Java clients (Flume, Spark); they win.")
+    librdkafka_options: dict[str, SecretStr] = Field(default_factory=dict, description="Further options of the Python client (librdkafka); they win.")
     topic: str = Field(default="7MO-MSG", description="Topic of the chat lines.")
     partitions: int = Field(default=4, ge=1, description="Partitions of the topic when it is created.")
     replication: int = Field(default=1, ge=1, description="Replicas of each partition when the topic is created.")
+    min_insync_replicas: int = Field(default=1, ge=1, description="Replicas that have to hold a line before it is acknowledged, when the topic is created.")
     max_message_bytes: int = Field(default=33_554_432, description="Largest record that the topic takes, in bytes.")
     retention_hours: int = Field(default=168, ge=1, description="How long the topic keeps a line when the topic is created.")
     progress_group: str = Field(default="qimo-lake", description="Consumer group under which the lake's progress is committed, so that any tool sees the lag.")
     timeout_seconds: float = Field(default=10, gt=0, description="Time-out of each call to the broker.")
 
+    @model_validator(mode="after")
+    def check_security(self) -> KafkaSettings:
+        """Refuse what no client could connect with, and a secret that would be sent in the clear by mistake."""
+        by_sasl, by_tls = self.security_protocol.startswith("SASL"), self.security_protocol.endswith("SSL")
+        if by_sasl and self.sasl_mechanism is None:
+            raise wrong("sasl_mechanism", f"is needed with security_protocol {self.security_protocol}")
+        if not by_sasl and (self.sasl_mechanism or self.username or self.password):
+            raise wrong(
+                "security_protocol", f"is {self.security_protocol}, which takes no sasl_mechanism, username or password; set SASL_SSL or SASL_PLAINTEXT"
+            )
+        if by_sasl and self.sasl_mechanism not in ("GSSAPI", "OAUTHBEARER"):
+            for name in ("username", "password"):
+                if getattr(self, name) is None:
+                    raise wrong(name, f"is needed with sasl_mechanism {self.sasl_mechanism}")
+        if not by_tls and (self.ca_file or self.client_file):
+            raise wrong("security_protocol", f"is {self.security_protocol}, which takes no ca_file or client_file; set SSL or SASL_SSL")
+        if self.client_key_password and not self.client_file:
+            raise wrong("client_file", "is needed with client_key_password")
+        if self.min_insync_replicas > self.replication:
+            raise wrong("min_insync_replicas", f"is {self.min_insync_replicas}, more than the {self.replication} of replication: no line could be written")
+        return self
 
-class SparkSettings(BaseModel):
+
+class SparkSettings(Group):
     """The Spark driver of the streaming job."""
 
-    master: str = Field(default="local[2]", description="local[*], spark://, yarn or k8s://.")
+    master: Master = Field(default="local[2]", description="local[*], spark://, yarn or k8s://.")
     driver_memory: str = Field(default="1536m", description="Heap of the driver; in local mode it does the work as well.")
     jars: list[Path] = Field(default_factory=list, description="Hudi bundle, Kafka connector and Avro, on the driver's class path.")
     java_home: Path | None = Field(default=None, description="A Java 17; None takes JAVA_HOME or PATH.")
     scratch_dir: Path | None = Field(default=None, description="Directory of shuffle and spill files; None takes Spark's own default.")
     conf: dict[str, str] = Field(default_factory=dict, description="Further Spark properties; they win over the platform's own.")
 
+    @model_validator(mode="after")
+    def check_conf(self) -> SparkSettings:
+        """Refuse a secret among the properties, which stand on the driver's command line and in Dagster's UI."""
+        if found := next((name for name in self.conf if SECRET_PROPERTY.search(name)), None):
+            raise wrong("conf", f"{found} is a secret, and properties stand on a command line: put it into lake.hadoop_options, or into SPARK_CONF_DIR")
+        return self
 
-class LakeSettings(BaseModel):
+
+class LakeSettings(Group):
     """The Hudi tables and the streaming job that writes them."""
 
-    warehouse: str = Field(description="URI under which the tables stand, such as hdfs://host:port/warehouse.")
-    checkpoint: str = Field(description="URI of the streaming query's checkpoint.")
-    metastore_uris: str = Field(description="thrift://host:port of the Hive metastore.")
+    warehouse: Uri = Field(
+        description="URI under which the tables stand, such as hdfs://host:port/warehouse, hdfs://nameservice/warehouse or s3a://bucket/warehouse."
+    )
+    checkpoint: Uri = Field(description="URI of the streaming query's checkpoint.")
+    hadoop_options: dict[str, SecretStr] = Field(
+        default_factory=dict,
+        description="Options of Hadoop's and Hive's clients beside those of HADOOP_CONF_DIR: dfs.nameservices, fs.s3a.*, hive.metastore.*.",
+    )
+    metastore_uris: MetastoreUris = Field(description="thrift://host:port of the Hive metastore; several are separated by commas.")
     database: str = Field(default="qimo", description="Database of the tables and views.")
     buckets: int = Field(default=2, ge=1, description="File groups per day; also the number of tasks that write one day.")
     trigger_seconds: int = Field(default=5, ge=0, description="Seconds between the starts of two micro-batches.")
@@ -90,20 +203,34 @@ class LakeSettings(BaseModel):
     ip2region_jar: Path = Field(description="The jar that holds ip2region's database (net.dreamlu:mica-ip2region).")
 
 
-class HiveSettings(BaseModel):
+class HiveSettings(Group):
     """HiveServer2 (here: the Spark Thrift server)."""
 
     host: str = Field(description="Host of HiveServer2.")
-    port: int = Field(description="Port of HiveServer2.")
+    port: Port = Field(description="Port of HiveServer2.")
+    auth: Literal["NONE", "NOSASL", "LDAP", "CUSTOM", "KERBEROS"] = Field(default="NONE", description="hive.server2.authentication of the server.")
     username: str = Field(default="qimo", description="User name of the session.")
+    password: SecretStr | None = Field(default=None, description="Its password, with LDAP and CUSTOM.")
+    kerberos_service_name: str = Field(default="hive", description="First part of the server's principal, with KERBEROS; the ticket is the process's own.")
+    ca_file: FilePath | None = Field(default=None, description="PEM file of the CAs of the server's certificate; with it the connection is TLS.")
     timeout_seconds: int = Field(default=300, gt=0, description="Time-out of a query.")
 
+    @model_validator(mode="after")
+    def check_auth(self) -> HiveSettings:
+        """Refuse a password that would not be used, and its absence where it is."""
+        if (self.auth in ("LDAP", "CUSTOM")) != (self.password is not None):
+            raise wrong("password", f"is {'needed' if self.password is None else 'not used'} with auth {self.auth}")
+        return self
 
-class MySQLSettings(BaseModel):
+
+class MySQLSettings(Group):
     """The reporting database."""
 
     host: str = Field(description="Host of MySQL.")
-    port: int = Field(default=3306, description="Port of MySQL.")
+    port: Port = Field(default=3306, description="Port of MySQL.")
+    ca_file: FilePath | None = Field(
+        default=None, description="PEM file of the CAs of the server's certificate; with it the connection has to be TLS and the certificate to name the host."
+    )
     database: str = Field(default="qimo_report", description="Database of the metric tables.")
     username: str = Field(default="qimo_publisher", description="Account that publishes the metrics.")
     password: SecretStr = Field(description="Its password.")
@@ -111,21 +238,27 @@ class MySQLSettings(BaseModel):
     mask_accounts: bool = Field(default=False, description="Publish accounts as 138****1234; days published before keep theirs until published again.")
 
 
-class ReportSettings(BaseModel):
+class ReportSettings(Group):
     """The built-in report: its files, its server and the account that reads the tables."""
 
     directory: Path = Field(default_factory=lambda: qimo_home() / "report", description="Directory of the report's files.")
     host: str = Field(default="127.0.0.1", description="Address on which the report is served.")
-    port: int = Field(default=8088, ge=1, le=65535, description="Port on which the report is served.")
+    port: Port = Field(default=8088, description="Port on which the report is served.")
     username: str = Field(default="finebi_reader", description="Account that reads the metric tables.")
     password: SecretStr | None = Field(default=None, description="Its password; without one the report reads as the account that publishes.")
     mask_accounts: bool = Field(default=True, description="Show accounts as 138****1234.")
 
 
+class DagsterSettings(Group):
+    """Dagster itself. Its storage is the instance's own affair: `dagster.yaml` and what its variables name."""
+
+    webserver: Url | None = Field(default=None, description="URL of the webserver, which `doctor` asks.")
+
+
 class Settings(BaseSettings):
     """All settings of the platform."""
 
-    model_config = SettingsConfigDict(env_prefix="QIMO_", env_nested_delimiter="__", extra="ignore", hide_input_in_errors=True)
+    model_config = SettingsConfigDict(env_prefix="QIMO_", env_nested_delimiter="__", extra="forbid", hide_input_in_errors=True)
 
     source: SourceSettings
     kafka: KafkaSettings
@@ -134,6 +267,7 @@ class Settings(BaseSettings):
     hive: HiveSettings
     mysql: MySQLSettings
     report: ReportSettings = Field(default_factory=ReportSettings)
+    dagster: DagsterSettings = Field(default_factory=DagsterSettings)
 
     @model_validator(mode="before")
     @classmethod
@@ -166,7 +300,7 @@ def load_settings() -> Settings:
     except ValidationError as error:
         # A default that is made of another setting fails with it, which is named by itself.
         errors = [item for item in error.errors() if item["type"] != "default_factory_not_called"]
-        lines = [f"  {'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in errors]
+        lines = [f"  {'.'.join(str(part) for part in item['loc'])}{'.' if item['type'] == NAMED else ': '}{item['msg']}" for item in errors]
         raise SettingsError(
             f"{len(lines)} setting(s) missing or wrong (file: {settings_file()}):\n" + "\n".join(lines) + "\n"
             "Run ./qimo up to write the embedded stack's settings, or set QIMO_<GROUP>__<NAME>."

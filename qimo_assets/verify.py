@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
+from qimo_assets.clients import hive_transport, librdkafka_options, mysql_arguments
 from qimo_assets.settings import HiveSettings, KafkaSettings, LakeSettings, MySQLSettings, Settings
 
 ZONE = ZoneInfo("Asia/Shanghai")
@@ -787,17 +788,10 @@ def _rejected(database: str, with_lake: bool) -> str:
 
 
 def _connect_hive(hive: HiveSettings) -> Any:
-    """Connect with a time-out on the socket, for which PyHive has no argument: the same transport as it makes itself."""
-    from pyhive.hive import Connection, get_installed_sasl
-    from thrift.transport.TSocket import TSocket
-    from thrift_sasl import TSaslClientTransport
+    from pyhive.hive import Connection
 
-    def sasl() -> Any:
-        return get_installed_sasl(host=hive.host, sasl_auth="PLAIN", username=hive.username, password="x")
-
-    socket = TSocket(hive.host, hive.port)
-    socket.setTimeout(hive.timeout_seconds * 1000)
-    return Connection(username=hive.username, thrift_transport=TSaslClientTransport(sasl, "PLAIN", socket))
+    transport, _ = hive_transport(hive, hive.timeout_seconds)
+    return Connection(username=hive.username, thrift_transport=transport)
 
 
 def count_arrivals(kafka: KafkaSettings) -> int:
@@ -808,7 +802,7 @@ def count_arrivals(kafka: KafkaSettings) -> int:
     """
     from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-    consumer = Consumer({"bootstrap.servers": kafka.bootstrap, "group.id": "qimo-verify", "enable.auto.commit": False, "log_level": 0})
+    consumer = Consumer({**librdkafka_options(kafka), "group.id": "qimo-verify", "enable.auto.commit": False})
     try:
         topic = consumer.list_topics(kafka.topic, timeout=kafka.timeout_seconds).topics[kafka.topic]
         if topic.error is not None:
@@ -853,17 +847,7 @@ def _with_mysql(mysql: MySQLSettings, read: Callable[[Ask], Answer]) -> Answer:
     from mysql.connector import Error, connect
 
     try:
-        connection = connect(
-            host=mysql.host,
-            port=mysql.port,
-            user=mysql.username,
-            password=mysql.password.get_secret_value(),
-            database=mysql.database,
-            charset="utf8mb4",
-            collation="utf8mb4_bin",
-            connection_timeout=mysql.timeout_seconds,
-            read_timeout=mysql.timeout_seconds,
-        )
+        connection = connect(**mysql_arguments(mysql), read_timeout=mysql.timeout_seconds)
         with closing(connection), closing(connection.cursor()) as cursor:
 
             def ask(query: str) -> list[Row]:

@@ -11,6 +11,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.streaming.query import StreamingQuery
 
+from qimo_assets.clients import java_kafka_options
 from qimo_assets.contract import TIMEZONE, Reason
 from qimo_assets.lake.continuity import Reading
 from qimo_assets.lake.parse import parse
@@ -128,7 +129,7 @@ def start_query(spark: SparkSession, settings: Settings, reading: Reading, *, un
     spark.conf.set("spark.sql.session.timeZone", TIMEZONE)
     records = (
         spark.readStream.format("kafka")
-        .option("kafka.bootstrap.servers", settings.kafka.bootstrap)
+        .options(**{f"kafka.{name}": value for name, value in java_kafka_options(settings.kafka).items()})
         .option("subscribe", settings.kafka.topic)
         .option("startingOffsets", "earliest")
         .option("failOnDataLoss", not lake.accept_data_loss)

@@ -3,19 +3,16 @@
 Knows connections, time-outs and errors; knows no table.
 """
 
-from __future__ import annotations
-
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
 import dagster as dg
-import thrift_sasl
 from pydantic import Field
 from pyhive import hive
 from thrift.Thrift import TException
-from thrift.transport.TSocket import TSocket
 
+from qimo_assets.clients import hive_transport
 from qimo_assets.settings import HiveSettings
 
 CONNECT_SECONDS = 10
@@ -54,17 +51,20 @@ class HiveSession:
 
 
 class HiveResource(dg.ConfigurableResource):
-    """Connects to HiveServer2 over binary Thrift with plain SASL."""
+    """Connects to HiveServer2 over binary Thrift."""
 
     host: str = Field(description="Host of HiveServer2.")
     port: int = Field(description="Port of HiveServer2.")
-    username: str = Field(default="qimo", description="User name of the session.")
-    timeout_seconds: int = Field(default=300, gt=0, description="Time-out of a query, in seconds.")
+    auth: str = Field(description="How the server authenticates.")
+    username: str = Field(description="User name of the session.")
+    timeout_seconds: int = Field(description="Time-out of a query, in seconds.")
+    # A dependency is no configuration: neither Dagster's UI nor its storage ever gets to see the password in it.
+    settings: dg.ResourceDependency[HiveSettings]
 
     @classmethod
-    def from_settings(cls, settings: HiveSettings) -> HiveResource:
+    def from_settings(cls, settings: HiveSettings) -> "HiveResource":
         """Return the resource that the settings describe."""
-        return cls(**settings.model_dump())
+        return cls(settings=settings, **{name: value for name, value in settings if name in cls.model_fields})
 
     @contextmanager
     def session(self) -> Generator[HiveSession, None, None]:
@@ -82,24 +82,17 @@ class HiveResource(dg.ConfigurableResource):
                 connection.close()
 
     def _connect(self) -> hive.Connection:
-        socket = TSocket(self.host, self.port)
-        socket.setTimeout(CONNECT_SECONDS * 1000)
-        transport = thrift_sasl.TSaslClientTransport(self._sasl_client, "PLAIN", socket)
         try:
-            # PyHive has no time-out of its own, hence a transport made here.
+            transport, socket = hive_transport(self.settings, CONNECT_SECONDS)
             connection = hive.Connection(username=self.username, thrift_transport=transport)
             socket.setTimeout((self.timeout_seconds + GRACE_SECONDS) * 1000)
             HiveSession(connection).execute(f"SET spark.sql.thriftServer.queryTimeout={self.timeout_seconds}")
         except (TException, OSError, hive.Error) as error:
             raise HiveError(
                 f"HiveServer2 at {self.host}:{self.port} cannot be reached ({_reason(error)}). "
-                "Check that it runs (./qimo status) and that QIMO_HIVE__HOST and QIMO_HIVE__PORT are right."
+                "Check that it runs (./qimo status) and that the settings QIMO_HIVE__* are right."
             ) from error
         return connection
-
-    def _sasl_client(self) -> Any:
-        # Without authentication the password does not matter, but it must not be empty.
-        return hive.get_installed_sasl(host=self.host, sasl_auth="PLAIN", username=self.username, password="x")
 
 
 @contextmanager

@@ -1,11 +1,10 @@
 """The broker: the topic, its offsets, and the lake's progress in it. Every call has a time-out."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import dagster as dg
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicCollection, TopicPartition
@@ -13,6 +12,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 from pydantic import Field
 
+from qimo_assets.clients import librdkafka_options
 from qimo_assets.settings import KafkaSettings
 
 
@@ -47,11 +47,14 @@ class KafkaResource(dg.ConfigurableResource):
     max_message_bytes: int = Field(description="Largest record that the topic takes.")
     progress_group: str = Field(description="Consumer group that holds the lake's progress.")
     timeout_seconds: float = Field(description="Time-out of each call, in seconds.")
+    min_insync_replicas: int = Field(description="Replicas that have to hold a line before it is acknowledged, when the topic is created.")
+    # A dependency is no configuration: neither Dagster's UI nor its storage ever gets to see the passwords in it.
+    client: dg.ResourceDependency[dict[str, Any]]
 
     @classmethod
-    def from_settings(cls, settings: KafkaSettings) -> KafkaResource:
+    def from_settings(cls, settings: KafkaSettings) -> "KafkaResource":
         """Return the resource that the settings describe."""
-        return cls(**settings.model_dump())
+        return cls(client=librdkafka_options(settings), **{name: value for name, value in settings if name in cls.model_fields})
 
     def ensure_topic(self) -> bool:
         """Create the topic unless it is there; return whether it was created."""
@@ -63,6 +66,7 @@ class KafkaResource(dg.ConfigurableResource):
             "message.timestamp.type": "LogAppendTime",
             "retention.ms": str(self.retention_hours * 3_600_000),
             "max.message.bytes": str(self.max_message_bytes),
+            "min.insync.replicas": str(self.min_insync_replicas),
         }
         topic = NewTopic(self.topic, self.partitions, self.replication, config=config)
         admin.create_topics([topic], operation_timeout=self.timeout_seconds)[self.topic].result(timeout=self.timeout_seconds)
@@ -124,11 +128,11 @@ class KafkaResource(dg.ConfigurableResource):
         return dg.Failure(f"Kafka at {self.bootstrap} gave no answer about topic {self.topic}: {error}. Is it up (./qimo status)?")
 
     def _admin(self) -> AdminClient:
-        return AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
+        return AdminClient(self.client)
 
     @contextmanager
     def _consumer(self) -> Iterator[Consumer]:
-        consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": self.progress_group, "enable.auto.commit": False, "log_level": 0})
+        consumer = Consumer({**self.client, "group.id": self.progress_group, "enable.auto.commit": False})
         try:
             yield consumer
         finally:

@@ -11,6 +11,7 @@ import mysql.connector
 from mysql.connector.abstracts import MySQLConnectionAbstract
 from pydantic import Field, SecretStr
 
+from qimo_assets.clients import mysql_arguments
 from qimo_assets.settings import MySQLSettings
 
 STATEMENT_SECONDS = 120
@@ -30,12 +31,13 @@ class MySQLResource(dg.ConfigurableResource):
     # A dependency is no configuration: neither Dagster's UI nor its storage ever gets to see it.
     password: dg.ResourceDependency[SecretStr]
     timeout_seconds: int = Field(default=10, gt=0, description="Time-out of a connection and of a lock, in seconds.")
+    ca_file: str | None = Field(default=None, description="CAs of the server's certificate, in a PEM file; with it the connection has to be TLS.")
     mask_accounts: bool = Field(default=False, description="Whether accounts are published with their middle hidden.")
 
     @classmethod
     def from_settings(cls, settings: MySQLSettings) -> "MySQLResource":
         """Return the resource that the settings describe."""
-        return cls(**dict(settings))
+        return cls(**{**dict(settings), "ca_file": settings.ca_file and str(settings.ca_file)})
 
     @contextmanager
     def connect(self) -> Generator[MySQLConnectionAbstract, None, None]:
@@ -54,18 +56,10 @@ class MySQLResource(dg.ConfigurableResource):
         seconds = int(self.timeout_seconds)
         try:
             return mysql.connector.MySQLConnection(
-                host=self.host,
-                port=self.port,
-                database=self.database,
-                user=self.username,
-                password=self.password.get_secret_value(),
-                charset="utf8mb4",
-                # The driver's default collation is missing on older MariaDB.
-                collation="utf8mb4_bin",
+                **mysql_arguments(MySQLSettings.model_construct(**dict(self))),
                 # Strict on every server, and backslashes escape, which the driver's quoting rests on.
                 sql_mode="TRADITIONAL",
                 autocommit=False,
-                connection_timeout=seconds,
                 read_timeout=seconds + STATEMENT_SECONDS,
                 write_timeout=seconds + STATEMENT_SECONDS,
                 init_command=f"SET SESSION innodb_lock_wait_timeout = {seconds}, lock_wait_timeout = {seconds}",

@@ -1,14 +1,31 @@
 """The Spark session of the streaming job, through dagster-pyspark."""
 
-from __future__ import annotations
-
 import os
 import sys
 
+import dagster as dg
 from dagster_pyspark import LazyPySparkResource
+from pydantic import SecretStr
 
 from qimo_assets.contract import TIMEZONE
-from qimo_assets.settings import Settings
+from qimo_assets.settings import LOOPBACK, Settings
+
+
+class SparkResource(LazyPySparkResource):
+    """A session that starts a JVM only when it is first asked for, and that is given Hadoop's options afterwards.
+
+    Properties stand on the JVM's command line and in Dagster's UI; Hadoop's options may hold keys and passwords and stand in neither.
+    """
+
+    hadoop_options: dg.ResourceDependency[dict[str, SecretStr]]
+
+    def _init_session(self) -> None:
+        if self._spark_session is not None:
+            return
+        super()._init_session()
+        configuration = self.spark_context._jsc.hadoopConfiguration()
+        for name, value in self.hadoop_options.items():
+            configuration.set(name, value.get_secret_value())
 
 
 def spark_properties(settings: Settings) -> dict[str, str]:
@@ -20,8 +37,9 @@ def spark_properties(settings: Settings) -> dict[str, str]:
     longest = settings.kafka.max_message_bytes
     limits = f"-Dorg.apache.avro.limits.bytes.maxLength={longest} -Dorg.apache.avro.limits.string.maxLength={longest}"
     temporary = f" -Djava.io.tmpdir={spark.scratch_dir}" if spark.scratch_dir else ""
-    # With a local master nothing outside the driver's process needs its ports.
-    loopback = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"} if spark.master.startswith("local") else {}
+    # With a local master nothing outside the driver's process needs its ports; another one's executors need them, and the jars.
+    is_local = spark.master.startswith("local")
+    where = {"spark.driver.host": LOOPBACK, "spark.driver.bindAddress": LOOPBACK} if is_local else {"spark.jars": ",".join(str(jar) for jar in spark.jars)}
     return {
         "spark.master": spark.master,
         "spark.driver.memory": spark.driver_memory,
@@ -47,15 +65,15 @@ def spark_properties(settings: Settings) -> dict[str, str]:
         "spark.ui.retainedStages": "20",
         "spark.sql.ui.retainedExecutions": "5",
         **scratch,
-        **loopback,
+        **where,
         **spark.conf,
     }
 
 
-def spark_resource(settings: Settings) -> LazyPySparkResource:
-    """Return the resource whose session starts a JVM only when it is first asked for."""
+def spark_resource(settings: Settings) -> SparkResource:
+    """Return the resource that the settings describe."""
     if settings.spark.java_home:
         os.environ["JAVA_HOME"] = str(settings.spark.java_home)
     # The workers take whatever python3 is first on PATH unless they are told; they need this one's numpy.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    return LazyPySparkResource(spark_config=spark_properties(settings))
+    return SparkResource(spark_config=spark_properties(settings), hadoop_options=settings.lake.hadoop_options)

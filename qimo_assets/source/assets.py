@@ -34,10 +34,10 @@ def build_source_definitions(settings: Settings) -> dg.Definitions:
         owners=["team:data"],
         description="The Flume agent (TAILDIR on hard links to the log files) that carries each line into the topic. "
         f"Its configuration is flume_conf/{settings.source.agent}.properties. Materialize it to see how far it has read. "
-        "On each chat server it runs with the configuration below, and beside it, as the user that writes the log files, "
-        "`python3 links.py agent.properties` (qimo_assets/source/links.py).",
+        "On each chat server it runs with the configuration below (`./qimo agent FILE` writes it with its passwords), and beside it, "
+        "as the user that writes the log files, `python3 links.py agent.properties` (qimo_assets/source/links.py).",
         metadata={
-            "configuration": dg.MetadataValue.md(f"```properties\n{agent_configuration(settings)}\n```"),
+            "configuration": dg.MetadataValue.md(f"```properties\n{agent_configuration(settings, secrets=False)}\n```"),
             "template": dg.MetadataValue.path(str(FLUME_CONF / f"{settings.source.agent}.properties")),
         },
         code_version=settings.source.agent,

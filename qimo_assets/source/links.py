@@ -29,6 +29,7 @@ QUIET_SECONDS = 300
 RELOAD_SECONDS = 86_400
 LINK_NAME = re.compile(r"(.+)~((\d+)-\d+)", re.DOTALL)
 _PROPERTY = re.compile(r"\w+\.sources\.\w+\.(\S+?)\s*=\s*(.*?)\s*")
+_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))")
 _READ_BYTES = 65_536
 # statx(2): the arguments, and where the mask and the time of birth stand in the 256 bytes of its answer.
 _AT_FDCWD, _STATX_BTIME, _STATX_BYTES, _BTIME_AT = -100, 0x800, 256, 80
@@ -55,13 +56,18 @@ def read_configuration(path: Path) -> Source:
         LinksError: A property is missing.
     """
     found = [_PROPERTY.fullmatch(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    # In a Java properties file a backslash begins an escape.
-    values = {match[1]: match[2].replace("\\\\", "\\") for match in found if match}
+    values = {match[1]: _unescaped(match[2]) for match in found if match}
     try:
         log_dir, pattern = Path(values["links.logDir"]), re.compile(values["links.filePattern"])
         return Source(log_dir, pattern, Path(values["filegroups.f1"]).parent, Path(values["positionFile"]))
     except KeyError as error:
         raise LinksError(f"{path} has no property {error.args[0]} of a source; take a rendered configuration of flume_conf/.") from None
+
+
+def _unescaped(value: str) -> str:
+    """Return a value of a Java properties file as Flume reads it."""
+    text = _ESCAPE.sub(lambda match: chr(int(match[1], 16)) if match[1] else match[2], value)
+    return text.encode("utf-16", "surrogatepass").decode("utf-16").replace("$${", "${")
 
 
 def log_paths(log_dir: Path, pattern: re.Pattern[str]) -> dict[int, Path]:

@@ -21,9 +21,10 @@ from xmlrpc.client import Fault, ServerProxy
 import psutil
 from supervisor.xmlrpc import SupervisorTransport
 
+from qimo_assets.settings import LOOPBACK
 from qimo_assets.stack.errors import StackError
 from qimo_assets.stack.jars import PYSPARK_HOME, version_of
-from qimo_assets.stack.layout import LOOPBACK, Layout
+from qimo_assets.stack.layout import Layout
 from qimo_assets.stack.services import Service, services
 
 Report = Callable[[str], None]

@@ -22,8 +22,9 @@ from thrift.Thrift import TMessageType
 from thrift.transport.TSocket import TSocket
 from thrift.transport.TTransport import TBufferedTransport
 
+from qimo_assets.settings import LOOPBACK
 from qimo_assets.stack.errors import StackError
-from qimo_assets.stack.layout import LOOPBACK, Layout
+from qimo_assets.stack.layout import Layout
 
 # A probe that is not answered is told by its result; the client's own log lines would only repeat it.
 logging.getLogger("thrift").setLevel(logging.CRITICAL)

@@ -14,10 +14,11 @@ from pathlib import Path
 
 import jinja2
 
+from qimo_assets.settings import LOOPBACK
 from qimo_assets.stack.errors import StackError
 from qimo_assets.stack.jars import class_path, install_jars
 from qimo_assets.stack.java import java_home
-from qimo_assets.stack.layout import LOOPBACK, Layout, project_file
+from qimo_assets.stack.layout import Layout, project_file
 from qimo_assets.stack.services import Service, common_environment, quoted, services
 
 FORMAT_TIMEOUT_SECONDS = 120

@@ -13,7 +13,6 @@ from pathlib import Path
 from qimo_assets.settings import PROJECT_ROOT, qimo_home
 from qimo_assets.stack.errors import StackError
 
-LOOPBACK = "127.0.0.1"
 # A listener stands at the usual port of its software plus this offset, so that a Kafka or MySQL already there is not in the way.
 DEFAULT_PORT_OFFSET = 20_000
 USUAL_PORTS = {

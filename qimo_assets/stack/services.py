@@ -12,11 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from qimo_assets.settings import PROJECT_ROOT
+from qimo_assets.settings import LOOPBACK, PROJECT_ROOT
 from qimo_assets.stack import health
 from qimo_assets.stack.jars import PYSPARK_HOME, class_path
 from qimo_assets.stack.java import java_home
-from qimo_assets.stack.layout import LOOPBACK, Layout
+from qimo_assets.stack.layout import Layout
 
 # The module that Dagster loads.
 DEFINITIONS = "qimo_assets.definitions"
@@ -74,9 +74,7 @@ def common_environment(layout: Layout) -> dict[str, str]:
         "QIMO_HOME": str(layout.home),
         "DAGSTER_HOME": str(layout.dagster_home),
         "DAGSTER_DISABLE_TELEMETRY": "yes",
-        "QIMO_DAGSTER_MYSQL_HOST": LOOPBACK,
-        "QIMO_DAGSTER_MYSQL_PORT": str(layout.ports["mysql"]),
-        "QIMO_DAGSTER_MYSQL_PASSWORD": layout.secret("mysql_dagster"),
+        "QIMO_DAGSTER_STORAGE_URL": f"mysql+mysqlconnector://dagster:{layout.secret('mysql_dagster')}@{LOOPBACK}:{layout.ports['mysql']}/dagster",
         "QIMO_LOG_DIR": str(layout.log),
         "JAVA_HOME": str(java_home()),
         "SPARK_HOME": str(PYSPARK_HOME),

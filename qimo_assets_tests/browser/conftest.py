@@ -20,9 +20,9 @@ from qimo_assets.metrics.publish import ensure_tables, publish
 from qimo_assets.report.files import Site
 from qimo_assets.report.refresh import Refreshed, refresh
 from qimo_assets.resources.mysql import MySQLResource
-from qimo_assets.settings import Settings, qimo_home
+from qimo_assets.settings import LOOPBACK, Settings, qimo_home
 from qimo_assets.stack import control, install
-from qimo_assets.stack.layout import LOOPBACK, USUAL_PORTS, Layout
+from qimo_assets.stack.layout import USUAL_PORTS, Layout
 from qimo_assets_tests.browser.synthetic import days_up_to, rows_of
 from qimo_assets_tests.conftest import Stack, wait_for
 

@@ -14,7 +14,7 @@ from qimo_assets.automation import pause_seconds
 from qimo_assets.metrics.catalog import METRICS, Metric
 from qimo_assets.report.assets import REFRESHING, _reason_to_wait, build_report_definitions
 from qimo_assets.report.files import Site
-from qimo_assets.stack.layout import LOOPBACK
+from qimo_assets.settings import LOOPBACK
 from qimo_assets_tests.browser.conftest import DAYS, LAST, Report
 from qimo_assets_tests.browser.synthetic import rows_of
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,9 @@ from mysql.connector.abstracts import MySQLConnectionAbstract
 from pydantic import SecretStr
 
 from qimo_assets.resources.mysql import MySQLResource
-from qimo_assets.settings import qimo_home
+from qimo_assets.settings import LOOPBACK, qimo_home
 from qimo_assets.stack import control, install
-from qimo_assets.stack.layout import LOOPBACK, USUAL_PORTS, Layout
+from qimo_assets.stack.layout import USUAL_PORTS, Layout
 
 # Beside the stack of the other tests; the other services are not started, their ports are only named.
 PORT_OFFSET = 22_650
@@ -50,6 +51,13 @@ class Server:
     def start(self) -> None:
         """Start it, or wait until it is back."""
         control.start(self.layout, print, only={"mysql"})
+
+
+def free_ports() -> dict[str, int]:
+    """Return a port for each service at which nobody listens."""
+    with ExitStack() as stack:
+        listeners = {name: stack.enter_context(socket.create_server((LOOPBACK, 0))) for name in USUAL_PORTS}
+        return {name: listener.getsockname()[1] for name, listener in listeners.items()}
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from mysql.connector.errorcode import (
 from qimo_assets.metrics.catalog import METRICS
 from qimo_assets.metrics.publish import ensure_tables, publish
 from qimo_assets.resources.mysql import MySQLError
-from qimo_assets.stack.layout import LOOPBACK
+from qimo_assets.settings import LOOPBACK
 from qimo_assets_tests.contract.conftest import Server
 
 DENIED = {

@@ -9,14 +9,13 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,9 +29,10 @@ from qimo_assets.source.files import log_files
 from qimo_assets.source.links import LINK_NAME, keep, link_paths, log_paths, read_configuration
 from qimo_assets.source.render import RECORD_OVERHEAD_BYTES, write_agent_configuration
 from qimo_assets.stack import control, install
-from qimo_assets.stack.layout import LOOPBACK, USUAL_PORTS, Layout
+from qimo_assets.stack.layout import Layout
 from qimo_assets.stack.services import common_environment, flume_configuration, services
 from qimo_assets_tests.conftest import wait_for
+from qimo_assets_tests.contract.conftest import free_ports
 
 pytestmark = pytest.mark.usefixtures("software")
 
@@ -204,12 +204,6 @@ def lines_of(content: bytes) -> list[tuple[int, bytes]]:
 
 def some_lines(count: int, label: str = "line", start: int = 0) -> bytes:
     return b"".join(f"{label} {number}\n".encode() for number in range(start, start + count))
-
-
-def free_ports() -> dict[str, int]:
-    with ExitStack() as stack:
-        listeners = {name: stack.enter_context(socket.create_server((LOOPBACK, 0))) for name in USUAL_PORTS}
-        return {name: listener.getsockname()[1] for name, listener in listeners.items()}
 
 
 @pytest.fixture(scope="module")

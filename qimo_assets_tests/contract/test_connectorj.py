@@ -13,9 +13,9 @@ from py4j.protocol import Py4JJavaError
 
 from qimo_assets.metrics.catalog import METRICS, Metric
 from qimo_assets.metrics.publish import ensure_tables, publish
+from qimo_assets.settings import LOOPBACK
 from qimo_assets.stack.jars import PYSPARK_HOME, class_path
 from qimo_assets.stack.java import java_home
-from qimo_assets.stack.layout import LOOPBACK
 from qimo_assets_tests.contract.conftest import Server
 
 DAY = "2021-11-07"

@@ -319,7 +319,7 @@ pytestmark = pytest.mark.usefixtures("software")
 
 JARS = class_path(current_layout(), "spark")
 [IP2REGION] = class_path(current_layout(), "ip2region")
-LAKE = LakeSettings(warehouse="file:/none", checkpoint="file:/none", metastore_uris="", max_line_bytes=LONGEST, ip2region_jar=IP2REGION)
+LAKE = LakeSettings(warehouse="file:/none", checkpoint="file:/none", metastore_uris="thrift://127.0.0.1:9", max_line_bytes=LONGEST, ip2region_jar=IP2REGION)
 
 
 def settings_in(directory: Path) -> Settings:

@@ -201,10 +201,10 @@ def test_every_agents_configuration_tells_the_keeper_what_it_needs(required: Pat
 def test_a_topic_for_shorter_lines_than_the_lakes_is_refused(required: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QIMO_KAFKA__MAX_MESSAGE_BYTES", "1114112")
     with pytest.raises(SettingsError, match="kafka.max_message_bytes must be more than"):
-        agent_configuration(load_settings())
+        agent_configuration(load_settings(), secrets=True)
     load_settings.cache_clear()
     monkeypatch.setenv("QIMO_KAFKA__MAX_MESSAGE_BYTES", "1114113")
-    assert "(?s)(.{1048577}).+" in agent_configuration(load_settings())
+    assert "(?s)(.{1048577}).+" in agent_configuration(load_settings(), secrets=True)
 
 
 def test_the_program_needs_only_a_bare_python_and_has_the_agent_load_its_file_each_day(source: Source, tmp_path: Path) -> None:

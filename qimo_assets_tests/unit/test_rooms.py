@@ -16,7 +16,7 @@ from qimo_assets_tests.unit.conftest import REQUIRED
 
 PACKAGE = PROJECT_ROOT / "qimo_assets"
 ROOMS = ("source", "topic", "lake", "views", "metrics", "report")
-SHARED = {"settings", "contract", "partitions", "automation", "housekeeping"}
+SHARED = {"settings", "clients", "contract", "partitions", "automation", "housekeeping"}
 EVERYTHING = {*ROOMS, *SHARED, "resources", "stack", "simulator", "verify"}
 # A part (a module or a folder of the package) -> the parts that it may import beside itself.
 ALLOWED: dict[str, set[str]] = {
@@ -28,7 +28,7 @@ ALLOWED: dict[str, set[str]] = {
     "stack": {"settings"},
     "simulator": {"contract"},
     # The recount shares nothing with the pipeline.
-    "verify": {"settings"},
+    "verify": {"settings", "clients"},
     # Only these two know all.
     "definitions": EVERYTHING - {"stack", "simulator", "verify"},
     "cli": EVERYTHING,

@@ -12,10 +12,10 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 
-from qimo_assets.settings import load_settings
+from qimo_assets.settings import LOOPBACK, load_settings
 from qimo_assets.stack import control, install
 from qimo_assets.stack.jars import class_path
-from qimo_assets.stack.layout import LOOPBACK, USUAL_PORTS, Layout, current_layout
+from qimo_assets.stack.layout import USUAL_PORTS, Layout, current_layout
 from qimo_assets.stack.services import services
 
 SECRETS = ("mysql_root", "mysql_publisher", "mysql_reader", "mysql_dagster")

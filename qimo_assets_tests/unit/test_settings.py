@@ -6,13 +6,14 @@ import json
 from pathlib import Path
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
+from pydantic_core import PydanticUndefined
 
 from qimo_assets.settings import PROJECT_ROOT, Settings, SettingsError, load_settings, qimo_home, settings_file
 from qimo_assets_tests.unit.conftest import REQUIRED
 
 PASSWORD = REQUIRED["QIMO_MYSQL__PASSWORD"]
-GROUPS = {name: kind.annotation for name, kind in Settings.model_fields.items() if isinstance(kind.annotation, type)}
+GROUPS = {name: kind.annotation for name, kind in Settings.model_fields.items() if isinstance(kind.annotation, type) and issubclass(kind.annotation, BaseModel)}
 
 
 def setting(variable: str) -> str:
@@ -35,9 +36,7 @@ def message() -> str:
 
 
 def test_the_required_settings_are_those_without_a_default() -> None:
-    required = {
-        f"{group}.{name}" for group, model in GROUPS.items() if issubclass(model, BaseModel) for name, kind in model.model_fields.items() if kind.is_required()
-    }
+    required = {f"{group}.{name}" for group, model in GROUPS.items() for name, kind in model.model_fields.items() if kind.is_required()}
     assert required == {setting(name) for name in REQUIRED}
 
 
@@ -120,7 +119,72 @@ def test_a_list_or_a_group_that_is_no_json_is_named(monkeypatch: pytest.MonkeyPa
     assert variable in message()
 
 
+@pytest.mark.usefixtures("required")
+@pytest.mark.parametrize(
+    ("variables", "says"),
+    [
+        ({"QIMO_KAFKA__BOOTSTRAP": "broker"}, "kafka.bootstrap: should be host:port, "),
+        ({"QIMO_KAFKA__BOOTSTRAP": "a:1, b:2"}, "kafka.bootstrap: should be host:port, "),
+        ({"QIMO_LAKE__WAREHOUSE": "/warehouse"}, "lake.warehouse: should be a URI with its scheme, "),
+        ({"QIMO_LAKE__METASTORE_URIS": "hive:9083"}, "lake.metastore_uris: should be thrift://host:port, "),
+        ({"QIMO_SPARK__MASTER": "locally"}, "spark.master: should be local[N], "),
+        ({"QIMO_SPARK__CONF": '{"spark.hadoop.fs.s3a.secret.key": "x"}'}, "spark.conf: spark.hadoop.fs.s3a.secret.key is a secret, "),
+        ({"QIMO_DAGSTER__WEBSERVER": "dagster:3000"}, "dagster.webserver: should be an http:// or https:// URL"),
+        ({"QIMO_MYSQL__PORT": "70000"}, "mysql.port: Input should be less than or equal to 65535"),
+        ({"QIMO_MYSQL__CA_FILE": "/none/ca.pem"}, "mysql.ca_file: Path does not point to a file"),
+        ({"QIMO_MYSQL__PASWORD": "x"}, "mysql.pasword: Extra inputs are not permitted"),
+        ({"QIMO_MYSQL__PASSWORD_FILE": "/none/password"}, "mysql.password: is given both itself and as password_file"),
+        ({"QIMO_HIVE__PASSWORD_FILE": "/none/password"}, "hive.password_file: cannot be read: [Errno 2]"),
+        ({"QIMO_HIVE__AUTH": "LDAP"}, "hive.password: is needed with auth LDAP"),
+        ({"QIMO_HIVE__PASSWORD": "x"}, "hive.password: is not used with auth NONE"),
+        ({"QIMO_KAFKA__SECURITY_PROTOCOL": "SASL_SSL"}, "kafka.sasl_mechanism: is needed with security_protocol SASL_SSL"),
+        ({"QIMO_KAFKA__SECURITY_PROTOCOL": "SASL_SSL", "QIMO_KAFKA__SASL_MECHANISM": "SCRAM-SHA-512"}, "kafka.username: is needed with sasl_mechanism"),
+        ({"QIMO_KAFKA__USERNAME": "x"}, "kafka.security_protocol: is PLAINTEXT, which takes no sasl_mechanism, "),
+        ({"QIMO_KAFKA__CA_FILE": __file__}, "kafka.security_protocol: is PLAINTEXT, which takes no ca_file "),
+        ({"QIMO_KAFKA__SECURITY_PROTOCOL": "SSL", "QIMO_KAFKA__CLIENT_KEY_PASSWORD": "x"}, "kafka.client_file: is needed with client_key_password"),
+        ({"QIMO_KAFKA__MIN_INSYNC_REPLICAS": "2"}, "kafka.min_insync_replicas: is 2, more than the 1 of replication"),
+    ],
+)
+def test_what_does_not_go_together_is_named(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], says: str) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert f"1 setting(s) missing or wrong (file: {settings_file()}):\n  {says}" in message()
+
+
+def test_an_unknown_group_of_the_file_is_named(required: Path) -> None:
+    write(required / "qimo.toml", '[kafak]\ntopic = "x"\n')
+    assert "  kafak: Extra inputs are not permitted\n" in message()
+
+
+@pytest.mark.usefixtures("required")
+@pytest.mark.parametrize("uri", ["hdfs://nameservice1/warehouse", "hdfs://host:8020/warehouse", "s3a://bucket/warehouse", "file:/warehouse"])
+@pytest.mark.parametrize("master", ["local[2]", "local[*]", "spark://a:7077,b:7077", "yarn", "k8s://https://host:6443"])
+def test_warehouses_and_masters_of_every_kind_are_taken(monkeypatch: pytest.MonkeyPatch, uri: str, master: str) -> None:
+    monkeypatch.setenv("QIMO_LAKE__WAREHOUSE", uri)
+    monkeypatch.setenv("QIMO_SPARK__MASTER", master)
+    assert (load_settings().lake.warehouse, load_settings().spark.master) == (uri, master)
+
+
 # --- secrets
+
+
+@pytest.mark.usefixtures("required")
+def test_a_secret_may_stand_in_a_file_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    write(tmp_path / "password", " of the file \n")
+    monkeypatch.delenv("QIMO_MYSQL__PASSWORD")
+    monkeypatch.setenv("QIMO_MYSQL__PASSWORD_FILE", str(tmp_path / "password"))
+    assert load_settings().mysql.password.get_secret_value() == " of the file "
+
+
+def test_no_secret_has_a_default() -> None:
+    secrets = {
+        f"{group}.{name}": field.default
+        for group, model in GROUPS.items()
+        for name, field in model.model_fields.items()
+        if field.annotation in (SecretStr, SecretStr | None)
+    }
+    assert len(secrets) >= 5
+    assert all(default in (None, PydanticUndefined) for default in secrets.values()), secrets
 
 
 @pytest.mark.usefixtures("required")

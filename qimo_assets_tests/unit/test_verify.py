@@ -73,7 +73,7 @@ def settings(tmp_path: Path) -> Settings:
     return Settings.model_construct(
         source=SourceSettings(log_dir=tmp_path / "logs", position_file=tmp_path / "positions", host="chat"),
         kafka=KafkaSettings(bootstrap="127.0.0.1:9", timeout_seconds=0.5),
-        lake=LakeSettings(warehouse="file:/none", checkpoint="file:/none", metastore_uris="", ip2region_jar=tmp_path / "ip.jar"),
+        lake=LakeSettings(warehouse="file:/none", checkpoint="file:/none", metastore_uris="thrift://127.0.0.1:9", ip2region_jar=tmp_path / "ip.jar"),
         hive=HiveSettings(host="127.0.0.1", port=9, timeout_seconds=1),
         mysql=MySQLSettings(host="127.0.0.1", port=9, password=SecretStr("none"), timeout_seconds=1),
     )
