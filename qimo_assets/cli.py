@@ -138,6 +138,21 @@ def verify_command(as_json: bool, wait: bool) -> None:
         sys.exit(1)
 
 
+@cli.command(name="doctor")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def doctor_command(as_json: bool) -> None:
+    """Ask every endpoint of the settings a real question; exit status 1 when one does not work."""
+    layout, settings = current_layout(), load_settings()
+    if "DAGSTER_HOME" not in os.environ and (layout.dagster_home / "dagster.yaml").exists():
+        os.environ.update(common_environment(layout))
+    from qimo_assets import doctor
+
+    answers = doctor.examine(settings)
+    click.echo(json.dumps(doctor.as_dict(answers), indent=2, ensure_ascii=False) if as_json else doctor.render(answers))
+    if not all(answer.ok for answer in answers):
+        sys.exit(1)
+
+
 @cli.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def replay(as_json: bool) -> None:

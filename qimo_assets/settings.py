@@ -269,6 +269,12 @@ class Settings(BaseSettings):
     report: ReportSettings = Field(default_factory=ReportSettings)
     dagster: DagsterSettings = Field(default_factory=DagsterSettings)
 
+    @property
+    def reader(self) -> MySQLSettings:
+        """How the report reads MySQL: with its own account, or with the publisher's where that one's password is not known."""
+        account = {"username": self.report.username, "password": self.report.password} if self.report.password else {}
+        return self.mysql.model_copy(update=account)
+
     @model_validator(mode="before")
     @classmethod
     def name_each_missing_setting(cls, values: dict[str, Any]) -> dict[str, Any]:

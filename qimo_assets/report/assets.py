@@ -68,7 +68,7 @@ def build_report_definitions(settings: Settings) -> dg.Definitions:
             return dg.SkipReason("The report shows every publication.")
         return dg.RunRequest(tags={"dagster/max_runtime": str(LONGEST_RUN_SECONDS)})
 
-    return dg.Definitions(assets=[report], sensors=[report_refreshing], resources={"report_mysql": _reader(settings)})
+    return dg.Definitions(assets=[report], sensors=[report_refreshing], resources={"report_mysql": MySQLResource.from_settings(settings.reader)})
 
 
 def _reason_to_wait(instance: dg.DagsterInstance, now: float) -> str | None:
@@ -85,9 +85,3 @@ def _reason_to_wait(instance: dg.DagsterInstance, now: float) -> str | None:
 def address(settings: ReportSettings) -> str:
     """Return where the page is."""
     return f"http://{settings.host}:{settings.port}/"
-
-
-def _reader(settings: Settings) -> MySQLResource:
-    """Return MySQL with the account that may only read; with the publisher's where that one's password is not known."""
-    account = {"username": settings.report.username, "password": settings.report.password} if settings.report.password else {}
-    return MySQLResource.from_settings(settings.mysql.model_copy(update=account))

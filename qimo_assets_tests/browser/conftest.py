@@ -54,8 +54,7 @@ class Report:
 
     def reader(self) -> MySQLResource:
         """Return the account with which the report reads."""
-        report = self.settings.report
-        return MySQLResource.from_settings(self.settings.mysql.model_copy(update={"username": report.username, "password": report.password}))
+        return MySQLResource.from_settings(self.settings.reader)
 
     def publish(self, metric: Metric, days: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """Publish days of a metric as the platform does, each time from a newer state of the lake."""

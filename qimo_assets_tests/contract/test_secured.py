@@ -59,7 +59,7 @@ settings = load_settings()
 spark = spark_resource(settings).spark_session
 options = {f"kafka.{name}": value for name, value in java_kafka_options(settings.kafka).items()}
 frame = spark.read.format("kafka").options(**options).option("subscribe", settings.kafka.topic).load()
-print("lines", frame.count(), spark._jsc.hadoopConfiguration().get("fs.s3a.secret.key") == "hadoop secret")
+print("lines", frame.count(), spark._jsc.hadoopConfiguration().get("fs.s3a.secret.key") == "hadoop secret", flush=True)
 sys.stdin.read()
 """
 

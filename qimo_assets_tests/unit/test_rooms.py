@@ -16,8 +16,8 @@ from qimo_assets_tests.unit.conftest import REQUIRED
 
 PACKAGE = PROJECT_ROOT / "qimo_assets"
 ROOMS = ("source", "topic", "lake", "views", "metrics", "report")
-SHARED = {"settings", "clients", "contract", "partitions", "automation", "housekeeping"}
-EVERYTHING = {*ROOMS, *SHARED, "resources", "stack", "simulator", "verify"}
+SHARED = {"settings", "clients", "probes", "contract", "partitions", "automation", "housekeeping"}
+EVERYTHING = {*ROOMS, *SHARED, "resources", "stack", "simulator", "verify", "doctor"}
 # A part (a module or a folder of the package) -> the parts that it may import beside itself.
 ALLOWED: dict[str, set[str]] = {
     "__init__": set(),
@@ -25,12 +25,14 @@ ALLOWED: dict[str, set[str]] = {
     "resources": SHARED,
     **{room: {*ROOMS[:place], *SHARED, "resources"} for place, room in enumerate(ROOMS)},
     # The same software as a company's: it knows no asset, and the rooms know nothing of it.
-    "stack": {"settings"},
+    "stack": {"settings", "clients", "probes"},
     "simulator": {"contract"},
     # The recount shares nothing with the pipeline.
     "verify": {"settings", "clients"},
+    # It asks the settings' endpoints, and knows no asset.
+    "doctor": {"settings", "clients", "probes", "resources", "stack"},
     # Only these two know all.
-    "definitions": EVERYTHING - {"stack", "simulator", "verify"},
+    "definitions": EVERYTHING - {"stack", "simulator", "verify", "doctor"},
     "cli": EVERYTHING,
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))

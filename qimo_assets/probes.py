@@ -1,0 +1,91 @@
+"""Questions to systems by their addresses, with a time-out each: what the embedded stack's health and `doctor` share."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from typing import Any
+
+from thrift.protocol.TBinaryProtocol import TBinaryProtocol
+from thrift.Thrift import TMessageType
+from thrift.transport.TSocket import TSocket
+from thrift.transport.TTransport import TBufferedTransport
+
+# Of a page of an error the first words tell enough.
+ERROR_BYTES = 300
+
+
+class ProbeError(Exception):
+    """The answer is not the right one; the message says what it is."""
+
+
+def metastore(host: str, port: int, seconds: float) -> None:
+    """Ask a Hive metastore for the names of the databases, in its own protocol."""
+    socket = TSocket(host, port)
+    socket.setTimeout(seconds * 1000)
+    transport = TBufferedTransport(socket)
+    transport.open()
+    try:
+        protocol = TBinaryProtocol(transport)
+        protocol.writeMessageBegin("get_all_databases", TMessageType.CALL, 1)
+        protocol.writeStructBegin("args")
+        protocol.writeFieldStop()
+        protocol.writeStructEnd()
+        protocol.writeMessageEnd()
+        transport.flush()
+        _, kind, _ = protocol.readMessageBegin()
+        if kind != TMessageType.REPLY:
+            raise ProbeError("the metastore answered with an error")
+    finally:
+        transport.close()
+
+
+def code_locations(webserver: str, seconds: float) -> None:
+    """Ask a Dagster webserver whether every code location loaded."""
+    data = graphql(webserver, "{ workspaceOrError { ... on Workspace { locationEntries { locationOrLoadError { __typename } } } } }", seconds)
+    entries = data["workspaceOrError"]["locationEntries"]
+    if not entries or any(entry["locationOrLoadError"]["__typename"] != "RepositoryLocation" for entry in entries):
+        raise ProbeError("the code location did not load; see the page Deployment in the Dagster UI")
+
+
+def daemons(webserver: str, seconds: float) -> None:
+    """Ask a Dagster webserver whether every daemon has a fresh heartbeat."""
+    data = graphql(webserver, "{ instance { daemonHealth { allDaemonStatuses { daemonType required healthy } } } }", seconds)
+    statuses = data["instance"]["daemonHealth"]["allDaemonStatuses"]
+    silent = [status["daemonType"] for status in statuses if status["required"] and not status["healthy"]]
+    if silent:
+        raise ProbeError(f"no heartbeat from {', '.join(silent)}")
+
+
+def report_page(url: str, seconds: float) -> None:
+    """Ask for the report."""
+    if b"<title>" not in http(url, seconds):
+        raise ProbeError("the answer is not the report's page")
+
+
+def graphql(webserver: str, query: str, seconds: float) -> Any:
+    """Return a Dagster webserver's answer."""
+    answer = http(f"{webserver.rstrip('/')}/graphql", seconds, method="POST", body=json.dumps({"query": query}).encode(), content_type="application/json")
+    return json.loads(answer)["data"]
+
+
+def http(url: str, seconds: float, method: str = "GET", body: bytes | None = None, content_type: str = "application/octet-stream") -> bytes:
+    """Return the body of an answer.
+
+    Raises:
+        ProbeError: The status is not a good one.
+    """
+    request = urllib.request.Request(url, data=body, method=method, headers={"Content-Type": content_type})
+    # WebHDFS sends the client on to the data node with a 307, which urllib follows for GET but not for PUT.
+    try:
+        with _OPENER.open(request, timeout=seconds) as answer:
+            return answer.read()
+    except urllib.error.HTTPError as error:
+        if error.code == 307 and error.headers.get("Location"):
+            return http(error.headers["Location"], seconds, method, body, content_type)
+        raise ProbeError(f"HTTP {error.code}: {error.read(ERROR_BYTES).decode(errors='replace')}") from None
+
+
+# Without the environment's proxies: the embedded stack is always on this machine, and a proxy would answer for a system that is away.
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
