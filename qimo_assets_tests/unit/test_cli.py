@@ -189,6 +189,20 @@ def test_the_status_of_nothing_can_be_read(monkeypatch: pytest.MonkeyPatch, capf
     assert re.findall(r"^(\S+) +stopped ", "\n".join(lines[1:]), re.MULTILINE) == [service.name for service in services(current_layout())]
 
 
+def test_down_stops_everything_although_the_runs_cannot_be_asked(monkeypatch: pytest.MonkeyPatch, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stopped: list[object] = []
+
+    def refuse(layout: object) -> None:
+        raise RuntimeError("no such storage\nand more")
+
+    monkeypatch.setattr(cli, "_end_runs", refuse)
+    monkeypatch.setattr(cli.control, "is_running", lambda *_: True)
+    monkeypatch.setattr(cli.control, "stop", lambda _layout, _say, only=None: stopped.append(only))
+    assert not status_of(monkeypatch, "down")
+    assert stopped == [{"dagster-daemon"}, None]
+    assert "The runs could not be asked to end and are broken off: no such storage\n" in capsys.readouterr().err
+
+
 def test_down_on_nothing_is_0(home: Path) -> None:
     done = qimo(home, "down")
     assert (done.returncode, done.stdout, done.stderr) == (0, "Nothing is running.\n", "")
