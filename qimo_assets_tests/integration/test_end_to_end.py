@@ -5,8 +5,6 @@ The tests share one stack and its data, and each ends with a recount that agrees
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +12,7 @@ from qimo_assets.lake.assets import STREAM_JOB
 from qimo_assets.metrics.catalog import METRICS
 from qimo_assets.resources.mysql import MySQLResource
 from qimo_assets_tests.conftest import TEST_PORT_OFFSET, Stack, wait_for
-from qimo_assets_tests.processes import driver_jvm, processes_of
+from qimo_assets_tests.processes import processes_of
 
 Ask = Callable[[str], list[Any]]
 UNFINISHED = ("QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING")
@@ -135,19 +133,6 @@ def test_a_range_is_backfilled_from_the_ui(stack: Stack, ask_mysql: Ask) -> None
     backfill = stack.graphql(BACKFILL, params=params)["launchPartitionBackfill"]["backfillId"]
     wait_for(lambda: stack.graphql(BACKFILL_STATUS, id=backfill)["partitionBackfillOrError"]["status"] == "COMPLETED_SUCCESS")
     assert len(runs_over(stack, days, "mysql", "sender_province") - before) == 1
-
-
-def test_a_killed_stream_goes_on_where_it_was(stack: Stack) -> None:
-    killed = live_run(stack)
-    process = driver_jvm(stack).parent()
-    assert process is not None
-    stack.qimo("feed", "--lines", "2000", "--seed", "3")
-    os.kill(process.pid, signal.SIGKILL)
-    stack.qimo("feed", "--lines", "2000", "--seed", "4")
-    wait_for(lambda: [run for run in stack.runs(STREAM_JOB, "STARTED") if run["runId"] != killed["runId"]])
-    assert stack.verified()["ok"]
-    assert len(stack.runs(STREAM_JOB, *UNFINISHED)) == 1
-    assert [run["status"] for run in stack.runs(STREAM_JOB) if run["runId"] == killed["runId"]] == ["FAILURE"]
 
 
 def test_a_second_live_run_is_not_let_in(stack: Stack) -> None:
