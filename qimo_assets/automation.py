@@ -40,6 +40,11 @@ def pause_seconds(failures: int) -> int:
     return min(FIRST_PAUSE_SECONDS * 2 ** (failures - 1), LONGEST_PAUSE_SECONDS)
 
 
+def failures_in_a_row(statuses: Sequence[dg.DagsterRunStatus]) -> int:
+    """Return how many of the newest runs failed, by the statuses of runs, newest first."""
+    return next((place for place, status in enumerate(statuses) if status is not dg.DagsterRunStatus.FAILURE), len(statuses))
+
+
 def metric_condition(every_minutes: int = 0) -> dg.AutomationCondition:
     """Request exactly the days whose lake data changed, the days never published, and failed days again with growing pauses.
 
@@ -108,5 +113,5 @@ class PausedAfterFailure(dg.AutomationCondition):
         records = instance.get_run_records(dg.RunsFilter(run_ids=[event.run_id for event in planned]))
         runs = {record.dagster_run.run_id: record for record in records}
         tries = [runs[event.run_id] for event in planned if event.run_id in runs]
-        failures = next((place for place, run in enumerate(tries) if run.dagster_run.status is not dg.DagsterRunStatus.FAILURE), len(tries))
+        failures = failures_in_a_row([run.dagster_run.status for run in tries])
         return bool(failures) and context.evaluation_time.timestamp() - (tries[0].end_time or 0) < pause_seconds(failures)

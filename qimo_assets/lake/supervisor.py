@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 
 import dagster as dg
 
-from qimo_assets.automation import pause_seconds
+from qimo_assets.automation import failures_in_a_row, pause_seconds
 
 # Set on a run before `./qimo down` ends it, so that a stop by the platform is not taken for one by a person.
 STOPPED_BY_TAG = "qimo/stopped_by"
@@ -120,7 +120,7 @@ def _about_unfinished(run: PastRun, now: float, standstill: Standstill | None) -
 
 
 def _after_failures(runs: Sequence[PastRun], now: float) -> Decision:
-    failures = next((place for place, run in enumerate(runs) if run.status is not dg.DagsterRunStatus.FAILURE), len(runs))
+    failures = failures_in_a_row([run.status for run in runs])
     pause = pause_seconds(failures)
     waited = now - (runs[0].ended_at or 0)
     if waited < pause:

@@ -4,7 +4,7 @@ import time
 
 import dagster as dg
 
-from qimo_assets.automation import TRIES_LOOKED_AT, pause_seconds
+from qimo_assets.automation import TRIES_LOOKED_AT, failures_in_a_row, pause_seconds
 from qimo_assets.metrics.assets import metric_key
 from qimo_assets.metrics.catalog import METRICS
 from qimo_assets.report.files import Site
@@ -76,7 +76,7 @@ def _reason_to_wait(instance: dg.DagsterInstance, now: float) -> str | None:
     records = instance.get_run_records(dg.RunsFilter(tags={"dagster/sensor_name": REFRESHING}), limit=TRIES_LOOKED_AT)
     if records and not records[0].dagster_run.is_finished:
         return "A refresh is under way."
-    failures = next((place for place, record in enumerate(records) if record.dagster_run.status is not dg.DagsterRunStatus.FAILURE), len(records))
+    failures = failures_in_a_row([record.dagster_run.status for record in records])
     if failures and now - (records[0].end_time or now) < pause_seconds(failures):
         return f"{failures} refresh(es) in a row failed; the next try comes after a pause of {pause_seconds(failures)} s."
     return None
