@@ -53,6 +53,15 @@ class SettingsError(Exception):
     """A setting is missing or wrong; the message names it and says what to do."""
 
 
+def write_private(path: Path, text: str) -> None:
+    """Write a file that is its owner's alone."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        # The mode above counts only for a new file.
+        os.fchmod(descriptor, 0o600)
+        file.write(text)
+
+
 def qimo_home() -> Path:
     """Return the directory that holds all state: `QIMO_HOME`, else `.qimo` in the checkout."""
     return Path(os.environ.get("QIMO_HOME") or PROJECT_ROOT / ".qimo").resolve()

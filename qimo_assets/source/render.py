@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import jinja2
 from pydantic import SecretStr
 
 from qimo_assets.clients import java_kafka_options
-from qimo_assets.settings import PROJECT_ROOT, KafkaSettings, Settings, SettingsError
+from qimo_assets.settings import PROJECT_ROOT, KafkaSettings, Settings, SettingsError, write_private
 
 FLUME_CONF = PROJECT_ROOT / "flume_conf"
 # What a record holds beside the line: headers with two paths of at most 4 KiB, Avro's and Kafka's own bytes, and LZ4's for what it cannot compress.
@@ -66,11 +65,7 @@ def write_agent_configuration(settings: Settings, path: Path) -> bool:
         path.chmod(0o600)
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        # The mode above counts only for a new file.
-        os.fchmod(descriptor, 0o600)
-        file.write(text)
+    write_private(path, text)
     return True
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import jinja2
 
-from qimo_assets.settings import LOOPBACK
+from qimo_assets.settings import LOOPBACK, write_private
 from qimo_assets.stack.errors import StackError
 from qimo_assets.stack.jars import class_path, install_jars
 from qimo_assets.stack.java import java_home
@@ -68,7 +68,9 @@ def configure(layout: Layout) -> None:
         **{name: getattr(layout, name) for name in ("home", "install", "data", "etc", "log", "run", "secrets", "chat")},
     }
     for template, place in PLACES.items():
-        _write_private(layout.home / place, _TEMPLATES.get_template(template).render(values))
+        path = layout.home / place
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_private(path, _TEMPLATES.get_template(template).render(values))
     for web_application in ("hdfs", "datanode", "secondary", "static"):
         (layout.etc / "webapps" / "webapps" / web_application).mkdir(parents=True, exist_ok=True)
     shutil.copyfile(project_file("dagster.yaml"), layout.dagster_home / "dagster.yaml")
@@ -110,15 +112,6 @@ def _program(layout: Layout, service: Service) -> dict[str, object]:
         "stop_seconds": service.stop_seconds,
         "stop_as_group": str(service.stop_as_group).lower(),
     }
-
-
-def _write_private(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        # The mode above counts only for a new file.
-        os.fchmod(descriptor, 0o600)
-        file.write(text)
 
 
 def _unpack_mariadb(layout: Layout) -> None:
