@@ -89,17 +89,17 @@ class StreamReporter:
         self._waiting = list(self.tables)
         self._committing = threading.Lock()
 
-    def commit(self, query: StreamingQuery) -> None:
-        """Tell Kafka how far the stream has come; a thread of its own may do so while the tables are reported."""
+    def commit(self, query: StreamingQuery) -> dict[int, int] | None:
+        """Tell Kafka how far the stream has come, and return it; a thread of its own may do so while the tables are reported."""
         with self._committing:
             offsets = end_offsets(query, self.kafka.topic)
             if offsets and offsets != self.committed:
                 self._try(lambda: self._commit(offsets))
+        return offsets
 
     def report(self, query: StreamingQuery, *, at_once: bool = False) -> None:
         """Report what is new; a storage or broker that is away is tried again at the next call, the stream goes on."""
-        self.commit(query)
-        offsets = end_offsets(query, self.kafka.topic)
+        offsets = self.commit(query)
         if offsets and offsets != self.reached:
             self.reached, self._waiting = offsets, list(self.tables)
         for table in list(self.tables if at_once else self._waiting):

@@ -47,14 +47,15 @@ class BatchWriter:
             counts = _count(parsed)
             for table, rows in ((MESSAGE, accepted(parsed, self.settings.lake)), (QUARANTINE, _rejected(parsed))):
                 counted = counts[table.name]
+                lines = counted.lines
                 # Where no line was ever rejected, the views that count rejected lines need a table without any.
-                if not counted.lines and not self._is_made(batch.sparkSession, table):
-                    counted.lines[datetime.now(ZoneInfo(TIMEZONE)).date().isoformat()] = 0
-                if counted.lines:
+                if not lines and not self._is_made(batch.sparkSession, table):
+                    lines = {datetime.now(ZoneInfo(TIMEZONE)).date().isoformat(): 0}
+                if lines:
                     # Hudi combines a new line with the one in the table, but writes two of one key into the first file of a day.
                     once = rows.dropDuplicates(["message_id", "day"]) if counted.repeats else rows
-                    told = {LINES_OPTION: json.dumps(counted.lines), **({REASONS_OPTION: json.dumps(counted.reasons)} if counted.reasons else {})}
-                    self._writer.write(table, once, set(counted.lines), {BATCH_OPTION: f"{query_id}:{batch_id}", **told})
+                    told = {LINES_OPTION: json.dumps(lines), **({REASONS_OPTION: json.dumps(counted.reasons)} if counted.reasons else {})}
+                    self._writer.write(table, once, set(lines), {BATCH_OPTION: f"{query_id}:{batch_id}", **told})
         finally:
             parsed.unpersist()
 
