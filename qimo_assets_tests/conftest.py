@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from random import randrange
@@ -21,9 +23,9 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from qimo_assets.settings import PROJECT_ROOT, Settings, qimo_home
-from qimo_assets.stack import install
-from qimo_assets.stack.layout import Layout, current_layout
+from qimo_assets.settings import LOOPBACK, PROJECT_ROOT, Settings, qimo_home
+from qimo_assets.stack import control, install
+from qimo_assets.stack.layout import USUAL_PORTS, Layout, current_layout
 
 TIERS = ("unit", "automation", "contract", "browser", "integration", "faults")
 # Beside a stack of one's own at the usual ports; 21,000 would give the webserver the port of that one's code server.
@@ -128,6 +130,27 @@ def new_stack(home: Path, port_offset: int) -> Stack:
     foreign = ("QIMO_", "DAGSTER_", "SPARK_", "HADOOP_")
     env = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     return Stack(home, {**env, "QIMO_HOME": str(home), "QIMO_PORT_OFFSET": str(port_offset)})
+
+
+def free_ports() -> dict[str, int]:
+    """Return a port for each service at which nobody listens."""
+    with ExitStack() as held:
+        return {name: held.enter_context(socket.create_server((LOOPBACK, 0))).getsockname()[1] for name in USUAL_PORTS}
+
+
+@contextmanager
+def own_layout(ports: dict[str, int]) -> Iterator[Layout]:
+    """Give a configured layout for a few services without the others, in a home of its own; what was started of it is stopped at the end."""
+    # Not tmp_path, which may be too long for a Unix socket.
+    home = Path(tempfile.mkdtemp(prefix="qimo-", dir="/tmp"))
+    (home / "install").symlink_to(qimo_home() / "install")
+    layout = Layout(home, ports)
+    try:
+        install.configure(layout)
+        yield layout
+    finally:
+        control.stop(layout, print)
+        shutil.rmtree(home)
 
 
 @pytest.fixture(scope="session")

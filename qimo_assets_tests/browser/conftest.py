@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,9 +20,9 @@ from qimo_assets.report.refresh import Refreshed, refresh
 from qimo_assets.resources.mysql import MySQLResource
 from qimo_assets.settings import LOOPBACK, Settings, qimo_home
 from qimo_assets.stack import control, install
-from qimo_assets.stack.layout import USUAL_PORTS, Layout
+from qimo_assets.stack.layout import Layout
 from qimo_assets_tests.browser.synthetic import days_up_to, rows_of
-from qimo_assets_tests.conftest import Stack, wait_for
+from qimo_assets_tests.conftest import Stack, free_ports, wait_for
 
 LAST = "2021-11-07"
 DAYS = days_up_to(LAST, 40)
@@ -86,19 +84,13 @@ def hostile_rows(metric: Metric, day: str) -> list[tuple[Any, ...]]:
     return [tuple(row) for row in rows]
 
 
-def free_ports(names: Sequence[str]) -> dict[str, int]:
-    """Return a free port for each name."""
-    with ExitStack() as held:
-        return {name: held.enter_context(socket.create_server((LOOPBACK, 0))).getsockname()[1] for name in names}
-
-
 @pytest.fixture(scope="session")
 def report(software: None) -> Iterator[Report]:
     """MariaDB and the report's server, as `up` starts them, with forty days of figures; the last but one has hostile names."""
     with tempfile.TemporaryDirectory(prefix="qimo-", dir="/tmp") as directory:
         home = Path(directory)
         (home / "install").symlink_to(qimo_home() / "install")
-        layout = Layout(home, free_ports(list(USUAL_PORTS)))
+        layout = Layout(home, free_ports())
         with pytest.MonkeyPatch.context() as patch:
             for name in [name for name in os.environ if name.startswith("QIMO_")]:
                 patch.delenv(name)

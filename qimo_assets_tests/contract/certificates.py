@@ -14,6 +14,7 @@ class Authority:
     directory: Path
 
     def __post_init__(self) -> None:
+        self.directory.mkdir(exist_ok=True)
         self._openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", self.directory / "ca.key", "-out", self.ca, "-subj", "/CN=test", "-days", "2")
 
     @property

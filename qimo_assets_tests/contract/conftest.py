@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
-import socket
-import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,9 +13,10 @@ from mysql.connector.abstracts import MySQLConnectionAbstract
 from pydantic import SecretStr
 
 from qimo_assets.resources.mysql import MySQLResource
-from qimo_assets.settings import LOOPBACK, qimo_home
+from qimo_assets.settings import LOOPBACK
 from qimo_assets.stack import control, install
 from qimo_assets.stack.layout import USUAL_PORTS, Layout
+from qimo_assets_tests.conftest import own_layout
 
 # Beside the stack of the other tests; the other services are not started, their ports are only named.
 PORT_OFFSET = 22_650
@@ -53,30 +50,14 @@ class Server:
         control.start(self.layout, print, only={"mysql"})
 
 
-def free_ports() -> dict[str, int]:
-    """Return a port for each service at which nobody listens."""
-    with ExitStack() as stack:
-        listeners = {name: stack.enter_context(socket.create_server((LOOPBACK, 0))) for name in USUAL_PORTS}
-        return {name: listener.getsockname()[1] for name, listener in listeners.items()}
-
-
 @pytest.fixture(scope="session")
 def server(software: None) -> Iterator[Server]:
     """A MariaDB with empty data in a home of its own."""
-    # Not tmp_path, which may be too long for a Unix socket.
-    home = Path(tempfile.mkdtemp(prefix="qimo-", dir="/tmp"))
-    layout = Layout(home, {name: port + PORT_OFFSET for name, port in USUAL_PORTS.items()})
-    layout.install.symlink_to(qimo_home() / "install")
-    layout.make_directories()
-    install.configure(layout)
-    install.format_mysql(layout)
-    server = Server(layout)
-    try:
+    with own_layout({name: port + PORT_OFFSET for name, port in USUAL_PORTS.items()}) as layout:
+        install.format_mysql(layout)
+        server = Server(layout)
         server.start()
         yield server
-    finally:
-        control.stop(layout, print)
-        shutil.rmtree(home)
 
 
 @pytest.fixture(scope="session")

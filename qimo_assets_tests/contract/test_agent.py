@@ -10,7 +10,6 @@ import os
 import shutil
 import signal
 import subprocess
-import tempfile
 import threading
 import time
 from collections import Counter
@@ -24,15 +23,14 @@ import pytest
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from qimo_assets.resources.kafka import KafkaResource
-from qimo_assets.settings import Settings, qimo_home
+from qimo_assets.settings import Settings
 from qimo_assets.source.files import log_files
 from qimo_assets.source.links import LINK_NAME, keep, link_paths, log_paths, read_configuration
 from qimo_assets.source.render import RECORD_OVERHEAD_BYTES, write_agent_configuration
 from qimo_assets.stack import control, install
 from qimo_assets.stack.layout import Layout
 from qimo_assets.stack.services import common_environment, flume_configuration, services
-from qimo_assets_tests.conftest import wait_for
-from qimo_assets_tests.contract.conftest import free_ports
+from qimo_assets_tests.conftest import free_ports, own_layout, wait_for
 
 pytestmark = pytest.mark.usefixtures("software")
 
@@ -209,23 +207,16 @@ def some_lines(count: int, label: str = "line", start: int = 0) -> bytes:
 @pytest.fixture(scope="module")
 def collection(software: None) -> Iterator[Collection]:
     """Keeper, broker and agent with empty data."""
-    home = Path(tempfile.mkdtemp(prefix="qimo-", dir="/tmp"))
-    (home / "install").symlink_to(qimo_home() / "install")
-    layout = Layout(home, free_ports())
-    try:
-        install.configure(layout)
+    with own_layout(free_ports()) as layout:
         install.format_data(layout)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("QIMO_CONFIG", str(home / "qimo.toml"))
+            patch.setenv("QIMO_CONFIG", str(layout.home / "qimo.toml"))
             patch.setenv("QIMO_KAFKA__MAX_MESSAGE_BYTES", str(MAX_MESSAGE_BYTES))
             settings = Settings()  # pyright: ignore[reportCallIssue]  # the values come from the file
         write_agent_configuration(settings, flume_configuration(layout))
         make_topic: Callable[[], Any] = KafkaResource.from_settings(settings.kafka).ensure_topic
         control.start(layout, print, only={"links", "kafka", "flume"}, once_ready={"kafka": make_topic})
         yield Collection(layout, settings, Topic(settings))
-    finally:
-        control.stop(layout, print)
-        shutil.rmtree(home)
 
 
 @contextmanager

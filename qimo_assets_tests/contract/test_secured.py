@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,15 +20,14 @@ from pydantic import SecretStr
 from qimo_assets.clients import librdkafka_options
 from qimo_assets.resources.kafka import KafkaResource
 from qimo_assets.resources.mysql import MySQLError, MySQLResource
-from qimo_assets.settings import LOOPBACK, KafkaSettings, Settings, qimo_home
+from qimo_assets.settings import LOOPBACK, KafkaSettings, Settings
 from qimo_assets.source.links import keep, read_configuration
 from qimo_assets.source.render import write_agent_configuration
 from qimo_assets.stack import control, install
 from qimo_assets.stack.layout import Layout
 from qimo_assets.stack.services import common_environment, services
-from qimo_assets_tests.conftest import wait_for
+from qimo_assets_tests.conftest import Stack, free_ports, own_layout, wait_for
 from qimo_assets_tests.contract.certificates import Authority
-from qimo_assets_tests.contract.conftest import free_ports
 
 USER = "qimo"
 # What a properties file, JAAS and Flume's look-ups each take for something else.
@@ -85,13 +82,8 @@ class Broker:
 @pytest.fixture(scope="module")
 def broker(software: None) -> Iterator[Broker]:
     """The embedded stack's broker with two secured listeners."""
-    home = Path(tempfile.mkdtemp(prefix="qimo-", dir="/tmp"))
-    (home / "install").symlink_to(qimo_home() / "install")
-    layout = Layout(home, free_ports())
-    try:
-        install.configure(layout)
-        (home / "ca").mkdir()
-        authority = Authority(home / "ca")
+    with own_layout(free_ports()) as layout:
+        authority = Authority(layout.home / "ca")
         server, _ = authority.issue("server"), authority.issue("client")
         ports = layout.ports
         named = {"kafka": ports["kafka"], "controller": ports["kafka_controller"], "sasl": ports["hive"], "mtls": ports["metastore"]}
@@ -100,17 +92,12 @@ def broker(software: None) -> Iterator[Broker]:
         kept = [line for line in kept if not line.startswith("listener.security")]
         properties.write_text("\n".join(kept) + LISTENERS.format(host=LOOPBACK, server=server, ca=authority.ca, **named))
         install.format_data(layout)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("QIMO_CONFIG", str(home / "qimo.toml"))
-            settings = Settings()  # pyright: ignore[reportCallIssue]  # the values come from the file
+        settings = Stack(layout.home, {}).settings()
         control.start(layout, print, only={"kafka"})
         account = UserScramCredentialUpsertion(USER, ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4096), PASSWORD.encode())
         admin = AdminClient({"bootstrap.servers": settings.kafka.bootstrap, "log_level": 0})
         admin.alter_user_scram_credentials([account])[USER].result(timeout=30)
         yield Broker(layout, settings, authority)
-    finally:
-        control.stop(layout, print)
-        shutil.rmtree(home)
 
 
 WAYS = pytest.mark.parametrize("way", ["scram", "mtls"])
@@ -218,13 +205,8 @@ def test_spark_reads_and_neither_its_command_line_nor_its_log_tells_a_password(b
 @pytest.fixture(scope="module")
 def mysql_tls(software: None) -> Iterator[tuple[MySQLResource, Authority]]:
     """The embedded stack's MariaDB with a certificate, and its publisher."""
-    home = Path(tempfile.mkdtemp(prefix="qimo-", dir="/tmp"))
-    (home / "install").symlink_to(qimo_home() / "install")
-    layout = Layout(home, free_ports())
-    try:
-        install.configure(layout)
-        (home / "ca").mkdir()
-        authority = Authority(home / "ca")
+    with own_layout(free_ports()) as layout:
+        authority = Authority(layout.home / "ca")
         pem = authority.issue("server")
         options = layout.etc / "my.cnf"
         options.write_text(options.read_text().replace("skip-ssl", f"ssl-ca={authority.ca}\nssl-cert={pem}\nssl-key={pem}"))
@@ -232,9 +214,6 @@ def mysql_tls(software: None) -> Iterator[tuple[MySQLResource, Authority]]:
         control.start(layout, print, only={"mysql"})
         password = SecretStr(layout.secret("mysql_publisher"))
         yield MySQLResource(host=LOOPBACK, port=layout.ports["mysql"], password=password, timeout_seconds=5, ca_file=str(authority.ca)), authority
-    finally:
-        control.stop(layout, print)
-        shutil.rmtree(home)
 
 
 def test_mysql_is_reached_by_tls(mysql_tls: tuple[MySQLResource, Authority]) -> None:
