@@ -26,11 +26,15 @@ def run_processes(stack: Stack) -> list[psutil.Process]:
 
 def runs(process: psutil.Process, *words: str) -> bool:
     """Return whether these words stand one after the other in a process's command line."""
+    return " ".join(words) in command_line(process)
+
+
+def command_line(process: psutil.Process) -> str:
+    """Return a process's command line; one that has ended, or that nobody has asked for its end yet, has none."""
     try:
-        line = " ".join(process.cmdline())
+        return " ".join(process.cmdline())
     except psutil.NoSuchProcess:
-        return False
-    return " ".join(words) in line
+        return ""
 
 
 def only(processes: Iterator[psutil.Process]) -> psutil.Process:

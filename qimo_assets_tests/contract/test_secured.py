@@ -28,6 +28,7 @@ from qimo_assets.stack.layout import Layout
 from qimo_assets.stack.services import common_environment, services
 from qimo_assets_tests.conftest import Stack, free_ports, own_layout, wait_for
 from qimo_assets_tests.contract.certificates import Authority
+from qimo_assets_tests.processes import command_line
 
 USER = "qimo"
 # What a properties file, JAAS and Flume's look-ups each take for something else.
@@ -192,7 +193,7 @@ def test_spark_reads_and_neither_its_command_line_nor_its_log_tells_a_password(b
         assert reader.stdout is not None
         assert reader.stdout.readline() == f"lines {LINES} True\n", log.read_text()[-3000:]
         process = psutil.Process(reader.pid)
-        told = " ".join(part for member in [process, *process.children(recursive=True)] for part in member.cmdline()) + log.read_text()
+        told = " ".join(command_line(member) for member in [process, *process.children(recursive=True)]) + log.read_text()
     finally:
         reader.communicate()
     assert "-cp" in told
