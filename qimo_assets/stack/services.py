@@ -22,6 +22,7 @@ from qimo_assets.stack.layout import Layout
 DEFINITIONS = "qimo_assets.definitions"
 # The module that runs Dagster's code server and watches its worker.
 CODE_SERVER = "qimo_assets.stack.code_server"
+METASTORE = Path(__file__).parent / "metastore" / "LoopbackMetastore.java"
 # The module that serves the report's files.
 REPORT_SERVER = "qimo_assets.report.serve"
 # Hive's reflection and Spark's direct buffers need packages that Java 17 closes (SPARK-33772 lists them).
@@ -137,8 +138,9 @@ def _hdfs(layout: Layout) -> list[Service]:
 def _metastore(layout: Layout) -> Service:
     entries = [layout.etc / "metastore", layout.etc / "hadoop", PYSPARK_HOME / "jars" / "*"]
     options = [*SMALL_JVM, *OPEN_PACKAGES, f"-Dderby.stream.error.file={layout.log / 'derby.log'}"]
-    main = "org.apache.hadoop.hive.metastore.HiveMetaStore"
-    command = _java(layout, entries, main, "384m", options, ["-p", str(layout.ports["metastore"])])
+    # Hive's own main class listens on all addresses; Janino, which Spark brings, compiles the one that does not.
+    main = "org.codehaus.janino.SimpleCompiler"
+    command = _java(layout, entries, main, "384m", options, [str(METASTORE), METASTORE.stem, LOOPBACK, str(layout.ports["metastore"])])
     return Service("metastore", command, health.metastore, ("metastore",), (), "hive")
 
 

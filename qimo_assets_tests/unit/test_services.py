@@ -158,6 +158,11 @@ def test_the_thrift_server_listens_on_the_loopback_only(configured: Layout) -> N
     assert {f"spark.driver.host={LOOPBACK}", f"spark.driver.bindAddress={LOOPBACK}", "spark.ui.enabled=false"} <= set(command)
 
 
+def test_the_metastore_listens_on_the_loopback_only(configured: Layout) -> None:
+    command = next(service.command for service in services(configured) if service.name == "metastore")
+    assert command[-2:] == (LOOPBACK, str(configured.ports["metastore"]))
+
+
 @pytest.mark.parametrize(("name", "port"), [("dagster-code", "dagster_code"), ("dagster-webserver", "dagster")])
 def test_dagster_listens_on_the_loopback_only(configured: Layout, name: str, port: str) -> None:
     command = next(service.command for service in services(configured) if service.name == name)
