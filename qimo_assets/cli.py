@@ -216,6 +216,14 @@ def test(arguments: tuple[str, ...]) -> None:
 
 
 @cli.command()
+def sbom() -> None:
+    """Print the software bill of materials of the locks, CycloneDX JSON."""
+    from qimo_assets.stack.sbom import bill_of_materials
+
+    click.echo(json.dumps(bill_of_materials(), indent=2))
+
+
+@cli.command()
 def env() -> None:
     """Print the environment of the embedded stack, for `eval "$(./qimo env)"`."""
     import shlex
@@ -240,6 +248,8 @@ def _up(layout: Layout) -> dict[str, float]:
     installed = time.monotonic()
     install.configure(layout)
     settings = load_settings()
+    if not settings.report.is_local:
+        raise StackError(f"report.host: every part of the embedded stack listens on {LOOPBACK}; let a reverse proxy or qimo_assets.report.serve do the rest.")
     _render_agent(layout, settings)
     install.format_data(layout)
     control.start(layout, click.echo, once_ready={"kafka": lambda: _ensure_topic(settings), "mysql": lambda: _make_room(layout)})

@@ -32,6 +32,8 @@ from qimo_assets.settings import MySQLSettings, Settings
 from qimo_assets.stack.java import JAVA_VERSION, java_home, java_version
 
 ASK_SECONDS = 10
+# The first query of a server that has just started loads its classes: 20 s were seen on two busy processors.
+QUERY_SECONDS = 60
 # A JVM has to start for it, and Hadoop's client tries a name node that is away for long.
 WAREHOUSE_SECONDS = 90
 # No question takes as long, unless a library passes over its time-out.
@@ -256,7 +258,7 @@ def _metastore(settings: Settings) -> str:
 
 def _hive(settings: Settings) -> str:
     hive = settings.hive
-    with HiveResource.from_settings(hive.model_copy(update={"timeout_seconds": ASK_SECONDS})).session() as session:
+    with HiveResource.from_settings(hive.model_copy(update={"timeout_seconds": QUERY_SECONDS})).session() as session:
         session.query("SELECT 1 AS one")
     return f"{hive.host}:{hive.port} as {hive.username} ({hive.auth}{', TLS' if hive.ca_file else ''})"
 
@@ -307,9 +309,11 @@ def _dagster_webserver(settings: Settings) -> str:
 
 
 def _report(settings: Settings) -> str:
-    url = f"http://{settings.report.host}:{settings.report.port}/"
-    probes.report_page(url, ASK_SECONDS)
-    return url
+    report = settings.report
+    password = report.access_password
+    headers = probes.basic_authorization(report.access_username, password.get_secret_value()) if password else {}
+    probes.report_page(report.address, ASK_SECONDS, headers, report.server_file)
+    return report.address
 
 
 QUESTIONS = (

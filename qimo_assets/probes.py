@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import ssl
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from thrift.protocol.TBinaryProtocol import TBinaryProtocol
@@ -58,34 +62,57 @@ def daemons(webserver: str, seconds: float) -> None:
         raise ProbeError(f"no heartbeat from {', '.join(silent)}")
 
 
-def report_page(url: str, seconds: float) -> None:
-    """Ask for the report."""
-    if b"<title>" not in http(url, seconds):
+def report_page(url: str, seconds: float, headers: Mapping[str, str] | None = None, own_file: Path | None = None) -> None:
+    """Ask for the report.
+
+    Args:
+        url: Its address.
+        seconds: Time-out.
+        headers: What the server wants to see.
+        own_file: PEM file of the server's own certificate, when it is not plain HTTP: this one and no other is taken, whatever name it has.
+    """
+    context = ssl.create_default_context(cafile=str(own_file)) if own_file else None
+    if context:
+        context.check_hostname = False
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    if b"<title>" not in http(url, seconds, headers=headers, context=context):
         raise ProbeError("the answer is not the report's page")
+
+
+def basic_authorization(username: str, password: str) -> dict[str, str]:
+    """Return the header that gives a name and a password."""
+    return {"Authorization": f"Basic {base64.b64encode(f'{username}:{password}'.encode()).decode()}"}
 
 
 def graphql(webserver: str, query: str, seconds: float) -> Any:
     """Return a Dagster webserver's answer."""
-    answer = http(f"{webserver.rstrip('/')}/graphql", seconds, method="POST", body=json.dumps({"query": query}).encode(), content_type="application/json")
+    answer = http(
+        f"{webserver.rstrip('/')}/graphql", seconds, method="POST", body=json.dumps({"query": query}).encode(), headers={"Content-Type": "application/json"}
+    )
     return json.loads(answer)["data"]
 
 
-def http(url: str, seconds: float, method: str = "GET", body: bytes | None = None, content_type: str = "application/octet-stream") -> bytes:
+def http(
+    url: str,
+    seconds: float,
+    method: str = "GET",
+    body: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
+    context: ssl.SSLContext | None = None,
+) -> bytes:
     """Return the body of an answer.
 
     Raises:
         ProbeError: The status is not a good one.
     """
-    request = urllib.request.Request(url, data=body, method=method, headers={"Content-Type": content_type})
+    request = urllib.request.Request(url, data=body, method=method, headers={"Content-Type": "application/octet-stream", **(headers or {})})
+    # Without the environment's proxies: the embedded stack is always on this machine, and a proxy would answer for a system that is away.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
     # WebHDFS sends the client on to the data node with a 307, which urllib follows for GET but not for PUT.
     try:
-        with _OPENER.open(request, timeout=seconds) as answer:
+        with opener.open(request, timeout=seconds) as answer:
             return answer.read()
     except urllib.error.HTTPError as error:
         if error.code == 307 and error.headers.get("Location"):
-            return http(error.headers["Location"], seconds, method, body, content_type)
+            return http(error.headers["Location"], seconds, method, body, headers, context)
         raise ProbeError(f"HTTP {error.code}: {error.read(ERROR_BYTES).decode(errors='replace')}") from None
-
-
-# Without the environment's proxies: the embedded stack is always on this machine, and a proxy would answer for a system that is away.
-_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))

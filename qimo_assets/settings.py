@@ -45,6 +45,8 @@ MetastoreUris = Annotated[str, _form(rf"thrift://{_HOST_PORT}(,thrift://{_HOST_P
 # Without its scheme a path would mean another place on each machine.
 Uri = Annotated[str, _form(r"[a-z][a-z0-9+.-]*:/\S+", "a URI with its scheme, such as hdfs://host:port/path or s3a://bucket/path")]
 Master = Annotated[str, _form(r"local(\[(\*|\d+)(,\d+)?\])?|spark://\S+|yarn|k8s://\S+", "local[N], spark://host:port, yarn or k8s://host:port")]
+# It stands in statements, where nothing but a name may stand.
+Identifier = Annotated[str, _form(r"[A-Za-z_][A-Za-z0-9_]*", "a name of letters, digits and underscores")]
 Url = Annotated[str, _form(r"https?://\S+", "an http:// or https:// URL")]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -199,7 +201,7 @@ class LakeSettings(Group):
         description="Options of Hadoop's and Hive's clients beside those of HADOOP_CONF_DIR: dfs.nameservices, fs.s3a.*, hive.metastore.*.",
     )
     metastore_uris: MetastoreUris = Field(description="thrift://host:port of the Hive metastore; several are separated by commas.")
-    database: str = Field(default="qimo", description="Database of the tables and views.")
+    database: Identifier = Field(default="qimo", description="Database of the tables and views.")
     buckets: int = Field(default=2, ge=1, description="File groups per day; also the number of tasks that write one day.")
     trigger_seconds: int = Field(default=5, ge=0, description="Seconds between the starts of two micro-batches.")
     max_lines_per_batch: int = Field(default=200_000, ge=1, description="Largest micro-batch, in lines.")
@@ -253,9 +255,33 @@ class ReportSettings(Group):
     directory: Path = Field(default_factory=lambda: qimo_home() / "report", description="Directory of the report's files.")
     host: str = Field(default="127.0.0.1", description="Address on which the report is served.")
     port: Port = Field(default=8088, description="Port on which the report is served.")
+    access_username: str = Field(default="report", description="Name with which a browser asks, where access_password is set.")
+    access_password: SecretStr | None = Field(default=None, description="Its password; needed for a host that is not the loopback.")
+    server_file: FilePath | None = Field(
+        default=None, description="PEM file with the server's private key and certificate chain, for https; needed for a host that is not the loopback."
+    )
     username: str = Field(default="finebi_reader", description="Account that reads the metric tables.")
     password: SecretStr | None = Field(default=None, description="Its password; without one the report reads as the account that publishes.")
     mask_accounts: bool = Field(default=True, description="Show accounts as 138****1234.")
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is served to this machine alone."""
+        return self.host in LOOPBACK_NAMES
+
+    @property
+    def address(self) -> str:
+        """Where the page is."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'https' if self.server_file else 'http'}://{host}:{self.port}/"
+
+    @model_validator(mode="after")
+    def check_listener(self) -> ReportSettings:
+        """Refuse to serve the figures to other machines without a password, or with one that everybody on the way can read."""
+        for name in ("access_password", "server_file"):
+            if not self.is_local and getattr(self, name) is None:
+                raise wrong(name, f"is needed, because host {self.host} is not the loopback; or keep {LOOPBACK} and put a reverse proxy before it")
+        return self
 
 
 class DagsterSettings(Group):

@@ -11,7 +11,7 @@ from qimo_assets.report.files import Site
 from qimo_assets.report.refresh import refresh, shown_state
 from qimo_assets.report.tables import state
 from qimo_assets.resources.mysql import MySQLResource
-from qimo_assets.settings import ReportSettings, Settings
+from qimo_assets.settings import Settings
 
 REPORT = dg.AssetKey(["report", "daily"])
 REFRESHING = "report"
@@ -31,8 +31,8 @@ def build_report_definitions(settings: Settings) -> dg.Definitions:
         kinds={"html"},
         owners=["team:data"],
         description="The report page: totals, hours, regions, people, devices, activity and pipeline health, by day and range. "
-        f"Made from the MySQL tables alone, in {settings.report.directory}, and served at {address(settings.report)}.",
-        metadata={"page": dg.MetadataValue.url(address(settings.report))},
+        f"Made from the MySQL tables alone, in {settings.report.directory}, and served at {settings.report.address}.",
+        metadata={"page": dg.MetadataValue.url(settings.report.address)},
     )
     def report(context: dg.AssetExecutionContext, report_mysql: MySQLResource) -> dg.MaterializeResult:
         with report_mysql.connect() as connection:
@@ -40,7 +40,7 @@ def build_report_definitions(settings: Settings) -> dg.Definitions:
         context.log.info("%d days written, %d removed", len(done.written), len(done.removed))
         return dg.MaterializeResult(
             metadata={
-                "page": dg.MetadataValue.url(address(settings.report)),
+                "page": dg.MetadataValue.url(settings.report.address),
                 "newest publication": str(done.published_at),
                 "newest instant": str(done.instant),
                 "days": done.days,
@@ -80,8 +80,3 @@ def _reason_to_wait(instance: dg.DagsterInstance, now: float) -> str | None:
     if failures and now - (records[0].end_time or now) < pause_seconds(failures):
         return f"{failures} refresh(es) in a row failed; the next try comes after a pause of {pause_seconds(failures)} s."
     return None
-
-
-def address(settings: ReportSettings) -> str:
-    """Return where the page is."""
-    return f"http://{settings.host}:{settings.port}/"
