@@ -1,5 +1,6 @@
 """The metrics as assets: materializing some reads their touched days from the views and publishes them to MySQL."""
 
+import re
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -29,6 +30,8 @@ TABLE_ROWS = 10
 CHART_ROWS = 24
 BAR_LENGTH = 16
 MOST_FOUND = 20
+# What means something in Markdown, and is a character after a backslash.
+MARKUP = re.compile(r"[\\`*_\[\]()#!|<>~&:@]")
 ADDS_UP = "adds_up_to_total"
 INVARIANTS = {
     ADDS_UP: f"The messages add up to those of {TOTAL}, on each day that both published within a day from one instant.",
@@ -248,7 +251,8 @@ def markdown_table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 
 def _cell(value: Any) -> str:
-    return "".join(character if character.isprintable() else " " for character in str(value)).replace("|", "\\|")
+    # A nickname may be a link, or an image that the reader's browser would fetch from somewhere.
+    return MARKUP.sub(r"\\\g<0>", "".join(character if character.isprintable() else " " for character in str(value)))
 
 
 def _fetch_or_nothing(cursor: Any, statement: str) -> list[Any]:

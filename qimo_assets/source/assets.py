@@ -62,8 +62,13 @@ def build_source_definitions(settings: Settings) -> dg.Definitions:
     return dg.Definitions(assets=[chat, flume_agent], sensors=[source_watcher])
 
 
+def shown(name: str) -> str:
+    """Return a file's name as it may stand as code in a table of Markdown, whatever somebody put into it."""
+    return "".join(character if character.isprintable() and character not in "`|" else f"\\x{ord(character):02x}" for character in name)
+
+
 def _metadata(files: Sequence[LogFile]) -> dict[str, dg.MetadataValue]:
-    rows = [f"| `{file.name}`{' (gone)' if file.gone else ''} | {file.size:,} | {file.unread:,} |" for file in files]
+    rows = [f"| `{shown(file.name)}`{' (gone)' if file.gone else ''} | {file.size:,} | {file.unread:,} |" for file in files]
     return {
         "files": dg.MetadataValue.int(len(files)),
         "bytes": dg.MetadataValue.int(sum(file.size for file in files)),

@@ -294,6 +294,16 @@ def test_equal_lines_are_lines_of_their_own(collection: Collection) -> None:
 # --- rotation
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["$(touch x).log", "`id`; rm -rf ..log", "..log", "-rf.log", "a|b <img src=x onerror=alert(1)>.log", "${env:HOME}.log", "聊天 %s {{x}}.log", "a~1-2.log"],
+)
+def test_a_hostile_file_name_is_a_name_and_nothing_else(collection: Collection, name: str) -> None:
+    content = some_lines(3, name)
+    collection.path(name).write_bytes(content)
+    collection.expect(name, content)
+
+
 def test_rename_inside_the_pattern(collection: Collection) -> None:
     path = collection.path("inside.log")
     path.write_bytes(some_lines(1_000))

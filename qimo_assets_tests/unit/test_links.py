@@ -15,6 +15,7 @@ import pytest
 
 from qimo_assets.settings import SettingsError, SourceSettings, load_settings
 from qimo_assets.source import links
+from qimo_assets.source.assets import shown
 from qimo_assets.source.files import LogFile, log_files
 from qimo_assets.source.links import LINK_NAME, LinksError, Source, birth, keep, link_paths, read_configuration
 from qimo_assets.source.render import FLUME_CONF, agent_configuration, write_agent_configuration
@@ -243,3 +244,9 @@ def test_what_is_not_read_yet_includes_files_that_are_gone(source: Source, tmp_p
     found = log_files(settings)
     assert found == [LogFile("b.log", 10, 10), LogFile("c.log", 5, 0), LogFile("a.log", 15, 5, gone=True)]
     assert [file.unread for file in found] == [0, 5, 10]
+
+
+def test_a_name_is_shown_as_code_in_one_cell_of_a_table() -> None:
+    assert shown("chat-1.log") == "chat-1.log"
+    assert shown("聊天 <b>.log") == "聊天 <b>.log"
+    assert shown("a`|\n\udc80.log") == r"a\x60\x7c\x0a\xdc80.log"

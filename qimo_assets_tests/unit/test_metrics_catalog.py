@@ -119,6 +119,12 @@ def test_text_cannot_break_the_sample_table() -> None:
     assert markdown_table(["a", "b"], [("x|y\n", 1)]) == "| a | b |\n| --- | --- |\n| x\\|y  | 1 |"
 
 
+def test_text_is_neither_a_link_nor_an_image_nor_html_in_the_sample_table() -> None:
+    hostile = "![x](http://evil/x.png) <img src=x> [y](javascript:z) `&amp;`"
+    shown = markdown_table(["a"], [(hostile,)]).splitlines()[-1]
+    assert shown == r"| \!\[x\]\(http\://evil/x.png\) \<img src=x\> \[y\]\(javascript\:z\) \`\&amp;\` |"
+
+
 def test_the_tables_that_a_view_reads_stand_in_its_sql() -> None:
     assert reads(MESSAGE_VIEW) == ["chat_message_rt"]
     assert reads("data_quality") == ["chat_arrival_rt", "chat_quarantine_rt", MESSAGE_VIEW]
