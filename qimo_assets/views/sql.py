@@ -17,7 +17,7 @@ QUARANTINE_VIEW = "v_quarantine"
 # What Hudi appends to the name of the table that shows every commit.
 SNAPSHOT = "_rt"
 
-_ENVIRONMENT = Environment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=False, trim_blocks=True, lstrip_blocks=True)
+_ENVIRONMENT = Environment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=False, trim_blocks=True, lstrip_blocks=True)  # nosec B701  # SQL, no HTML
 
 
 @cache

@@ -32,8 +32,8 @@ from qimo_assets_tests.processes import command_line
 
 USER = "qimo"
 # What a properties file, JAAS and Flume's look-ups each take for something else.
-PASSWORD = "p\"\\a${env:HOME}s'密=#%{{s}}"
-KEY_PASSWORD = "of the key"
+PASSWORD = "p\"\\a${env:HOME}s'密=#%{{s}}"  # pragma: allowlist secret  # made up for a test
+KEY_PASSWORD = "of the key"  # pragma: allowlist secret  # made up for a test
 LINES = 20
 # The listeners of a broker as a company has it, beside the plain one that sets it up; two of the stack's ports are not used here.
 LISTENERS = """
@@ -171,7 +171,7 @@ def read_lines(kafka: KafkaSettings, wanted: int) -> list[bytes]:
 
 @WAYS
 def test_spark_reads_and_neither_its_command_line_nor_its_log_tells_a_password(broker: Broker, way: str) -> None:
-    secret = "hadoop secret"
+    secret = "hadoop secret"  # pragma: allowlist secret  # made up for a test
     kafka = broker.kafka(way).model_copy(update={"topic": f"{way}-spark"})
     KafkaResource.from_settings(kafka).ensure_topic()
     producer = Producer(librdkafka_options(kafka))
