@@ -2,6 +2,9 @@ r"""The message contract as data: what a line holds, field by field, and why a l
 
 One line is UTF-8, 20 fields separated by `\x01`, ended by `\n` or `\r\n`. Everything that knows a field's name, type or
 rule derives it from here; how the rules are applied in Spark stands in `lake/parse.py`.
+
+A field that the servers begin to write later is put at the end of `FIELDS` as `added`: a line that ends before it stays good, and its column is
+NULL there. docs/schema.md says what else there is to do.
 """
 
 from __future__ import annotations
@@ -27,12 +30,22 @@ class Field:
         kind: How the text is read.
         comment: Chinese comment of the column.
         required: Whether a line without it is rejected.
+        added: Whether it came after the first 20, so that there are lines which end before it; it cannot be required.
     """
 
     name: str
     kind: Kind
     comment: str
     required: bool = False
+    added: bool = False
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Its columns in the lake, and their Chinese comments."""
+        if self.kind != "gps":
+            return {self.name: self.comment}
+        party = self.name.removesuffix("_gps")
+        return {f"{party}_longitude": f"{self.comment}经度", f"{party}_latitude": f"{self.comment}纬度"}
 
 
 FIELDS: tuple[Field, ...] = (
@@ -57,6 +70,8 @@ FIELDS: tuple[Field, ...] = (
     Field("distance", "distance", "双方距离(公里)"),
     Field("message", "text", "消息内容"),
 )
+
+FEWEST_FIELDS = sum(not field.added for field in FIELDS)
 
 SEXES = ("男", "女")
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from random import Random
 from zoneinfo import ZoneInfo
 
-from qimo_assets.contract import FIELDS, SEPARATOR, TIMEZONE, Reason
+from qimo_assets.contract import FEWEST_FIELDS, FIELDS, SEPARATOR, TIMEZONE, Reason
 
 ZONE = ZoneInfo(TIMEZONE)
 FILES = ("chat-1.log", "chat-2.log", "chat-3.log")
@@ -524,4 +524,4 @@ def _tail(random: Random) -> str:
         "distance": random.choice(("", "未知")) if random.random() < 0.02 else f"{min(random.lognormvariate(3.5, 2.0), 19_000):.2f}KM",
         "message": _SHOWN[kind].format(f"{random.randrange(16**8):08x}") if kind in _SHOWN else "" if random.random() < 0.01 else text,
     }
-    return SEPARATOR.join(shown[field.name] for field in FIELDS[_POSITION["msg_type"] :])
+    return SEPARATOR.join(shown[field.name] for field in FIELDS[_POSITION["msg_type"] : FEWEST_FIELDS])

@@ -164,7 +164,7 @@ def _reason(settings: LakeSettings) -> Column:
         Reason.TOO_LONG: F.length(raw) > settings.max_line_bytes,
         # decode() puts U+FFFD where bytes are no UTF-8, so the way back gives other bytes.
         Reason.NOT_UTF8: F.encode(F.decode(raw, "UTF-8"), "UTF-8") != raw,
-        Reason.FIELD_COUNT: F.size(fields) != len(contract.FIELDS),
+        Reason.FIELD_COUNT: ~F.size(fields).between(contract.FEWEST_FIELDS, len(contract.FIELDS)),
         Reason.BAD_TIME: F.col("msg_time").isNull() | fields[0].startswith("0000"),
         Reason.TIME_AHEAD: F.col("msg_time") > F.col("collected_at") + F.expr(f"INTERVAL {settings.max_ahead_minutes} MINUTES"),
         Reason.NO_SENDER: _text("sender_account").isNull(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from qimo_assets.contract import FIELDS
 from qimo_assets.settings import LakeSettings
 
 
@@ -40,6 +41,8 @@ MESSAGE = Table(
         *("receiver_sex", "msg_type", "distance", "message", "sender_country", "sender_province", "sender_city"),
         *("receiver_country", "receiver_province", "receiver_city"),
         *ORIGIN,
+        # Hudi takes new columns at the end alone.
+        *(column for field in FIELDS if field.added for column in field.columns),
     ),
     "Each good line, once.",
 )

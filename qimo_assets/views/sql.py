@@ -9,7 +9,7 @@ from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined
 
-from qimo_assets.contract import REASONS_ZH, UNKNOWN
+from qimo_assets.contract import FIELDS, REASONS_ZH, UNKNOWN
 
 SQL_DIR = Path(__file__).parent / "sql"
 MESSAGE_VIEW = "v_message"
@@ -38,7 +38,9 @@ def view_names() -> list[str]:
 
 def view_statement(name: str, database: str) -> str:
     """Return the statement that creates a view."""
-    return render(SQL_DIR / f"{name}.sql", database=database, unknown=UNKNOWN, rejections={reason.value: text for reason, text in REASONS_ZH.items()})
+    rejections = {reason.value: text for reason, text in REASONS_ZH.items()}
+    added = {column: comment for field in FIELDS if field.added for column, comment in field.columns.items()}
+    return render(SQL_DIR / f"{name}.sql", database=database, unknown=UNKNOWN, rejections=rejections, added=added)
 
 
 def session_statement(name: str, database: str, messages: str) -> str:

@@ -46,6 +46,7 @@ class Lake:
         env: Settings of the driver that are not the usual ones.
         sent: Lines sent so far.
         deleted: Numbers of lines that the topic lost before they were read.
+        driver: The module that runs the streaming job.
     """
 
     stack: Stack
@@ -53,6 +54,7 @@ class Lake:
     env: dict[str, str] = field(default_factory=dict)
     sent: int = 0
     deleted: set[int] = field(default_factory=set)
+    driver: str = "driver"
 
     @property
     def layout(self) -> Layout:
@@ -108,7 +110,7 @@ class Lake:
 
     def start(self, mode: str, crash: str = "none") -> subprocess.Popen[bytes]:
         """Start the streaming job in a process group of its own."""
-        command = [sys.executable, "-m", "qimo_assets_tests.integration.driver", mode, crash]
+        command = [sys.executable, "-m", f"qimo_assets_tests.integration.{self.driver}", mode, crash]
         with self._log.open("a") as log:
             return subprocess.Popen(command, env=self.environment(), stdout=log, stderr=log, start_new_session=True, cwd=self.layout.run)
 

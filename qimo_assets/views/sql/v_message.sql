@@ -35,7 +35,10 @@ CREATE OR REPLACE VIEW {{ database }}.v_message (
   source_file COMMENT '来源文件',
   source_offset COMMENT '来源文件中的字节偏移',
   collected_at COMMENT '采集时间',
-  written_at COMMENT '入湖时间'
+  written_at COMMENT '入湖时间'{{ "," if added }}
+{% for name, comment in added.items() %}
+  {{ name }} COMMENT '{{ comment }}'{{ "," if not loop.last }}
+{% endfor %}
 )
 COMMENT '七陌聊天消息明细, 每条消息一行'
 AS
@@ -46,5 +49,8 @@ SELECT
   receiver_nickname, receiver_account, receiver_sex, receiver_ip, receiver_os, receiver_phone_type, receiver_network,
   receiver_longitude, receiver_latitude, receiver_country, receiver_province, receiver_city,
   msg_type, distance, message,
-  source_host, source_file, source_offset, collected_at, written_at
+  source_host, source_file, source_offset, collected_at, written_at{{ "," if added }}
+{% for name in added %}
+  {{ name }}{{ "," if not loop.last }}
+{% endfor %}
 FROM {{ database }}.chat_message_rt
