@@ -10,7 +10,7 @@ import pytest
 
 from qimo_assets.stack.health import mysql_connection
 from qimo_assets_tests.conftest import Stack
-from qimo_assets_tests.processes import processes_of
+from qimo_assets_tests.processes import command_line, processes_of
 
 
 def listeners(stack: Stack) -> set[tuple[str, str, int]]:
@@ -21,7 +21,7 @@ def listeners(stack: Stack) -> set[tuple[str, str, int]]:
             connections = process.net_connections("inet")
             found |= {(process.name(), item.laddr.ip, item.laddr.port) for item in connections if item.status == psutil.CONN_LISTEN or not item.raddr}
         except psutil.NoSuchProcess:
-            continue
+            continue  # it has ended since
     return found
 
 
@@ -40,9 +40,9 @@ def test_everything_listens_on_the_loopback_alone(stack: Stack) -> None:
 
 def test_no_password_is_on_a_command_line(stack: Stack) -> None:
     passwords = secrets(stack)
-    lines = {process.pid: " ".join(process.cmdline()) for process in processes_of(stack) if process.is_running()}
-    assert lines
-    assert [line[:80] for line in lines.values() if any(password in line for password in passwords)] == []
+    lines = [command_line(process) for process in processes_of(stack)]
+    assert any(lines)
+    assert [line[:80] for line in lines if any(password in line for password in passwords)] == []
 
 
 def test_a_file_with_a_password_is_its_owners_alone(stack: Stack) -> None:
