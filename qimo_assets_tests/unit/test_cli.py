@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -13,9 +14,11 @@ from types import SimpleNamespace
 from typing import cast
 
 import pytest
+from click.testing import CliRunner
 
 from qimo_assets import cli
 from qimo_assets.settings import PROJECT_ROOT, Settings
+from qimo_assets.stack.errors import StackError
 from qimo_assets.stack.layout import current_layout
 from qimo_assets.stack.services import services
 
@@ -276,3 +279,39 @@ def test_another_python_that_is_supported_is_taken(tmp_path: Path, named: bool) 
     assert f"making the Python environment in {tmp_path / 'home' / 'install' / 'venv'}" in done.stderr
     assert "is needed" not in done.stderr
     assert done.returncode != 0
+
+
+def test_the_agents_configuration_for_a_chat_server_is_its_owners_alone(required: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "agent.properties"
+    for says in ("written", "is as it should be"):
+        done = CliRunner().invoke(cli.cli, ["agent", str(path)])
+        assert (done.exit_code, done.output) == (0, f"{path} {says}\n")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@pytest.mark.usefixtures("required")
+def test_beelines_password_is_on_no_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    password = "not to be told"  # pragma: allowlist secret  # made up for a test
+    monkeypatch.setenv("QIMO_HIVE__AUTH", "LDAP")
+    monkeypatch.setenv("QIMO_HIVE__PASSWORD", password)
+    commands: list[list[str]] = []
+    monkeypatch.setattr(cli, "_replace_process", lambda _, command: commands.append(command))
+    assert CliRunner().invoke(cli.cli, ["sql", "SELECT 1"]).exit_code == 0
+    [command] = commands
+    # As beeline reads it: another program, which opens the path.
+    pipe = command[command.index("-w") + 1]
+    read = subprocess.run(["cat", pipe], pass_fds=[int(Path(pipe).name)], capture_output=True, text=True, timeout=10)
+    os.close(int(Path(pipe).name))
+    assert read.stdout == password
+    assert password not in " ".join(command)
+
+
+def test_the_embedded_report_is_not_served_to_other_machines(required: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QIMO_REPORT__HOST", "0.0.0.0")
+    monkeypatch.setenv("QIMO_REPORT__ACCESS_PASSWORD", "x")
+    monkeypatch.setenv("QIMO_REPORT__SERVER_FILE", __file__)
+    monkeypatch.setattr(cli.install, "install", lambda _: 0)
+    monkeypatch.setattr(cli.install, "configure", lambda _: None)
+    monkeypatch.setattr(cli.control, "start", lambda *_, **__: pytest.fail("it is started"))
+    with pytest.raises(StackError, match="listens on 127.0.0.1"):
+        cli._up(current_layout())
