@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -193,9 +193,10 @@ def refresh_metrics(metrics: Sequence[Metric], database: str, days: Sequence[str
             refresh.instant = max(instants[table] for table in lake_tables(refresh.metric.name))
         for start in range(0, len(days), DAYS_PER_TRANSACTION):
             part = days[start : start + DAYS_PER_TRANSACTION]
-            for metric, rows in reader.read([refresh.metric for refresh in refreshes.values() if refresh.error is None], part):
-                with refreshes[metric.name].giving_up():
-                    _publish(connection, refreshes[metric.name], part, rows, mask=mysql.mask_accounts)
+            with closing(reader.read([refresh.metric for refresh in refreshes.values() if refresh.error is None], part)) as read:
+                for metric, rows in read:
+                    with refreshes[metric.name].giving_up():
+                        _publish(connection, refreshes[metric.name], part, rows, mask=mysql.mask_accounts)
     return list(refreshes.values())
 
 

@@ -7,7 +7,7 @@ definition of its own view. A metric that looks at other days as well, or is rea
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager
 from queue import SimpleQueue
@@ -47,7 +47,7 @@ class Reader:
             found = {table: session.query(f"CALL show_commits(table => '{self._database}.{table}{SNAPSHOT}', limit => 1)") for table in tables}
         return {table: str(commits[0]["commit_time"]) if commits else NO_INSTANT for table, commits in found.items()}
 
-    def read(self, metrics: Sequence[Metric], days: Sequence[str]) -> Iterator[tuple[Metric, list[Row] | HiveError]]:
+    def read(self, metrics: Sequence[Metric], days: Sequence[str]) -> Generator[tuple[Metric, list[Row] | HiveError], None, None]:
         """Yield the metrics with their rows of the given days, in the catalog's column order, or with the error that came instead.
 
         Args:
@@ -121,7 +121,10 @@ def open_reader(hive: HiveResource, database: str) -> Generator[Reader, None, No
     """
     with ExitStack() as stack:
         sessions = [stack.enter_context(hive.session()) for _ in range(SESSIONS)]
-        yield Reader(database, sessions, stack.enter_context(ThreadPoolExecutor(SESSIONS)))
+        pool = ThreadPoolExecutor(SESSIONS)
+        # A run that is ended waits for the queries under way and begins no other.
+        stack.callback(pool.shutdown, cancel_futures=True)
+        yield Reader(database, sessions, pool)
 
 
 def _drop(session: HiveSession, name: str) -> None:

@@ -118,6 +118,10 @@ def test_lines_that_come_later_reach_mysql_by_themselves(stack: Stack, ask_mysql
     assert stack.verified()["ok"]
 
 
+def test_a_run_of_metrics_leaves_nothing_in_the_server_s_memory(ask_hive: Ask) -> None:
+    wait_for(lambda: not ask_hive("SHOW VIEWS IN global_temp"))
+
+
 def test_a_metric_is_materialized_for_a_day_and_for_a_range(stack: Stack, ask_mysql: Ask) -> None:
     days = [str(day) for (day,) in ask_mysql("SELECT day FROM message_total ORDER BY day DESC LIMIT 2")]
     for metric, wanted, option in (("sender_top", days[1:], ("--partition", days[1])), ("sex_pair", days, ("--partition-range", f"{days[1]}...{days[0]}"))):
