@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, cast
 import click
 
 from qimo_assets import simulator, verify
+from qimo_assets.bench.commands import bench
 from qimo_assets.settings import LOOPBACK, PROJECT_ROOT, Settings, SettingsError, load_settings
 from qimo_assets.stack import control, install
 from qimo_assets.stack.errors import StackError
@@ -230,6 +231,9 @@ def env() -> None:
 
     for name, value in {**common_environment(current_layout()), "DAGSTER_MODULE_NAME": DEFINITIONS}.items():
         click.echo(f"export {name}={shlex.quote(value)}")
+
+
+cli.add_command(bench)
 
 
 def _pytest_arguments(arguments: tuple[str, ...]) -> list[str]:

@@ -31,9 +31,10 @@ ALLOWED: dict[str, set[str]] = {
     "verify": {"settings", "clients"},
     # It asks the settings' endpoints, and knows no asset.
     "doctor": {"settings", "clients", "probes", "resources", "stack"},
-    # Only these two know all.
+    # Only these know all, and only the command knows the benchmarks.
     "definitions": EVERYTHING - {"stack", "simulator", "verify", "doctor"},
-    "cli": EVERYTHING,
+    "bench": {*EVERYTHING, "definitions"},
+    "cli": {*EVERYTHING, "bench"},
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
 LOAD = """

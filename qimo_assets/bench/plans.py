@@ -1,0 +1,99 @@
+"""How much each benchmark does, as data: its options on the command line, the full size and that of a smoke test."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any, TypeVar
+
+Plan = TypeVar("Plan")
+QUICK = "quick"
+HELP = "help"
+
+
+def size(full: Any, quick: Any, text: str) -> Any:
+    """Return a field of a plan.
+
+    Args:
+        full: Its value unless another is asked for.
+        quick: Its value in a smoke test, whose figures say nothing.
+        text: What it is, for the command's help.
+    """
+    return field(default=full, metadata={QUICK: quick, HELP: text})
+
+
+@dataclass(frozen=True)
+class CollectPlan:
+    """Log files to topic, the default agent against the course's."""
+
+    lines: int = size(1_000_000, 20_000, "Lines that an agent carries each time.")
+    warm_lines: int = size(200_000, 2_000, "Lines that it carries before, unmeasured.")
+    repetitions: int = size(5, 1, "How often each agent runs.")
+    seed: int = size(1, 1, "Seed of the lines.")
+
+
+@dataclass(frozen=True)
+class IngestPlan:
+    """Topic to queryable Hudi rows, against plain Parquet and a first version of the job."""
+
+    lines: int = size(1_200_000, 12_000, "Lines in the topic.")
+    batch_lines: int = size(50_000, 3_000, "Largest micro-batch. The default makes 24 of them, so that a compaction, due after 20 commits, is among them.")
+    days: int = size(30, 5, "Days of the mixed lines.")
+    repetitions: int = size(3, 1, "How often each job runs.")
+    seed: int = size(1, 1, "Seed of the lines.")
+
+
+@dataclass(frozen=True)
+class AgePlan:
+    """A line's age at each station while lines flow."""
+
+    rates: tuple[int, ...] = size((1_000, 3_000), (200,), "Lines per second; may be given several times.")
+    seconds: int = size(600, 30, "How long lines flow at each rate.")
+    warm_seconds: int = size(60, 20, "How long they flow before, unmeasured.")
+    sample: int = size(50_000, 5_000, "Lines whose ages are looked at, chosen by the hash of their identity.")
+    seed: int = size(1, 1, "Seed of the lines.")
+
+
+@dataclass(frozen=True)
+class RefreshPlan:
+    """A touched day to all metrics, with little and with much history, and a backfill of the whole of it."""
+
+    short_days: int = size(9, 2, "Days of the short history.")
+    long_days: int = size(90, 4, "Days of the long history.")
+    day_lines: int = size(100_000, 1_000, "Lines of a day.")
+    touch_lines: int = size(1_000, 100, "Lines that come to the newest day before each refresh.")
+    repetitions: int = size(5, 1, "How often each history's newest day is refreshed.")
+    backfills: int = size(2, 1, "How often the whole long history is published by each job.")
+    seed: int = size(1, 1, "Seed of the lines.")
+
+
+@dataclass(frozen=True)
+class StartPlan:
+    """`up` from cold and warm, and the memory of what then runs."""
+
+    repetitions: int = size(3, 1, "How often the stack is started cold, and then warm.")
+    lines: int = size(20_000, 1_000, "Lines that have gone through before memory is looked at.")
+    settle_seconds: int = size(60, 10, "How long everything runs on after them.")
+    seed: int = size(1, 1, "Seed of the lines.")
+
+
+@dataclass(frozen=True)
+class GrowPlan:
+    """Whether anything grows with the number of commits."""
+
+    rows: tuple[int, ...] = size((1_000_000,), (6_000,), "Lines of the day that is streamed; may be given several times.")
+    commits: int = size(1_000, 60, "Micro-batches that they come in.")
+    sample_commits: int = size(40, 10, "Commits between two looks at files, heap and query.")
+    queries: int = size(5, 2, "How often the day is queried at each look.")
+    seed: int = size(1, 1, "Seed of the lines.")
+
+
+def chosen(kind: type[Plan], *, quick: bool, **given: Any) -> Plan:
+    """Return a plan: what was given, else the size of the smoke test or the full one.
+
+    Args:
+        kind: The plan's class.
+        quick: Whether it is a smoke test.
+        given: Field -> value; None and an empty tuple are not given.
+    """
+    values = {item.name: item.metadata[QUICK] if quick else item.default for item in fields(kind)}  # pyright: ignore[reportArgumentType]  # each is a dataclass
+    return kind(**{name: given.get(name) or value for name, value in values.items()})

@@ -1,0 +1,195 @@
+"""The stack that a benchmark runs on: a temporary QIMO_HOME below the real one, with the same software, and ports of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import psutil
+from pydantic_settings import TomlConfigSettingsSource
+
+from qimo_assets.settings import PROJECT_ROOT, Settings, load_settings, qimo_home
+from qimo_assets.stack import control, install
+from qimo_assets.stack.errors import StackError
+from qimo_assets.stack.layout import USUAL_PORTS, Layout
+from qimo_assets.stack.services import common_environment
+
+# Beside a stack at the usual offset and those of the tests.
+DEFAULT_PORT_OFFSET = 23_100
+# What is measured may be tuned from outside; where its data goes may not.
+TUNABLE = ("QIMO_LAKE__", "QIMO_SPARK__", "QIMO_KAFKA__")
+FOREIGN = ("QIMO_", "DAGSTER_", "SPARK_", "HADOOP_")
+# The first `up` formats everything; a recount waits until nothing has moved for minutes.
+COMMAND_SECONDS = 900
+BEGAN = time.monotonic()
+
+
+class BenchError(StackError):
+    """A benchmark cannot go on; the message says why."""
+
+
+@dataclass(frozen=True)
+class Bed:
+    """A stack of a benchmark's own, of which nothing runs at first; this process has its environment."""
+
+    layout: Layout
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of the stack."""
+        load_settings.cache_clear()
+        return load_settings()
+
+    def start(self, *services: str) -> None:
+        """Start some services and wait until they answer."""
+        install.format_data(self.layout)
+        control.start(self.layout, say, only=set(services))
+
+    def qimo(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run the `qimo` command on this stack.
+
+        Raises:
+            BenchError: It ended with another status than 0, and `check` was asked for.
+        """
+        return self.python("-m", "qimo_assets.cli", *arguments, check=check)
+
+    def python(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run Python on this stack, at most for `COMMAND_SECONDS`, as `qimo` does.
+
+        Raises:
+            BenchError: It ended with another status than 0, and `check` was asked for.
+        """
+        done = subprocess.run([sys.executable, *arguments], cwd=PROJECT_ROOT, capture_output=True, text=True, timeout=COMMAND_SECONDS)
+        if check and done.returncode != 0:
+            raise BenchError(f"{' '.join(arguments)} ended with {done.returncode}:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
+        return done
+
+    def processes(self) -> list[psutil.Process]:
+        """Return every process that was started with this QIMO_HOME."""
+        found = psutil.process_iter(["environ"])
+        return [process for process in found if (process.info["environ"] or {}).get("QIMO_HOME") == str(self.layout.home)]
+
+    def resident_mb(self) -> float:
+        """Return the resident memory of all of them, in MiB; what two of them share counts twice."""
+        return sum(_resident(process) for process in self.processes()) / 2**20
+
+
+@contextmanager
+def testbed(name: str, port_offset: int) -> Iterator[Bed]:
+    """Make a stack for a benchmark, and afterwards end what runs of it and remove its directory.
+
+    Args:
+        name: The benchmark.
+        port_offset: Added to each usual port.
+
+    Raises:
+        BenchError: The same benchmark runs already.
+    """
+    software = qimo_home() / "install"
+    layout = Layout(qimo_home() / "bench" / name, {service: port + port_offset for service, port in USUAL_PORTS.items()})
+    _clear(layout)
+    software.mkdir(parents=True, exist_ok=True)
+    layout.home.mkdir(parents=True)
+    layout.install.symlink_to(software)
+    given = dict(os.environ)
+    try:
+        with _environment({**_without_foreign(given), **common_environment(layout), "QIMO_PORT_OFFSET": str(port_offset)}):
+            install.install(layout)
+            install.configure(layout)
+            os.environ.update(tuning(given, layout.home / "qimo.toml"))
+            yield Bed(layout)
+    finally:
+        _end(layout)
+
+
+def tuning(variables: Mapping[str, str], file: Path) -> dict[str, str]:
+    """Return the settings in the environment that a benchmark takes over: those that tune, but for those that the stack's own file sets.
+
+    Args:
+        variables: The environment.
+        file: The settings file of the benchmark's stack.
+    """
+    own = {f"QIMO_{group}__{name}".upper() for group, values in TomlConfigSettingsSource(Settings, file)().items() for name in values}
+    return {name: value for name, value in variables.items() if name.startswith(TUNABLE) and name.upper() not in own}
+
+
+def say(text: str) -> None:
+    """Tell how far a benchmark is, beside what it prints."""
+    click.echo(f"{time.monotonic() - BEGAN:6.0f} s  {text}", err=True)
+
+
+def wait_for(what: Callable[[], Any], seconds: float, pause: float, name: str) -> Any:
+    """Return the first true answer.
+
+    Args:
+        what: What is asked.
+        seconds: How long at most.
+        pause: Seconds between two questions.
+        name: What it is that is waited for.
+
+    Raises:
+        BenchError: There was none in time.
+    """
+    deadline = time.monotonic() + seconds
+    while not (answer := what()):
+        if time.monotonic() > deadline:
+            raise BenchError(f"{name}: not within {seconds:.0f} s.")
+        time.sleep(pause)
+    return answer
+
+
+def _without_foreign(variables: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in variables.items() if not name.startswith(FOREIGN) or name == "QIMO_JAVA"}
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    before = dict(os.environ)
+    os.environ.clear()
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        load_settings.cache_clear()
+
+
+def _clear(layout: Layout) -> None:
+    """Remove what a benchmark that was killed has left."""
+    if control.is_running(layout):
+        raise BenchError(
+            f"A stack runs in {layout.home}: the same benchmark, or what one that was killed has left; end it with QIMO_HOME={layout.home} ./qimo down."
+        )
+    if layout.home.exists():
+        shutil.rmtree(layout.home)
+
+
+def _end(layout: Layout) -> None:
+    """End every process of this QIMO_HOME and remove the directory."""
+    control.stop(layout, say)
+    left = Bed(layout).processes()
+    for process in left:
+        process.terminate()
+    for process in psutil.wait_procs(left, timeout=30)[1]:
+        process.kill()
+    psutil.wait_procs(left, timeout=10)
+    shutil.rmtree(layout.home)
+    if not any(layout.home.parent.iterdir()):
+        layout.home.parent.rmdir()
+
+
+def _resident(process: psutil.Process) -> int:
+    try:
+        return process.memory_info().rss
+    except psutil.NoSuchProcess:
+        return 0

@@ -1,0 +1,150 @@
+"""What the benchmarks make of their measurements, and what they take over from the environment."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from random import Random
+
+import click
+import pytest
+
+from qimo_assets.bench.commands import PLANS, bench
+from qimo_assets.bench.measure import Figure, Machine, Report, alternate, means, percentile, rounded, trend
+from qimo_assets.bench.plans import AgePlan, CollectPlan, chosen
+from qimo_assets.bench.testbed import DEFAULT_PORT_OFFSET, tuning
+from qimo_assets.stack.layout import DEFAULT_PORT_OFFSET as STACK_PORT_OFFSET
+from qimo_assets.stack.layout import USUAL_PORTS
+from qimo_assets_tests.conftest import TEST_PORT_OFFSET
+from qimo_assets_tests.contract.conftest import PORT_OFFSET as CONTRACT_PORT_OFFSET
+
+FIGURE = Figure("speed", "lines/s", {"ours": [10.0, 40.0, 30.0], "plain": [20.0, 50.0, 30.0]}, {"lost": 0.0})
+REPORT = Report("collect", [FIGURE, Figure("time", "s", {"ours": [2.0]})], {"lines": 1_000, "rates": (1_000, 3_000)}, Machine(2, 23.5, 0.1, "now"))
+
+
+# --- repetitions
+
+
+def test_subjects_alternate_forwards_and_backwards() -> None:
+    order: list[str] = []
+    found = alternate({"a": lambda: order.append("a"), "b": lambda: order.append("b"), "c": lambda: order.append("c")}, 3)
+    assert "".join(order) == "abccbaabc"
+    assert {name: len(answers) for name, answers in found.items()} == {"a": 3, "b": 3, "c": 3}
+
+
+def test_a_ratio_is_the_median_of_the_ratios_within_repetitions() -> None:
+    # The ratio of the medians would be 1.
+    assert FIGURE.medians == {"ours": 30.0, "plain": 30.0}
+    assert FIGURE.ratios == {"plain": 0.8}
+
+
+def test_a_baseline_of_zero_has_no_ratio() -> None:
+    assert Figure("x", "s", {"ours": [1.0], "zero": [0.0]}).ratios == {}
+
+
+# --- the report
+
+
+def test_the_json_form() -> None:
+    found = json.loads(json.dumps(REPORT.as_dict()))
+    assert {name: found[name] for name in ("name", "value", "unit", "baselines", "ratios", "runs")} == {
+        "name": "collect",
+        "value": 30.0,
+        "unit": "lines/s",
+        "baselines": {"plain": 30.0},
+        "ratios": {"plain": 0.8},
+        "runs": {"ours": [10.0, 40.0, 30.0], "plain": [20.0, 50.0, 30.0]},
+    }
+    assert found["spread"]["ours"] == {"min": 10.0, "max": 40.0}
+    assert found["figure"] == "speed"
+    assert [figure["name"] for figure in found["figures"]] == ["time"]
+    assert found["plan"] == {"lines": 1_000, "rates": [1_000, 3_000]}
+    assert found["machine"]["cores"] == 2
+
+
+def test_the_text_is_a_table() -> None:
+    lines = REPORT.render().splitlines()
+    assert lines[0] == "collect: 2 cores, 23.5 GiB, now, load before 0.1; lines 1,000, rates 1,000 and 3,000"
+    table = [line.count("|") for line in lines[2:]]
+    assert set(table) == {8}
+    assert "| speed | lines/s | plain | 30.0 | 20.0 | 50.0 | 0.8 |" in lines
+
+
+@pytest.mark.parametrize(("value", "shown"), [(0.0, 0.0), (123_456.7, 123_457), (0.123456, 0.1235), (-2.34567, -2.346), (999.96, 1000.0)])
+def test_figures_have_four_digits(value: float, shown: float) -> None:
+    assert rounded(value) == shown
+
+
+# --- statistics
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.5, 50), (0.99, 99), (1.0, 100), (0.0, 1), (0.501, 51)])
+def test_percentiles_by_nearest_rank(share: float, expected: int) -> None:
+    assert percentile([float(value) for value in range(100, 0, -1)], share) == expected
+
+
+def test_a_trend_of_the_textbook() -> None:
+    # S = 6 of 4 points: variance 4 * 3 * 13 / 18 = 8.667, z = 5 / 2.944 = 1.698, one-sided p = 0.0447.
+    found = trend([1.0, 2.0, 3.0, 4.0])
+    assert found.slope == 1.0
+    assert found.rises == pytest.approx(0.0447, abs=0.0001)
+
+
+def test_noise_has_no_trend_and_a_rise_in_noise_is_found() -> None:
+    random = Random(7)
+    noise = [random.gauss(2, 0.2) for _ in range(50)]
+    assert trend(noise).rises > 0.05
+    rising = trend([value + 0.02 * place for place, value in enumerate(noise)])
+    assert rising.rises < 0.001
+    assert rising.slope == pytest.approx(0.02, rel=0.3)
+
+
+@pytest.mark.parametrize("values", [[1.0] * 9, [9.0, 8.0, 7.0, 6.0, 5.0]])
+def test_what_stands_or_falls_does_not_rise(values: list[float]) -> None:
+    assert trend(values).rises >= 0.5
+
+
+def test_means_of_whole_blocks() -> None:
+    assert means([1.0, 3.0, 5.0, 7.0, 9.0], 2) == [2.0, 6.0]
+
+
+# --- plans and options
+
+
+def test_what_is_given_wins_over_the_sizes() -> None:
+    assert chosen(CollectPlan, quick=False, lines=None) == CollectPlan()
+    assert chosen(CollectPlan, quick=True, lines=7, seed=None).lines == 7
+    assert chosen(CollectPlan, quick=True).lines < CollectPlan().lines
+    assert chosen(AgePlan, quick=False, rates=()).rates == AgePlan().rates
+    assert chosen(AgePlan, quick=True, rates=(5,)).rates == (5,)
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_each_benchmark_is_a_command_with_its_sizes(name: str) -> None:
+    command = bench.commands[name]
+    options = {option for parameter in command.params if isinstance(parameter, click.Option) for option in parameter.opts}
+    assert {"--json", "--quick", "--seed", "--port-offset"} <= options
+
+
+# --- the stack of a benchmark
+
+
+def test_what_tunes_is_taken_over_and_what_names_another_system_is_not(tmp_path: Path) -> None:
+    file = tmp_path / "qimo.toml"
+    file.write_text('[lake]\nwarehouse = "hdfs://here/warehouse"\n[kafka]\nbootstrap = "here:1"\n')
+    variables = {
+        "QIMO_LAKE__BUCKETS": "4",
+        "QIMO_LAKE__WAREHOUSE": "hdfs://production/warehouse",
+        "QIMO_KAFKA__BOOTSTRAP": "production:9092",
+        "QIMO_MYSQL__HOST": "production",
+        "QIMO_CONFIG": "/etc/qimo.toml",
+        "QIMO_KAFKA": '{"bootstrap": "production:9092"}',
+        "HOME": "/root",
+    }
+    assert tuning(variables, file) == {"QIMO_LAKE__BUCKETS": "4"}
+
+
+@pytest.mark.parametrize("other", [STACK_PORT_OFFSET, int(TEST_PORT_OFFSET), CONTRACT_PORT_OFFSET])
+def test_no_port_of_another_stack_is_taken(other: int) -> None:
+    usual = USUAL_PORTS.values()
+    assert not {port + DEFAULT_PORT_OFFSET for port in usual} & {port + other for port in usual}
