@@ -34,6 +34,8 @@ def build_course_report() -> dg.AssetsDefinition:
         metadata={"sql": sql, "dagster/table_name": COURSE_REPORT},
         code_version=hashlib.sha256(statement.encode()).hexdigest()[:16],
         automation_condition=view_condition(deps),
+        # It has no days, but the command that publishes a range of days of all that stands in MySQL takes no asset without this.
+        backfill_policy=dg.BackfillPolicy.single_run(),
     )
     def course_report(mysql: MySQLResource) -> dg.MaterializeResult:
         with mysql.connect() as connection, connection.cursor() as cursor:

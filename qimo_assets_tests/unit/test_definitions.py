@@ -130,6 +130,13 @@ def test_keys_say_where_the_thing_is(defs: dg.Definitions) -> None:
     assert {key.path[0] for key in defs.resolve_asset_graph().get_all_asset_keys()} <= {"log", "kafka", "hudi", "hive", "mysql", "report"}
 
 
+def test_a_range_of_days_of_all_that_stands_in_mysql_is_one_run(defs: dg.Definitions) -> None:
+    graph = defs.resolve_asset_graph()
+    policies = {key.to_user_string(): graph.get(key).backfill_policy for key in dg.AssetSelection.key_prefixes("mysql").resolve(graph)}
+    # The command line refuses the whole range when one asset has another policy, also an asset without days.
+    assert set(policies.values()) == {dg.BackfillPolicy.single_run()}
+
+
 def test_every_asset_is_reached_from_the_log_directory(defs: dg.Definitions) -> None:
     graph = defs.resolve_asset_graph()
     assert graph.toposorted_asset_keys[0] == dg.AssetKey(["log", "chat"])
