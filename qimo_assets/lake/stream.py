@@ -117,6 +117,29 @@ def accepted(parsed: DataFrame, lake: LakeSettings) -> DataFrame:
     return rows.withColumns(regions).select(*MESSAGE.columns)
 
 
+def read_topic(spark: SparkSession, settings: Settings, reading: Reading) -> DataFrame:
+    """Return the topic's records as a stream, from the earliest on where no checkpoint says otherwise.
+
+    Args:
+        spark: The driver's session.
+        settings: The platform's settings.
+        reading: The topic's id and the checkpoint.
+    """
+    spark.conf.set("spark.sql.session.timeZone", TIMEZONE)
+    return (
+        spark.readStream.format("kafka")
+        .options(**{f"kafka.{name}": value for name, value in java_kafka_options(settings.kafka).items()})
+        .option("subscribe", settings.kafka.topic)
+        .option("startingOffsets", "earliest")
+        .option("failOnDataLoss", not settings.lake.accept_data_loss)
+        .option("maxOffsetsPerTrigger", settings.lake.max_lines_per_batch)
+        .option("kafka.max.partition.fetch.bytes", settings.kafka.max_message_bytes)
+        .load()
+        # The identity of a line without an origin is its place in the topic; one that is made anew has other lines at the same places.
+        .withColumn("topic", F.lit(f"{settings.kafka.topic}.{reading.topic_id}"))
+    )
+
+
 def start_query(spark: SparkSession, settings: Settings, reading: Reading, *, until_caught_up: bool) -> StreamingQuery:
     """Start the query; it resumes from its checkpoint, and begins with the earliest line where there is none.
 
@@ -127,19 +150,7 @@ def start_query(spark: SparkSession, settings: Settings, reading: Reading, *, un
         until_caught_up: End by itself at the offsets that the topic had at the start, instead of running on.
     """
     lake = settings.lake
-    spark.conf.set("spark.sql.session.timeZone", TIMEZONE)
-    records = (
-        spark.readStream.format("kafka")
-        .options(**{f"kafka.{name}": value for name, value in java_kafka_options(settings.kafka).items()})
-        .option("subscribe", settings.kafka.topic)
-        .option("startingOffsets", "earliest")
-        .option("failOnDataLoss", not lake.accept_data_loss)
-        .option("maxOffsetsPerTrigger", lake.max_lines_per_batch)
-        .option("kafka.max.partition.fetch.bytes", settings.kafka.max_message_bytes)
-        .load()
-        # The identity of a line without an origin is its place in the topic; one that is made anew has other lines at the same places.
-        .withColumn("topic", F.lit(f"{settings.kafka.topic}.{reading.topic_id}"))
-    )
+    records = read_topic(spark, settings, reading)
     writer = records.writeStream.queryName(QUERY_NAME).option("checkpointLocation", reading.checkpoint).foreachBatch(BatchWriter(settings))
     trigger = writer.trigger(availableNow=True) if until_caught_up else writer.trigger(processingTime=f"{lake.trigger_seconds} seconds")
     return trigger.start()
