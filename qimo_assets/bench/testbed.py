@@ -23,8 +23,8 @@ from qimo_assets.stack.errors import StackError
 from qimo_assets.stack.layout import USUAL_PORTS, Layout
 from qimo_assets.stack.services import common_environment
 
-# Beside a stack at the usual offset and those of the tests.
-DEFAULT_PORT_OFFSET = 23_100
+# Beside a stack at the usual offset and those of the tests, and below the ports that Linux gives to outgoing connections (32,768 and more).
+DEFAULT_PORT_OFFSET = 22_200
 # What is measured may be tuned from outside; where its data goes may not.
 TUNABLE = ("QIMO_LAKE__", "QIMO_SPARK__", "QIMO_KAFKA__")
 FOREIGN = ("QIMO_", "DAGSTER_", "SPARK_", "HADOOP_")
@@ -62,13 +62,19 @@ class Bed:
         """
         return self.python("-m", "qimo_assets.cli", *arguments, check=check)
 
-    def python(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run Python on this stack, at most for `COMMAND_SECONDS`, as `qimo` does.
+    def python(self, *arguments: str, check: bool = True, variables: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        """Run Python on this stack.
+
+        Args:
+            arguments: Those of Python.
+            check: Whether another status than 0 is an error.
+            variables: Environment variables beside those of the stack.
 
         Raises:
             BenchError: It ended with another status than 0, and `check` was asked for.
         """
-        done = subprocess.run([sys.executable, *arguments], cwd=PROJECT_ROOT, capture_output=True, text=True, timeout=COMMAND_SECONDS)
+        env = {**os.environ, **(variables or {})}
+        done = subprocess.run([sys.executable, *arguments], cwd=PROJECT_ROOT, env=env, capture_output=True, text=True, timeout=COMMAND_SECONDS)
         if check and done.returncode != 0:
             raise BenchError(f"{' '.join(arguments)} ended with {done.returncode}:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
         return done

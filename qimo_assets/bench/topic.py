@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from qimo_assets.bench.testbed import Bed, say, wait_for
@@ -34,8 +35,20 @@ class TopicEnds:
         self._partitions = [TopicPartition(kafka.topic, number) for number in range(kafka.partitions)]
 
     def total(self) -> int:
-        """Return the number of records that ever arrived."""
-        return sum(self._consumer.get_watermark_offsets(partition, timeout=self._timeout)[1] for partition in self._partitions)
+        """Return the number of records that ever arrived.
+
+        Raises:
+            KafkaException: The broker gives no answer in its time.
+        """
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                return sum(self._consumer.get_watermark_offsets(partition, timeout=self._timeout)[1] for partition in self._partitions)
+            except KafkaException:
+                # In the first moments of a topic its partitions have no leader.
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(POLL_SECONDS)
 
     def close(self) -> None:
         """Close the connection."""

@@ -18,6 +18,8 @@ from qimo_assets.stack.layout import USUAL_PORTS
 from qimo_assets_tests.conftest import TEST_PORT_OFFSET
 from qimo_assets_tests.contract.conftest import PORT_OFFSET as CONTRACT_PORT_OFFSET
 
+# The least of Linux's net.ipv4.ip_local_port_range unless it is set otherwise.
+FIRST_OUTGOING_PORT = 32_768
 FIGURE = Figure("speed", "lines/s", {"ours": [10.0, 40.0, 30.0], "plain": [20.0, 50.0, 30.0]}, {"lost": 0.0})
 REPORT = Report("collect", [FIGURE, Figure("time", "s", {"ours": [2.0]})], {"lines": 1_000, "rates": (1_000, 3_000)}, Machine(2, 23.5, 0.1, "now"))
 
@@ -147,4 +149,35 @@ def test_what_tunes_is_taken_over_and_what_names_another_system_is_not(tmp_path:
 @pytest.mark.parametrize("other", [STACK_PORT_OFFSET, int(TEST_PORT_OFFSET), CONTRACT_PORT_OFFSET])
 def test_no_port_of_another_stack_is_taken(other: int) -> None:
     usual = USUAL_PORTS.values()
+    assert max(usual) + DEFAULT_PORT_OFFSET < FIRST_OUTGOING_PORT
     assert not {port + DEFAULT_PORT_OFFSET for port in usual} & {port + other for port in usual}
+
+
+# --- ingest and refresh
+
+
+def test_the_first_version_finds_a_province_by_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ingest, "_provinces", lambda jar: ([0, 2**24, 2**25], [None, "北京", "上海"]))
+    assert [ingest.province_of("jar", address) for address in ("1.2.3.4", "2.0.0.0", "0.0.0.1", "::1", "none", None)] == [
+        "北京",
+        "上海",
+        None,
+        None,
+        None,
+        None,
+    ]
+
+
+def test_mixed_lines_are_the_same_lines(tmp_path: Path) -> None:
+    ingest.mixed_days(tmp_path / "mixed", 500, 5, seed=3)
+    mixed = (tmp_path / "mixed" / "chat-1.log").read_bytes().split(b"\n")
+    ordered = [line for path in (tmp_path / "mixed.ordered").iterdir() for line in path.read_bytes().split(b"\n")]
+    assert sorted(filter(None, mixed)) == sorted(filter(None, ordered))
+    assert mixed[:50] != ordered[:50]
+
+
+def test_one_live_day_is_one_day_of_the_calendar(tmp_path: Path) -> None:
+    ingest.one_day(tmp_path, 2_000, seed=3)
+    day = ingest.midnight().date().isoformat().encode()
+    lines = [line for path in tmp_path.iterdir() for line in path.read_bytes().split(b"\n")[:-1]]
+    assert sum(line.startswith(day) for line in lines) > 0.97 * len(lines)
