@@ -9,6 +9,7 @@ from random import Random
 import click
 import pytest
 
+from qimo_assets.bench import ingest
 from qimo_assets.bench.commands import PLANS, bench
 from qimo_assets.bench.measure import Figure, Machine, Report, alternate, means, percentile, rounded, trend
 from qimo_assets.bench.plans import AgePlan, CollectPlan, chosen

@@ -1,0 +1,103 @@
+"""A lake of a benchmark's own: a Spark driver as the stream's, a database, and the stream itself with all that it does beside writing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import dagster as dg
+from pyspark import SparkContext
+from pyspark.sql import SparkSession
+from pyspark.sql.streaming.query import StreamingQuery
+
+from qimo_assets.lake.assets import ARRIVALS, TABLES
+from qimo_assets.lake.continuity import open_reading
+from qimo_assets.lake.reporter import Reporter, StreamReporter, arrival_reporter, table_reporter
+from qimo_assets.lake.run import POLL_SECONDS
+from qimo_assets.lake.stream import start_query
+from qimo_assets.lake.timeline import file_system
+from qimo_assets.resources.kafka import KafkaResource
+from qimo_assets.resources.spark import spark_resource
+from qimo_assets.settings import Settings
+
+JVM_END_SECONDS = 30
+
+
+@contextmanager
+def spark_session(settings: Settings) -> Iterator[SparkSession]:
+    """Start a driver with the stream's own properties in this process, and end it with its JVM."""
+    session = spark_resource(settings).spark_session
+    session.sparkContext.setLogLevel("ERROR")
+    try:
+        yield session
+    finally:
+        session.stop()
+        gateway: Any = SparkContext._gateway
+        gateway.shutdown()
+        # The JVM ends when this pipe does.
+        gateway.proc.stdin.close()
+        gateway.proc.wait(JVM_END_SECONDS)
+        SparkContext._gateway = SparkContext._jvm = None
+
+
+@contextmanager
+def own_lake(spark: SparkSession, settings: Settings, name: str) -> Iterator[Settings]:
+    """Give the settings of an empty lake, and delete what was written to it; the metastore goes on knowing its tables."""
+    lake = settings.lake.model_copy(update={"database": name, "checkpoint": f"{settings.lake.checkpoint}-{name}"})
+    kafka = settings.kafka.model_copy(update={"progress_group": name})
+    try:
+        yield settings.model_copy(update={"lake": lake, "kafka": kafka})
+    finally:
+        jvm: Any = spark._jvm
+        for path in (directory(lake.warehouse, name), lake.checkpoint):
+            file_system(spark, path).delete(jvm.org.apache.hadoop.fs.Path(path), True)
+
+
+def directory(warehouse: str, database: str) -> str:
+    """Return the directory of a database's tables."""
+    return f"{warehouse}/{database}.db"
+
+
+def reporters(spark: SparkSession, settings: Settings) -> list[Reporter]:
+    """Return what reports beside the stream: the touched days of each table, and last the arrivals. Dagster's events go to a storage in memory."""
+    instance = dg.DagsterInstance.ephemeral()
+    emit = instance.report_runless_asset_event
+    with dg.build_asset_context(instance=instance) as context:
+        tables: list[Reporter] = [replace(table_reporter(context, spark, settings, table, key), emit=emit) for key, table in TABLES.items()]
+        return [*tables, replace(arrival_reporter(context, spark, settings, ARRIVALS), emit=emit)]
+
+
+def stream_all(spark: SparkSession, settings: Settings, look: Callable[[StreamingQuery], object] | None = None) -> float:
+    """Run the platform's stream until it has written all that the topic holds.
+
+    Args:
+        spark: The driver's session.
+        settings: They name topic and lake.
+        look: Called with the query twice a second.
+
+    Returns:
+        Seconds from the start of the query to its end, which comes with the last commit.
+    """
+    kafka = KafkaResource.from_settings(settings.kafka)
+    reporter = StreamReporter(reporters(spark, settings), kafka)
+    reading = open_reading(spark, settings.lake, kafka)
+    began = time.monotonic()
+    query = start_query(spark, settings, reading, until_caught_up=True)
+    with ThreadPoolExecutor(1) as pool:
+        ended = pool.submit(_end_of, query)
+        while not ended.done():
+            time.sleep(POLL_SECONDS)
+            reporter.report(query)
+            if look:
+                look(query)
+        reporter.report(query, at_once=True)
+        return ended.result() - began
+
+
+def _end_of(query: StreamingQuery) -> float:
+    query.awaitTermination()
+    return time.monotonic()
