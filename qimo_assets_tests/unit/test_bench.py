@@ -10,6 +10,8 @@ import click
 import pytest
 
 from qimo_assets.bench import ingest
+from qimo_assets.bench.age import Line, Watched, commits_of, followers
+from qimo_assets.bench.age import figures as age_figures
 from qimo_assets.bench.commands import PLANS, bench
 from qimo_assets.bench.measure import Figure, Machine, Report, alternate, means, percentile, rounded, trend
 from qimo_assets.bench.plans import AgePlan, CollectPlan, chosen
@@ -152,6 +154,64 @@ def test_no_port_of_another_stack_is_taken(other: int) -> None:
     usual = USUAL_PORTS.values()
     assert max(usual) + DEFAULT_PORT_OFFSET < FIRST_OUTGOING_PORT
     assert not {port + DEFAULT_PORT_OFFSET for port in usual} & {port + other for port in usual}
+
+
+# --- age
+
+
+def test_a_line_was_written_when_the_file_first_reached_beyond_its_first_byte() -> None:
+    watched = Watched(sizes={"a.log": [0, 10, 10, 30], "new.log": [0, 0, 0, 5]}, times=[100.0, 100.2, 100.4, 100.6])
+    moments = {
+        (name, offset): watched.written(Line(name, offset, "2026-01-01", 0.0, ""))
+        for name, offset in [("a.log", 0), ("a.log", 9), ("a.log", 10), ("new.log", 0)]
+    }
+    assert moments == {("a.log", 0): 100.2, ("a.log", 9): 100.2, ("a.log", 10): 100.6, ("new.log", 0): 100.6}
+
+
+def test_sizes_of_a_file_that_appears_later(tmp_path: Path) -> None:
+    watched = Watched()
+    (tmp_path / "a.log").write_bytes(b"12345")
+    watched.keep_sizes(tmp_path)
+    (tmp_path / "b.log").write_bytes(b"123")
+    watched.keep_sizes(tmp_path)
+    assert watched.sizes == {"a.log": [5, 5], "b.log": [0, 3]}
+
+
+def test_a_line_is_published_with_the_first_instant_not_older_than_its_commit() -> None:
+    watched = Watched(commits={"20": 5.0})
+    line = Line("a.log", 0, "2026-01-01", 0.0, "20")
+    for metric in followers():
+        for instant, moment in [("10", 1.0), ("20", 7.0), ("20", 8.0), ("30", 9.0)]:
+            watched.keep_publication(metric, line.day, instant, moment)
+    assert watched.published(line, "message_total") == 7.0
+    assert watched.published_everywhere(line) == 7.0
+    assert watched.has_all([line])
+    watched.publications["sex_pair", line.day] = [("10", 1.0)]
+    assert watched.published_everywhere(line) is None
+    assert not watched.has_all([line])
+
+
+def test_the_ages_of_lines_by_their_stations() -> None:
+    watched = Watched(sizes={"a.log": [0, 100]}, times=[0.0, 10.0], commits={"20": 14.0}, resident_mb=[5.0, 7.0])
+    for metric in followers():
+        watched.keep_publication(metric, "2026-01-01", "20", 30.0 if metric == "message_total" else 40.0)
+    lines = [Line("a.log", offset, "2026-01-01", 11.0 + offset / 50, "20") for offset in range(100)]
+    found = {figure.name: next(iter(figure.runs.values()))[0] for figure in age_figures("1 line/s", lines, watched)}
+    assert found["age in MySQL, p99, at 1 line/s"] == 20.0
+    assert found["age in all of MySQL, p50, at 1 line/s"] == 30.0
+    assert found["age in the lake, p50, at 1 line/s"] == 4.0
+    assert found["age in the topic, p50, at 1 line/s"] == pytest.approx(1.98)
+    assert found["resident memory at 1 line/s"] == 7.0
+
+
+def test_metrics_that_wait_or_read_other_tables_do_not_follow_each_change() -> None:
+    assert "message_total" in followers()
+    assert not {"active_user", "data_quality"} & set(followers())
+
+
+def test_completed_commits_are_told_from_those_under_way() -> None:
+    files = {"10_12.deltacommit": 1.5, "13.deltacommit.inflight": 2.0, "13.deltacommit.requested": 2.0, "11_14.commit": 3.0, "15_16.clean": 4.0}
+    assert commits_of(files) == {"10": 1.5}
 
 
 # --- ingest and refresh
