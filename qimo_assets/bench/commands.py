@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from qimo_assets.bench.measure import Machine, Report
-from qimo_assets.bench.plans import HELP, QUICK, AgePlan, CollectPlan, IngestPlan, chosen
+from qimo_assets.bench.plans import HELP, QUICK, AgePlan, CollectPlan, IngestPlan, RefreshPlan, chosen
 from qimo_assets.bench.testbed import DEFAULT_PORT_OFFSET, testbed
 
 # Name -> plan; the module of this name in this room has `run(plan, bed)`, which returns figures.
@@ -21,6 +21,7 @@ PLANS: dict[str, type[Any]] = {
     "collect": CollectPlan,
     "ingest": IngestPlan,
     "age": AgePlan,
+    "refresh": RefreshPlan,
 }
 
 
