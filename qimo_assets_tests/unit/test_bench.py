@@ -13,6 +13,7 @@ from qimo_assets.bench import ingest
 from qimo_assets.bench.age import Line, Watched, commits_of, followers
 from qimo_assets.bench.age import figures as age_figures
 from qimo_assets.bench.commands import PLANS, bench
+from qimo_assets.bench.grow import blocks, grown
 from qimo_assets.bench.measure import Figure, Machine, Report, alternate, means, percentile, rounded, trend
 from qimo_assets.bench.plans import AgePlan, CollectPlan, chosen
 from qimo_assets.bench.testbed import DEFAULT_PORT_OFFSET, tuning
@@ -214,6 +215,22 @@ def test_completed_commits_are_told_from_those_under_way() -> None:
     assert commits_of(files) == {"10": 1.5}
 
 
+# --- grow
+
+
+def test_blocks_pass_over_what_was_disturbed() -> None:
+    nothing = float("nan")
+    assert blocks([1.0, nothing, 3.0, nothing, nothing, nothing, 5.0, 6.0, 9.0, 1.0], 3, max) == [3.0, 9.0]
+
+
+def test_a_series_is_told_by_its_quarters_and_its_slope() -> None:
+    figure = grown("batch", "s", [9.0, 9.0, *(float(place) for place in range(1, 19))], 20)
+    assert (figure.runs["first quarter"], figure.runs["last quarter"]) == ([1.0, 2.0, 3.0, 4.0], [15.0, 16.0, 17.0, 18.0])
+    assert figure.details["slope, s per 1,000 commits"] == 50.0
+    assert float(figure.details["p of such a rise by chance"]) < 0.001
+    assert grown("batch", "s", [1.0, 2.0], 20).details == {"points": 1.0}
+
+
 # --- ingest and refresh
 
 
@@ -238,7 +255,6 @@ def test_mixed_lines_are_the_same_lines(tmp_path: Path) -> None:
 
 
 def test_one_live_day_is_one_day_of_the_calendar(tmp_path: Path) -> None:
-    ingest.one_day(tmp_path, 2_000, seed=3)
-    day = ingest.midnight().date().isoformat().encode()
+    day = ingest.one_day(tmp_path, 2_000, seed=3).encode()
     lines = [line for path in tmp_path.iterdir() for line in path.read_bytes().split(b"\n")[:-1]]
     assert sum(line.startswith(day) for line in lines) > 0.97 * len(lines)
