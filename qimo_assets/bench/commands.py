@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from qimo_assets.bench.measure import Machine, Report
-from qimo_assets.bench.plans import HELP, QUICK, AgePlan, CollectPlan, GrowPlan, IngestPlan, RefreshPlan, chosen
+from qimo_assets.bench.plans import HELP, QUICK, AgePlan, CollectPlan, GrowPlan, IngestPlan, RefreshPlan, StartPlan, chosen
 from qimo_assets.bench.testbed import DEFAULT_PORT_OFFSET, testbed
 
 # Name -> plan; the module of this name in this room has `run(plan, bed)`, which returns figures.
@@ -23,6 +23,7 @@ PLANS: dict[str, type[Any]] = {
     "age": AgePlan,
     "refresh": RefreshPlan,
     "grow": GrowPlan,
+    "start": StartPlan,
 }
 
 
