@@ -277,7 +277,7 @@ def _make_room(layout: Layout) -> None:
     os.environ.update(common_environment(layout))
     from qimo_assets.stack.storage import make_room
 
-    make_room(layout)
+    make_room()
 
 
 def _feed(settings: Settings, *, lines: int, rate: float | None, days: int, bad: float, late: float, repeat: float, seed: int | None) -> None:

@@ -113,7 +113,7 @@ class History:
 def run(plan: RefreshPlan, bed: Bed) -> Sequence[Figure]:
     """Fill both lakes, refresh their newest days in turn, and publish all of the long one."""
     bed.start("namenode", "datanode", "metastore", "thriftserver", "mysql")
-    make_room(bed.layout)
+    make_room()
     settings = bed.settings
     end = midnight()
     with (
