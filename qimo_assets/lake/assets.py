@@ -5,7 +5,7 @@ import time
 import dagster as dg
 from dagster_pyspark import LazyPySparkResource
 
-from qimo_assets.automation import MESSAGES
+from qimo_assets.automation import MESSAGES, TRIES_LOOKED_AT
 from qimo_assets.lake.quarantine import CHECK, build_quarantine_check
 from qimo_assets.lake.run import Mode, run_stream
 from qimo_assets.lake.supervisor import STOPPED_BY_TAG, Decision, PastRun, Standstill, decide, observe
@@ -24,8 +24,6 @@ QUARANTINED = dg.AssetKey(["hudi", QUARANTINE.name])
 ARRIVALS = dg.AssetKey(["hudi", ARRIVAL.name])
 QUARANTINE_CHECK = dg.AssetCheckKey(QUARANTINED, CHECK)
 TABLES: dict[dg.AssetKey, Table] = {MESSAGES: MESSAGE, QUARANTINED: QUARANTINE}
-# How many past runs a tick looks at: with pauses of up to 300 s these are more than two hours of failures.
-RUNS_LOOKED_AT = 25
 
 
 def build_lake_definitions(settings: Settings) -> dg.Definitions:
@@ -119,5 +117,14 @@ def _end(instance: dg.DagsterInstance, decision: Decision) -> None:
 
 
 def _past_runs(instance: dg.DagsterInstance) -> list[PastRun]:
-    records = instance.get_run_records(dg.RunsFilter(job_name=STREAM_JOB), limit=RUNS_LOOKED_AT)
-    return [PastRun(record.dagster_run.run_id, record.dagster_run.status, record.end_time, record.dagster_run.tags.get(STOPPED_BY_TAG)) for record in records]
+    records = instance.get_run_records(dg.RunsFilter(job_name=STREAM_JOB), limit=TRIES_LOOKED_AT)
+    failing = bool(records) and records[0].dagster_run.status is dg.DagsterRunStatus.FAILURE
+    return [
+        PastRun(run.run_id, run.status, record.end_time, run.tags.get(STOPPED_BY_TAG), wrote=failing and _wrote(instance, run))
+        for record in records
+        for run in [record.dagster_run]
+    ]
+
+
+def _wrote(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    return bool(instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION, limit=1).records)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import dagster as dg
 import pytest
 
@@ -110,6 +112,13 @@ def test_the_pause_grows_with_the_failures_in_a_row(number: int, pause: int) -> 
     due = decide([*failures(number, pause), run(SUCCESS), run(FAILURE)], NOW, writing=False)
     assert due.launch
     assert due.reason == f"Run r failed; try {number + 1}."
+
+
+@pytest.mark.parametrize(("worked", "pause"), [(0, 10), (1, 20), (3, 80)])
+def test_failures_before_a_run_that_wrote_do_not_count(worked: int, pause: int) -> None:
+    runs = [replace(past, wrote=place == worked) for place, past in enumerate(failures(9, pause - 1))]
+    decision = decide(runs, NOW, writing=False)
+    assert (decision.launch, decision.reason) == (False, f"{worked + 1} failure(s) in a row; the next try comes in 1 s.")
 
 
 def test_the_pause_is_counted_from_the_last_end() -> None:
