@@ -12,8 +12,8 @@ import pytest
 
 from qimo_assets import probes
 from qimo_assets.settings import LOOPBACK, PROJECT_ROOT, load_settings
+from qimo_assets.stack.certificates import Authority
 from qimo_assets_tests.conftest import free_ports, wait_for
-from qimo_assets_tests.contract.certificates import Authority
 from qimo_assets_tests.unit.conftest import REQUIRED
 
 PASSWORD = "ein Geheimnis 密"  # pragma: allowlist secret  # made up for a test
@@ -34,7 +34,7 @@ COMMAND = [sys.executable, "-m", "qimo_assets.report.serve"]
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """The variables of a server that listens on every address."""
     directory = tmp_path_factory.mktemp("served")
-    pem = Authority(directory).issue("server", "DNS:report.example")
+    pem = Authority(directory).issue("server", "report.example")
     port = str(free_ports()["report"])
     env = environment(directory, host="0.0.0.0", port=port, access_password=PASSWORD, server_file=str(pem))
     process = subprocess.Popen(COMMAND, env=env, cwd=directory)

@@ -24,10 +24,11 @@ from qimo_assets.settings import LOOPBACK, KafkaSettings, Settings
 from qimo_assets.source.links import keep, read_configuration
 from qimo_assets.source.render import write_agent_configuration
 from qimo_assets.stack import control, install
+from qimo_assets.stack.certificates import Authority
 from qimo_assets.stack.layout import Layout
 from qimo_assets.stack.services import common_environment, services
 from qimo_assets_tests.conftest import Stack, free_ports, own_layout, wait_for
-from qimo_assets_tests.contract.certificates import Authority
+from qimo_assets_tests.contract.certificates import encrypted
 from qimo_assets_tests.processes import command_line
 
 USER = "qimo"
@@ -75,7 +76,7 @@ class Broker:
         """Return the settings of one of the two ways in."""
         ports, pem = self.layout.ports, self.authority.directory / "client.pem"
         scram = {"security_protocol": "SASL_SSL", "sasl_mechanism": "SCRAM-SHA-512", "username": USER, "password": PASSWORD}
-        mtls = {"security_protocol": "SSL", "client_file": self.authority.encrypt(pem, KEY_PASSWORD), "client_key_password": KEY_PASSWORD}
+        mtls = {"security_protocol": "SSL", "client_file": encrypted(pem, KEY_PASSWORD), "client_key_password": KEY_PASSWORD}
         place = {"bootstrap": f"{LOOPBACK}:{ports['hive' if way == 'scram' else 'metastore']}", "ca_file": self.authority.ca, "topic": f"{way}-topic"}
         return KafkaSettings.model_validate({**place, **(scram if way == "scram" else mtls)})
 
