@@ -17,6 +17,7 @@ from urllib.request import Request, urlopen
 import pytest
 from confluent_kafka import Producer
 
+from qimo_assets.clients import librdkafka_options
 from qimo_assets.resources.hive import HiveResource
 from qimo_assets.resources.kafka import KafkaResource
 from qimo_assets.settings import Settings
@@ -100,7 +101,7 @@ class Lake:
 
     def send(self, lines: int = LINES) -> None:
         """Send numbered lines: each fifth is bad, each second has an origin as Flume gives it, and of those each third is sent twice."""
-        producer = Producer({"bootstrap.servers": self.settings.kafka.bootstrap})
+        producer = Producer(librdkafka_options(self.settings.kafka))
         for number in range(self.sent, self.sent + lines):
             value = event(line(number), host="chat", file="/logs/chat.log", byteoffset=str(100 * number)) if number % 2 else line(number)
             for _ in range(2 if number % 6 == 1 else 1):

@@ -15,6 +15,7 @@ import time
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from qimo_assets.clients import librdkafka_options
 from qimo_assets.lake.writer_lock import WriterLock
 from qimo_assets.resources.mysql import MySQLResource
 from qimo_assets_tests.integration.lakes import DRIVER_SECONDS, Lake, kill
@@ -25,7 +26,7 @@ KILLED_AFTER_SECONDS = (8, 30)
 
 
 def admin(lake: Lake) -> AdminClient:
-    return AdminClient({"bootstrap.servers": lake.settings.kafka.bootstrap})
+    return AdminClient(librdkafka_options(lake.settings.kafka))
 
 
 def test_killed_between_the_commits_of_a_batch(lake: Lake) -> None:

@@ -14,6 +14,7 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource  # pyright: ignore[reportPrivateImportUsage]  # exported unlisted
 
 from qimo_assets import verify
+from qimo_assets.clients import librdkafka_options
 from qimo_assets.resources.hive import HiveResource
 from qimo_assets.views.sql import QUARANTINE_VIEW, view_statement
 from qimo_assets_tests.integration.lakes import Lake
@@ -42,13 +43,13 @@ FEW_FIELDS, EARLY, TOO_EARLY, TOO_LONG, LONG_AND_BAD, GOOD = (bytes(body) for bo
 
 def send(lake: Lake, names: Collection[str] = LINES.keys()) -> None:
     """Send each of these lines at its times."""
-    admin = AdminClient({"bootstrap.servers": lake.settings.kafka.bootstrap})
+    admin = AdminClient(librdkafka_options(lake.settings.kafka))
     by_producer = ConfigEntry("message.timestamp.type", "CreateTime", incremental_operation=AlterConfigOpType.SET)
     # Years ago is long past the topic's retention.
     for_ever = ConfigEntry("retention.ms", "-1", incremental_operation=AlterConfigOpType.SET)
     resource = ConfigResource(ConfigResource.Type.TOPIC, lake.name, incremental_configs=[by_producer, for_ever])
     admin.incremental_alter_configs([resource])[resource].result(timeout=60)
-    producer = Producer({"bootstrap.servers": lake.settings.kafka.bootstrap})
+    producer = Producer(librdkafka_options(lake.settings.kafka))
     for place, name in enumerate(names):
         body, times = LINES[name]
         for time in times:

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 from confluent_kafka import Producer
 
+from qimo_assets.clients import librdkafka_options
 from qimo_assets.contract import FIELDS
 from qimo_assets.metrics.catalog import COUNT, METRICS, Column
 from qimo_assets.metrics.publish import ensure_tables, publish
@@ -35,7 +36,7 @@ def line(message: str, *added: str) -> bytes:
 
 
 def send(lake: Lake, *lines: bytes) -> None:
-    producer = Producer({"bootstrap.servers": lake.settings.kafka.bootstrap})
+    producer = Producer(librdkafka_options(lake.settings.kafka))
     for text in lines:
         producer.produce(lake.name, text)
     assert producer.flush(60) == 0
