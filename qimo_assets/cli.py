@@ -18,9 +18,11 @@ from qimo_assets import simulator, verify
 from qimo_assets.bench.commands import bench
 from qimo_assets.settings import LOOPBACK, PROJECT_ROOT, Settings, SettingsError, load_settings
 from qimo_assets.stack import control, install
+from qimo_assets.stack.accounts import make_kafka_account
 from qimo_assets.stack.errors import StackError
 from qimo_assets.stack.jars import PYSPARK_HOME, read_lock
 from qimo_assets.stack.layout import Layout, current_layout
+from qimo_assets.stack.profiles import PROFILES
 from qimo_assets.stack.services import DEFINITIONS, common_environment, flume_configuration
 
 if TYPE_CHECKING:
@@ -74,9 +76,14 @@ def demo(lines: int) -> None:
 
 
 @cli.command()
-def up() -> None:
-    """Start the embedded stack and Dagster; what runs already is left alone."""
-    layout = current_layout()
+@click.option("--profile", type=click.Choice(tuple(PROFILES)), help="What the stack is made of; that of the data which is there, or single, if not given.")
+def up(profile: str | None) -> None:
+    """Start the embedded stack and Dagster; what runs already is left alone.
+
+    The profile `single` runs one of each. `cluster` runs three brokers that are reached by SASL_SSL, two data nodes, Spark's own cluster of two
+    workers, and MariaDB by TLS.
+    """
+    layout = current_layout(profile)
     spent = _up(layout)
     click.echo(f"Up in {sum(spent.values()):.0f} s. Dagster: {_endpoints(layout, secrets=False)['dagster']}")
 
@@ -256,7 +263,9 @@ def _up(layout: Layout) -> dict[str, float]:
         raise StackError(f"report.host: every part of the embedded stack listens on {LOOPBACK}; let a reverse proxy or qimo_assets.report.serve do the rest.")
     _render_agent(layout, settings)
     install.format_data(layout)
-    control.start(layout, click.echo, once_ready={"kafka": lambda: _ensure_topic(settings), "mysql": lambda: _make_room(layout)})
+    # Those who need the topic wait for the last broker.
+    hooks = {layout.profile.brokers[-1]: lambda: _ensure_topic(layout, settings), "mysql": lambda: _make_room(layout)}
+    control.start(layout, click.echo, once_ready=hooks)
     return {"install": installed - began, "start": time.monotonic() - installed}
 
 
@@ -266,7 +275,9 @@ def _render_agent(layout: Layout, settings: Settings) -> None:
     write_agent_configuration(settings, flume_configuration(layout))
 
 
-def _ensure_topic(settings: Settings) -> None:
+def _ensure_topic(layout: Layout, settings: Settings) -> None:
+    if layout.profile.secured:
+        make_kafka_account(layout)
     # Dagster takes seconds to import, which pass while the broker's dependents start.
     from qimo_assets.resources.kafka import KafkaResource
 
@@ -394,7 +405,7 @@ def _endpoints(layout: Layout, *, secrets: bool) -> dict[str, str | None]:
     return {
         "log_dir": str(layout.chat),
         "dagster": f"http://{LOOPBACK}:{ports['dagster']}",
-        "kafka": f"{LOOPBACK}:{ports['kafka']}",
+        "kafka": layout.bootstrap(),
         "hdfs": f"hdfs://{LOOPBACK}:{ports['namenode']}",
         "hive": f"jdbc:hive2://{LOOPBACK}:{ports['hive']}/qimo",
         "mysql": f"mysql://{READER}{password}@{LOOPBACK}:{ports['mysql']}/qimo_report",

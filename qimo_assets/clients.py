@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from qimo_assets.settings import HiveSettings, KafkaSettings, MySQLSettings, SettingsError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from thrift.transport.TTransport import TTransportBase
 
 _LOGIN_MODULES = {
@@ -57,8 +59,6 @@ def java_kafka_options(kafka: KafkaSettings) -> dict[str, str]:
 
 def mysql_arguments(mysql: MySQLSettings) -> dict[str, Any]:
     """Return how the driver connects to the reporting database, with the time-out of the connection; the password stands in it as it is."""
-    # Without a CA the driver encrypts where the server can, and takes any certificate.
-    tls = {"ssl_ca": str(mysql.ca_file), "ssl_verify_cert": True, "ssl_verify_identity": True} if mysql.ca_file else {}
     return {
         "host": mysql.host,
         "port": mysql.port,
@@ -69,8 +69,13 @@ def mysql_arguments(mysql: MySQLSettings) -> dict[str, Any]:
         # The driver's default collation is missing on older MariaDB.
         "collation": "utf8mb4_bin",
         "connection_timeout": int(mysql.timeout_seconds),
-        **tls,
+        **mysql_tls(mysql.ca_file),
     }
+
+
+def mysql_tls(ca_file: Path | None) -> dict[str, Any]:
+    """Return the driver's options of TLS. Without a CA it encrypts where the server can, and takes any certificate."""
+    return {"ssl_ca": str(ca_file), "ssl_verify_cert": True, "ssl_verify_identity": True} if ca_file else {}
 
 
 def hive_transport(hive: HiveSettings, seconds: float) -> tuple[TTransportBase, Any]:

@@ -25,7 +25,8 @@ import pytest
 
 from qimo_assets.settings import LOOPBACK, PROJECT_ROOT, Settings, qimo_home
 from qimo_assets.stack import control, install
-from qimo_assets.stack.layout import USUAL_PORTS, Layout, current_layout
+from qimo_assets.stack.layout import Layout, current_layout
+from qimo_assets.stack.profiles import USUAL_PORTS
 
 TIERS = ("unit", "automation", "contract", "browser", "integration", "faults")
 # Beside a stack of one's own at the usual ports; 21,000 would give the webserver the port of that one's code server.

@@ -20,7 +20,8 @@ from pydantic_settings import TomlConfigSettingsSource
 from qimo_assets.settings import PROJECT_ROOT, Settings, load_settings, qimo_home
 from qimo_assets.stack import control, install
 from qimo_assets.stack.errors import StackError
-from qimo_assets.stack.layout import USUAL_PORTS, Layout
+from qimo_assets.stack.layout import Layout
+from qimo_assets.stack.profiles import USUAL_PORTS
 from qimo_assets.stack.services import common_environment
 
 # Beside a stack at the usual offset and those of the tests, and below the ports that Linux gives to outgoing connections (32,768 and more).

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from qimo_assets.settings import LOOPBACK, write_private
+from qimo_assets.stack.layout import Layout
 
 AUTHORITY = "qimo"
 VALID = timedelta(days=3650)
@@ -79,6 +80,16 @@ class Authority:
         _write(self.ca, certificate)
         # Last: it tells that all is there.
         _write(self._own, _pem(key) + certificate)
+
+
+def authority(layout: Layout) -> Authority:
+    """Return the authority of a secured stack."""
+    return Authority(layout.secrets / "tls")
+
+
+def own_certificate(layout: Layout) -> Path:
+    """Return the certificate with which a secured stack itself enters where clients need a password."""
+    return authority(layout).issue("stack")
 
 
 def _new_key() -> EllipticCurvePrivateKey:

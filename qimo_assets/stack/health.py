@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import json
 import logging
 import time
 from contextlib import closing
@@ -16,8 +17,9 @@ from mysql.connector import connect as connect_mysql
 from pyhive import hive as pyhive
 
 from qimo_assets import probes
-from qimo_assets.clients import hive_transport
-from qimo_assets.settings import LOOPBACK, HiveSettings
+from qimo_assets.clients import hive_transport, librdkafka_options, mysql_tls
+from qimo_assets.settings import LOOPBACK, HiveSettings, KafkaSettings
+from qimo_assets.stack.certificates import authority, own_certificate
 from qimo_assets.stack.errors import StackError
 from qimo_assets.stack.layout import Layout
 
@@ -30,13 +32,17 @@ TIMEOUT_SECONDS = 5
 QUERY_SECONDS = 30
 # TAILDIR rewrites its position file every 3 s (writePosInterval); five misses mean that the source stands still.
 POSITIONS_MAX_AGE_SECONDS = 15
+# A data node reports to the name node each second (dfs.heartbeat.interval).
+HEARTBEAT_MAX_AGE_SECONDS = 15
 # The keeper of the links looks twice a second.
 LINKS_MAX_AGE_SECONDS = 10
 
 
-def kafka(layout: Layout) -> None:
-    """Ask for the list of topics."""
-    AdminClient({"bootstrap.servers": f"{LOOPBACK}:{layout.ports['kafka']}", "log_level": 0}).list_topics(timeout=TIMEOUT_SECONDS)
+def kafka(layout: Layout, broker: str) -> None:
+    """Ask a broker for the list of topics and of brokers, on which it stands itself once it may lead partitions."""
+    listed = AdminClient(kafka_client(layout, broker)).list_topics(timeout=TIMEOUT_SECONDS)
+    if layout.profile.brokers.index(broker) + 1 not in listed.brokers:
+        raise StackError("it is not among the brokers yet")
 
 
 def namenode(layout: Layout) -> None:
@@ -51,6 +57,27 @@ def datanode(layout: Layout) -> None:
     probes.http(f"{url}&op=CREATE&overwrite=true", TIMEOUT_SECONDS, method="PUT", body=content)
     if probes.http(f"{url}&op=OPEN", TIMEOUT_SECONDS) != content:
         raise StackError("read back something else than was written")
+
+
+def one_of_the_datanodes(layout: Layout, node: str) -> None:
+    """Ask a data node whether it reports to the name node; what is written anywhere would tell nothing of this one."""
+    beans = _json(f"http://{layout.address(node, 'http')}/jmx?qry=Hadoop:service=DataNode,name=DataNodeInfo")["beans"]
+    actors = [actor for bean in beans for actor in json.loads(bean["BPServiceActorInfo"])]
+    if not any(actor["ActorState"] == "RUNNING" and int(actor["LastHeartbeat"]) < HEARTBEAT_MAX_AGE_SECONDS for actor in actors):
+        raise StackError("it does not report to the name node")
+
+
+def spark_master(layout: Layout) -> None:
+    """Ask the master for its state, which is another one while it looks for the workers and drivers of the time before its start."""
+    state = _json(f"http://{layout.address('spark-master', 'http')}/json/")["status"]
+    if state != "ALIVE":
+        raise StackError(f"the master is {state}")
+
+
+def spark_worker(layout: Layout, worker: str) -> None:
+    """Ask a worker for the master that took it."""
+    if not _json(f"http://{layout.address(worker, 'http')}/json/")["masterurl"]:
+        raise StackError("the worker has no master")
 
 
 def metastore(layout: Layout) -> None:
@@ -127,7 +154,22 @@ def mysql_connection(layout: Layout, account: str) -> Any:
         user=account,
         password=layout.secret(f"mysql_{account.rpartition('_')[2]}"),
         connection_timeout=TIMEOUT_SECONDS,
+        **mysql_tls(authority(layout).ca if layout.profile.secured else None),
     )
+
+
+def kafka_client(layout: Layout, broker: str) -> dict[str, Any]:
+    """Return how the stack itself reaches a broker, as librdkafka takes it: where clients need a password, with a certificate of its own."""
+    if not layout.profile.secured:
+        return librdkafka_options(KafkaSettings(bootstrap=layout.address(broker)))
+    by_tls = KafkaSettings(
+        bootstrap=layout.address(broker, "internal"), security_protocol="SSL", ca_file=authority(layout).ca, client_file=own_certificate(layout)
+    )
+    return librdkafka_options(by_tls)
+
+
+def _json(url: str) -> Any:
+    return json.loads(probes.http(url, TIMEOUT_SECONDS))
 
 
 def _webserver(layout: Layout) -> str:

@@ -10,21 +10,24 @@ import stat
 import subprocess
 import uuid
 import zipfile
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import jinja2
 
 from qimo_assets.settings import LOOPBACK, write_private
+from qimo_assets.stack.accounts import KAFKA_ACCOUNT
+from qimo_assets.stack.certificates import authority, own_certificate
 from qimo_assets.stack.errors import StackError
 from qimo_assets.stack.jars import class_path, install_jars
 from qimo_assets.stack.java import java_home
 from qimo_assets.stack.layout import Layout, project_file
-from qimo_assets.stack.services import Service, common_environment, quoted, services
+from qimo_assets.stack.services import Service, common_environment, quoted, services, spark_master
 
 FORMAT_TIMEOUT_SECONDS = 120
-# Template -> place under QIMO_HOME, without those that hold passwords.
+# Template -> place under QIMO_HOME, of those that each profile has once.
 PLACES = {
-    "kafka.properties": "etc/kafka.properties",
     "log4j2.properties": "etc/log4j2/log4j2.properties",
     "log4j.properties": "etc/hadoop/log4j.properties",
     "core-site.xml": "etc/hadoop/core-site.xml",
@@ -37,11 +40,14 @@ PLACES = {
     "workspace.yaml": "etc/workspace.yaml",
     "supervisord.conf": "etc/supervisord.conf",
 }
+# The others: one for each broker, and one for Spark's own cluster.
+BROKER, SPARK_CLUSTER = "kafka.properties", "spark-defaults.conf"
 
 _TEMPLATES = jinja2.Environment(  # nosec B701  # configuration files, no HTML
     loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
     undefined=jinja2.StrictUndefined,
     keep_trailing_newline=True,
+    trim_blocks=True,
     autoescape=False,
 )
 
@@ -60,17 +66,24 @@ def configure(layout: Layout) -> None:
     values = {
         "host": LOOPBACK,
         "ports": layout.ports,
+        "profile": layout.profile,
+        "bootstrap": layout.bootstrap(),
+        "kafka_account": KAFKA_ACCOUNT,
         "secret": layout.secret,
         "services": [_program(layout, service) for service in services(layout)],
         "spark_jars": class_path(layout, "spark"),
+        "spark_master": spark_master(layout),
         "ip2region_jar": class_path(layout, "ip2region")[0],
         "java_home": java_home(),
-        **{name: getattr(layout, name) for name in ("home", "install", "data", "etc", "log", "run", "secrets", "chat")},
+        **_certificates(layout),
+        **{name: getattr(layout, name) for name in ("home", "install", "data", "etc", "log", "run", "tmp", "secrets", "chat")},
     }
     for template, place in PLACES.items():
-        path = layout.home / place
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        write_private(path, _TEMPLATES.get_template(template).render(values))
+        _render(layout, template, place, values)
+    for broker in layout.profile.brokers:
+        _render(layout, BROKER, f"etc/{broker}.properties", {**values, **_broker(layout, broker)})
+    if layout.profile.spark_workers:
+        _render(layout, SPARK_CLUSTER, f"etc/spark/{SPARK_CLUSTER}", values)
     for web_application in ("hdfs", "datanode", "secondary", "static"):
         (layout.etc / "webapps" / "webapps" / web_application).mkdir(parents=True, exist_ok=True)
     shutil.copyfile(project_file("dagster.yaml"), layout.dagster_home / "dagster.yaml")
@@ -79,11 +92,11 @@ def configure(layout: Layout) -> None:
 
 
 def format_data(layout: Layout) -> None:
-    """Prepare the data directories of Kafka, HDFS and MariaDB, unless they hold data already."""
+    """Prepare the data directories of Kafka, HDFS and MariaDB, unless they hold data already; from then on the profile is theirs."""
+    layout.keep_profile()
     (layout.data / "flume" / "links").mkdir(parents=True, exist_ok=True)
     (layout.run / "spark").mkdir(parents=True, exist_ok=True)
-    if not (layout.data / "kafka" / "meta.properties").exists():
-        _format_kafka(layout)
+    _format_kafka(layout)
     if not (layout.data / "hdfs" / "name" / "current" / "VERSION").exists():
         _format_hdfs(layout)
     format_mysql(layout)
@@ -99,6 +112,35 @@ def format_mysql(layout: Layout) -> None:
     options = ["--auth-root-authentication-method=normal", "--skip-test-db", f"--user={getpass.getuser()}"]
     script = root / "scripts" / "mariadb-install-db"
     _run(layout, "mysql-format", [str(script), "--no-defaults", f"--basedir={root}", f"--datadir={data}", *options])
+
+
+def _render(layout: Layout, template: str, place: str, values: Mapping[str, object]) -> None:
+    path = layout.home / place
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    write_private(path, _TEMPLATES.get_template(template).render(values))
+
+
+def _broker(layout: Layout, broker: str) -> dict[str, object]:
+    """Return what a broker has of its own, and how its controllers find each other."""
+    brokers = layout.profile.brokers
+    own = authority(layout).issue(broker) if layout.profile.secured else None
+    return {
+        "broker": broker,
+        "number": brokers.index(broker) + 1,
+        "address": partial(layout.address, broker),
+        "voters": ",".join(f"{number}@{layout.address(name, 'controller')}" for number, name in enumerate(brokers, 1)),
+        "certificate": own,
+    }
+
+
+def _certificates(layout: Layout) -> dict[str, Path]:
+    """Return what the configurations name of a secured stack's certificates, which are made at the first call."""
+    if not layout.profile.secured:
+        return {}
+    own = authority(layout)
+    # Not when it is first asked for, which several probes do at once.
+    own_certificate(layout)
+    return {"ca_file": own.ca, "mysql_certificate": own.issue("mysql")}
 
 
 def _program(layout: Layout, service: Service) -> dict[str, object]:
@@ -131,10 +173,22 @@ def _unpack_mariadb(layout: Layout) -> None:
 
 
 def _format_kafka(layout: Layout) -> None:
+    directories = {broker: layout.data / broker for broker in layout.profile.brokers}
+    formatted = [path / "meta.properties" for path in directories.values() if (path / "meta.properties").exists()]
+    cluster_id = _cluster_id(formatted[0]) if formatted else _new_cluster_id()
+    for broker, directory in directories.items():
+        if not (directory / "meta.properties").exists():
+            arguments = ["kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(layout.etc / f"{broker}.properties"), "--ignore-formatted"]
+            _run(layout, f"{broker}-format", _java([layout.etc / "log4j2", *class_path(layout, "kafka")], arguments))
+
+
+def _new_cluster_id() -> str:
     # A cluster id is a base64 UUID of 22 characters that does not begin with a dash (StorageTool takes that for an option).
-    cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "A", 1)
-    arguments = ["kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(layout.etc / "kafka.properties"), "--ignore-formatted"]
-    _run(layout, "kafka-format", _java([layout.etc / "log4j2", *class_path(layout, "kafka")], arguments))
+    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "A", 1)
+
+
+def _cluster_id(meta: Path) -> str:
+    return dict(line.split("=", 1) for line in meta.read_text().splitlines() if "=" in line)["cluster.id"]
 
 
 def _format_hdfs(layout: Layout) -> None:

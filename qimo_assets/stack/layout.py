@@ -1,4 +1,4 @@
-"""Where the embedded stack keeps its files and on which ports it listens.
+"""Where the embedded stack keeps its files, with which profile, and on which ports it listens.
 
 All state stands under `QIMO_HOME`: `install/` can be fetched again, `data/` is what users own, the rest is rendered at each start.
 """
@@ -10,26 +10,14 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-from qimo_assets.settings import PROJECT_ROOT, qimo_home
+from qimo_assets.settings import LOOPBACK, PROJECT_ROOT, qimo_home
 from qimo_assets.stack.errors import StackError
+from qimo_assets.stack.profiles import PROFILES, SINGLE, Profile, port_name
 
 # A listener stands at the usual port of its software plus this offset, so that a Kafka or MySQL already there is not in the way.
 DEFAULT_PORT_OFFSET = 20_000
-USUAL_PORTS = {
-    "kafka": 9092,
-    "kafka_controller": 9093,
-    "namenode": 8020,
-    "namenode_http": 9870,
-    "datanode": 9866,
-    "datanode_http": 9864,
-    "datanode_ipc": 9867,
-    "metastore": 9083,
-    "hive": 10000,
-    "mysql": 3306,
-    "dagster": 3000,
-    "dagster_code": 4000,
-    "report": 8088,
-}
+# Below the data, the file that names the profile with which it was made.
+PROFILE_FILE = "profile"
 # The longest path that a Unix socket takes on Linux is 107 bytes (sun_path, unix(7)).
 MAX_SOCKET_PATH = 107
 # The largest process number on Linux (PID_MAX_LIMIT).
@@ -38,10 +26,11 @@ LARGEST_PID = 4_194_304
 
 @dataclass(frozen=True)
 class Layout:
-    """Paths and ports of one embedded stack."""
+    """Paths, ports and profile of one embedded stack."""
 
     home: Path
     ports: dict[str, int]
+    profile: Profile = SINGLE
 
     @property
     def install(self) -> Path:
@@ -93,6 +82,23 @@ class Layout:
         """The socket on which supervisord takes commands."""
         return self.run / "supervisor.sock"
 
+    def address(self, service: str, kind: str = "") -> str:
+        """Return host and port at which a service listens.
+
+        Args:
+            service: Its name.
+            kind: The kind of its port; none is the one for its clients.
+        """
+        return f"{LOOPBACK}:{self.ports[port_name(service, kind)]}"
+
+    def bootstrap(self) -> str:
+        """Return the addresses of the brokers, as Kafka's clients take them."""
+        return ",".join(self.address(broker) for broker in self.profile.brokers)
+
+    def keep_profile(self) -> None:
+        """Write down with which profile the data is made."""
+        (self.data / PROFILE_FILE).write_text(f"{self.profile.name}\n")
+
     def secret(self, name: str) -> str:
         """Return the generated password of this name; it is made at the first call."""
         path = self.secrets / name
@@ -109,23 +115,52 @@ class Layout:
             path.mkdir(parents=True, exist_ok=True)
 
 
-def current_layout() -> Layout:
+def current_layout(profile: str | None = None) -> Layout:
     """Return the layout that `QIMO_HOME`, `QIMO_PORT_OFFSET` and `QIMO_PORT_<NAME>` ask for.
 
+    Args:
+        profile: Name of the profile; None takes the one of the data that is there, and the single one where there is none.
+
     Raises:
-        StackError: A port is not a number from 1 to 65535, two are equal, or `QIMO_HOME` is too deep for a Unix socket.
+        StackError: The data was made with another profile, a port is not a number from 1 to 65535, two are equal, or `QIMO_HOME` is too deep
+            for a Unix socket.
     """
-    layout = Layout(home=qimo_home(), ports=_ports())
+    home = qimo_home()
+    chosen = _profile(home, profile)
+    layout = Layout(home=home, ports=_ports(chosen), profile=chosen)
     # supervisord binds its socket under a name that ends in its pid, the longest of all, and renames it.
     if len(os.fsencode(f"{layout.supervisor_socket}.{LARGEST_PID}")) > MAX_SOCKET_PATH:
         raise StackError(f"{layout.home} is too long a path for Unix sockets; set QIMO_HOME to a shorter one.")
     return layout
 
 
-def _ports() -> dict[str, int]:
+def _profile(home: Path, wanted: str | None) -> Profile:
+    kept = _kept_profile(home)
+    if wanted and kept and wanted != kept:
+        raise StackError(
+            f"The data in {home} was made with the profile {kept}, which it keeps. Run ./qimo up without --profile, set QIMO_HOME to another directory, "
+            f"or begin with empty data: ./qimo down, then remove data, dagster, etc and run in {home}."
+        )
+    return PROFILES[wanted or kept or SINGLE.name]
+
+
+def _kept_profile(home: Path) -> str | None:
+    """Return the name of the profile with which the data of a home was made; None where there is no data."""
+    data = home / "data"
+    if not data.exists() or not any(data.iterdir()):
+        return None
+    file = data / PROFILE_FILE
+    # Data from before there were profiles has no such file.
+    name = file.read_text().strip() if file.exists() else SINGLE.name
+    if name not in PROFILES:
+        raise StackError(f"{file} names the profile {name!r}; there are {', '.join(PROFILES)}.")
+    return name
+
+
+def _ports(profile: Profile) -> dict[str, int]:
     offset = os.environ.get("QIMO_PORT_OFFSET", str(DEFAULT_PORT_OFFSET))
     ports: dict[str, int] = {}
-    for name, usual in USUAL_PORTS.items():
+    for name, usual in profile.ports.items():
         variable = f"QIMO_PORT_{name.upper()}"
         text = os.environ.get(variable)
         try:

@@ -10,18 +10,24 @@ import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from urllib.parse import quote
 
 from qimo_assets.settings import LOOPBACK, PROJECT_ROOT
 from qimo_assets.stack import health
+from qimo_assets.stack.certificates import authority
 from qimo_assets.stack.jars import PYSPARK_HOME, class_path
 from qimo_assets.stack.java import java_home
 from qimo_assets.stack.layout import Layout
+from qimo_assets.stack.profiles import port_name
 
 # The module that Dagster loads.
 DEFINITIONS = "qimo_assets.definitions"
 # The module that runs Dagster's code server and watches its worker.
 CODE_SERVER = "qimo_assets.stack.code_server"
+# Where the main classes of HDFS are.
+HDFS = "org.apache.hadoop.hdfs.server"
 METASTORE = Path(__file__).parent / "metastore" / "LoopbackMetastore.java"
 # The module that serves the report's files.
 REPORT_SERVER = "qimo_assets.report.serve"
@@ -32,6 +38,9 @@ OPEN_PACKAGES = [
 ]
 # The small services idle most of the time: one collector thread and the first compiler keep them at half the memory.
 SMALL_JVM = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xss512k"]
+# What a worker of Spark offers. It uses neither: an executor of the stream or of the Thrift server takes a core and a gigabyte, and one worker has
+# to hold those of both, and of a catch-up beside them, while the other is away.
+WORKER_CORES, WORKER_MEMORY = "6", "6g"
 
 
 @dataclass(frozen=True)
@@ -75,7 +84,7 @@ def common_environment(layout: Layout) -> dict[str, str]:
         "QIMO_HOME": str(layout.home),
         "DAGSTER_HOME": str(layout.dagster_home),
         "DAGSTER_DISABLE_TELEMETRY": "yes",
-        "QIMO_DAGSTER_STORAGE_URL": f"mysql+mysqlconnector://dagster:{layout.secret('mysql_dagster')}@{LOOPBACK}:{layout.ports['mysql']}/dagster",
+        "QIMO_DAGSTER_STORAGE_URL": f"mysql+mysqlconnector://dagster:{layout.secret('mysql_dagster')}@{layout.address('mysql')}/dagster{_storage_tls(layout)}",
         "QIMO_LOG_DIR": str(layout.log),
         "JAVA_HOME": str(java_home()),
         "SPARK_HOME": str(PYSPARK_HOME),
@@ -94,8 +103,9 @@ def common_environment(layout: Layout) -> dict[str, str]:
 def services(layout: Layout) -> list[Service]:
     """Return the services in the order in which they are shown; `after` gives the order of starting."""
     return [
-        _kafka(layout),
+        *_kafka(layout),
         *_hdfs(layout),
+        *_spark_cluster(layout),
         _metastore(layout),
         _thrift_server(layout),
         _mariadb(layout),
@@ -104,6 +114,16 @@ def services(layout: Layout) -> list[Service]:
         *_dagster(layout),
         _report(),
     ]
+
+
+def spark_master(layout: Layout) -> str:
+    """Return the master that Spark's drivers take: their own process where there is no cluster."""
+    return f"spark://{layout.address('spark-master')}" if layout.profile.spark_workers else "local[2]"
+
+
+def _storage_tls(layout: Layout) -> str:
+    # Whether the certificate names the host is not asked: SQLAlchemy hands that option on as text, which the driver does not take.
+    return f"?ssl_ca={quote(str(authority(layout).ca))}&ssl_verify_cert=true" if layout.profile.secured else ""
 
 
 def _java(layout: Layout, class_path_entries: list[Path], main: str, heap: str, options: list[str], arguments: list[str]) -> tuple[str, ...]:
@@ -116,23 +136,73 @@ def _jvm_options(layout: Layout) -> tuple[str, ...]:
     return ("-Dfile.encoding=UTF-8", "-XX:-UsePerfData", f"-Djava.io.tmpdir={layout.tmp}")
 
 
-def _kafka(layout: Layout) -> Service:
+def _kafka(layout: Layout) -> list[Service]:
     entries = [layout.etc / "log4j2", *class_path(layout, "kafka")]
     options = ["-Xms256m", "-XX:+UseSerialGC", "-Djava.awt.headless=true"]
-    command = _java(layout, entries, "kafka.Kafka", "512m", options, [str(layout.etc / "kafka.properties")])
-    return Service("kafka", command, health.kafka, ("kafka", "kafka_controller"), (), "kafka_2.13")
+    kinds = ("", "controller", "internal") if layout.profile.secured else ("", "controller")
+    *others, last = layout.profile.brokers
+    return [
+        Service(
+            broker,
+            _java(layout, entries, "kafka.Kafka", "512m", options, [str(layout.etc / f"{broker}.properties")]),
+            partial(health.kafka, broker=broker),
+            tuple(port_name(broker, kind) for kind in kinds),
+            # None of three answers before two of them run. Who needs Kafka waits for the last one, and so for all.
+            tuple(others) if broker == last else (),
+            "kafka_2.13",
+        )
+        for broker in layout.profile.brokers
+    ]
 
 
 def _hdfs(layout: Layout) -> list[Service]:
     # The daemons look for folders named webapps/* on the class path and end without them; the jars of Maven Central have none.
     entries = [layout.etc / "hadoop", layout.etc / "webapps", *class_path(layout, "hdfs")]
-    base = "org.apache.hadoop.hdfs.server"
-    name_node = _java(layout, entries, f"{base}.namenode.NameNode", "256m", [*SMALL_JVM, *OPEN_PACKAGES], [])
-    data_node = _java(layout, entries, f"{base}.datanode.DataNode", "256m", [*SMALL_JVM, *OPEN_PACKAGES], [])
+    name_node = _java(layout, entries, f"{HDFS}.namenode.NameNode", "256m", [*SMALL_JVM, *OPEN_PACKAGES], [])
     return [
         Service("namenode", name_node, health.namenode, ("namenode", "namenode_http"), (), "hadoop-hdfs"),
-        Service("datanode", data_node, health.datanode, ("datanode", "datanode_http", "datanode_ipc"), ("namenode",), "hadoop-hdfs"),
+        *(_data_node(layout, entries, node) for node in layout.profile.data_nodes),
     ]
+
+
+def _data_node(layout: Layout, entries: list[Path], node: str) -> Service:
+    first = layout.profile.data_nodes[0]
+    own = {
+        "dfs.datanode.data.dir": f"{layout.data}/hdfs/{node.replace(first, 'data')}",
+        "dfs.datanode.address": layout.address(node),
+        "dfs.datanode.http.address": layout.address(node, "http"),
+        "dfs.datanode.ipc.address": layout.address(node, "ipc"),
+    }
+    # The first has what hdfs-site.xml says.
+    arguments = [] if node == first else [part for name, value in own.items() for part in ("-D", f"{name}={value}")]
+    command = _java(layout, entries, f"{HDFS}.datanode.DataNode", "256m", [*SMALL_JVM, *OPEN_PACKAGES], arguments)
+    probe = health.datanode if layout.profile.data_nodes == (node,) else partial(health.one_of_the_datanodes, node=node)
+    return Service(node, command, probe, tuple(port_name(node, kind) for kind in ("", "http", "ipc")), ("namenode",), "hadoop-hdfs")
+
+
+def _spark_cluster(layout: Layout) -> list[Service]:
+    if not layout.profile.spark_workers:
+        return []
+    return [
+        _spark_member(layout, "spark-master", "master.Master", [], health.spark_master, ()),
+        *(_worker(layout, name) for name in layout.profile.spark_workers),
+    ]
+
+
+def _worker(layout: Layout, name: str) -> Service:
+    offer = ["--cores", WORKER_CORES, "--memory", WORKER_MEMORY, "--work-dir", str(layout.run / name), spark_master(layout)]
+    return _spark_member(layout, name, "worker.Worker", offer, partial(health.spark_worker, worker=name), ("spark-master",))
+
+
+def _spark_member(layout: Layout, name: str, main: str, arguments: list[str], probe: Callable[[Layout], None], after: tuple[str, ...]) -> Service:
+    ports = (port_name(name), port_name(name, "http"))
+    place = ["--host", LOOPBACK, "--port", str(layout.ports[ports[0]]), "--webui-port", str(layout.ports[ports[1]])]
+    options = [*SMALL_JVM, *OPEN_PACKAGES]
+    command = _java(layout, [PYSPARK_HOME / "jars" / "*"], f"org.apache.spark.deploy.{main}", "256m", options, [*place, *arguments])
+    # What Spark's own scripts would find out: the address of the web pages, and the Scala of the jars, without which no executor is started.
+    environment = (("SPARK_LOCAL_IP", LOOPBACK), ("SPARK_SCALA_VERSION", "2.12"))
+    # The executors are children of their worker.
+    return Service(name, command, probe, ports, after, "pyspark", environment, stop_as_group=True)
 
 
 def _metastore(layout: Layout) -> Service:
@@ -147,7 +217,7 @@ def _metastore(layout: Layout) -> Service:
 def _thrift_server(layout: Layout) -> Service:
     jars = os.pathsep.join(str(jar) for jar in class_path(layout, "spark"))
     properties = {
-        "spark.master": "local[2]",
+        "spark.master": spark_master(layout),
         "spark.driver.memory": "1536m",
         # By class path and not by spark.jars: each JDBC session has a class loader of its own, which then lacks HoodieCatalog.
         "spark.driver.extraClassPath": jars,
@@ -177,7 +247,8 @@ def _thrift_server(layout: Layout) -> Service:
     conf = [part for name, value in properties.items() for part in ("--conf", f"{name}={value}")]
     main = "org.apache.spark.sql.hive.thriftserver.HiveThriftServer2"
     command = (str(PYSPARK_HOME / "bin" / "spark-submit"), *conf, "--class", main, "spark-internal")
-    return Service("thriftserver", command, health.hive, ("hive",), ("namenode", "datanode", "metastore"), "pyspark")
+    needs = ("namenode", *layout.profile.data_nodes, *layout.profile.spark_workers, "metastore")
+    return Service("thriftserver", command, health.hive, ("hive",), needs, "pyspark")
 
 
 def _mariadb(layout: Layout) -> Service:
@@ -203,7 +274,7 @@ def _flume(layout: Layout) -> Service:
         ["-XX:+UseSerialGC", "-Xss512k", "-Duser.home=" + str(layout.run)],
         ["-n", "a1", "-f", str(flume_configuration(layout))],
     )
-    return Service("flume", command, health.flume, (), ("kafka", "links"), "flume-ng-node")
+    return Service("flume", command, health.flume, (), (layout.profile.brokers[-1], "links"), "flume-ng-node")
 
 
 def _dagster(layout: Layout) -> list[Service]:
@@ -211,6 +282,7 @@ def _dagster(layout: Layout) -> list[Service]:
     venv_bin = Path(sys.executable).parent
     port = str(layout.ports["dagster_code"])
     settings = _given_settings()
+    needs = ("dagster-webserver", layout.profile.brokers[-1], "thriftserver")
     # One server for webserver and daemon: a daemon that loads the code by itself does so anew each minute (RELOAD_WORKSPACE_INTERVAL).
     code = (sys.executable, "-m", CODE_SERVER, "code-server", "start", "-m", DEFINITIONS, "-h", LOOPBACK, "-p", port)
     web = (str(venv_bin / "dagster-webserver"), "-w", workspace, "-h", LOOPBACK, "-p", str(layout.ports["dagster"]))
@@ -220,7 +292,7 @@ def _dagster(layout: Layout) -> list[Service]:
         Service("dagster-code", code, health.dagster_code, ("dagster_code",), ("mysql",), "dagster", settings, stop_as_group=True),
         Service("dagster-webserver", web, health.dagster_webserver, ("dagster",), ("mysql", "dagster-code"), "dagster-webserver", stop_as_group=True),
         # Last: the runs that it launches need everything. It answers through the webserver; its first heartbeat comes within 30 s.
-        Service("dagster-daemon", daemon, health.dagster_daemon, (), ("dagster-webserver", "kafka", "thriftserver"), "dagster", stop_as_group=True),
+        Service("dagster-daemon", daemon, health.dagster_daemon, (), needs, "dagster", stop_as_group=True),
     ]
 
 

@@ -15,7 +15,8 @@ from pydantic import SecretStr
 from qimo_assets.resources.mysql import MySQLResource
 from qimo_assets.settings import LOOPBACK
 from qimo_assets.stack import control, install
-from qimo_assets.stack.layout import USUAL_PORTS, Layout
+from qimo_assets.stack.layout import Layout
+from qimo_assets.stack.profiles import USUAL_PORTS
 from qimo_assets_tests.conftest import own_layout
 
 # Beside the stack of the other tests; the other services are not started, their ports are only named.

@@ -91,6 +91,7 @@ def test_waiting_recounts_when_all_stands_still_and_again_only_when_something_mo
     [
         (["nothing"], "No such command 'nothing'"),
         (["up", "--fast"], "No such option"),
+        (["up", "--profile", "enormous"], "'enormous' is not one of 'single', 'cluster'"),
         (["status", "all"], "unexpected extra argument"),
         (["feed"], "Missing option '--lines'"),
         (["feed", "--lines", "many"], "'many' is not a valid integer"),
@@ -133,6 +134,13 @@ def test_missing_settings_are_1_and_one_message(home: Path, arguments: list[str]
     assert re.match(r"qimo: \d+ setting\(s\) missing or wrong \(file: ", done.stderr)
     assert "Run ./qimo up" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_another_profile_than_the_datas_is_1_and_one_message(home: Path) -> None:
+    (home / "data" / "kafka").mkdir(parents=True)
+    done = qimo(home, "up", "--profile", "cluster")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert "made with the profile single" in done.stderr
 
 
 def test_debug_shows_the_traceback(home: Path) -> None:

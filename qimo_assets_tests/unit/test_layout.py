@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from qimo_assets.stack.errors import StackError
-from qimo_assets.stack.layout import DEFAULT_PORT_OFFSET, MAX_SOCKET_PATH, USUAL_PORTS, Layout, current_layout
+from qimo_assets.stack.layout import DEFAULT_PORT_OFFSET, MAX_SOCKET_PATH, Layout, current_layout
+from qimo_assets.stack.profiles import PROFILES, USUAL_PORTS
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -115,3 +116,45 @@ def test_the_deepest_home_that_is_taken_is_short_enough_for_every_socket(monkeyp
     deepest = max(length for length in range(20, 120) if accepted(length))
     sockets = ("run/mysql.sock", "run/mysql.sock.lock", f"run/supervisor.sock.{longest_pid}")
     assert max(len(f"{deep_home(deepest)}/{name}") for name in sockets) <= MAX_SOCKET_PATH
+
+
+# --- profiles
+
+
+def made_with(home: Path, profile: str | None) -> None:
+    """Make data with a profile; None makes it as it was made before there were profiles."""
+    layout = current_layout(profile)
+    layout.make_directories()
+    if profile:
+        layout.keep_profile()
+    else:
+        (home / "data" / "kafka").mkdir()
+
+
+def test_without_data_any_profile_may_be_chosen_and_nothing_is_kept(home: Path) -> None:
+    assert [current_layout(name).profile.name for name in (None, *PROFILES, None)] == ["single", *PROFILES, "single"]
+    current_layout("cluster").make_directories()
+    assert current_layout().profile.name == "single"
+
+
+@pytest.mark.parametrize(("made", "kept"), [("single", "single"), ("cluster", "cluster"), (None, "single")], ids=str)
+def test_data_keeps_the_profile_with_which_it_was_made(home: Path, made: str | None, kept: str) -> None:
+    made_with(home, made)
+    assert current_layout().profile.name == current_layout(kept).profile.name == kept
+    assert set(current_layout().ports) == set(PROFILES[kept].ports)
+    [other] = set(PROFILES) - {kept}
+    with pytest.raises(StackError, match=f"was made with the profile {kept}, which it keeps. Run ./qimo up without --profile, set QIMO_HOME"):
+        current_layout(other)
+
+
+def test_a_profile_that_nobody_knows_is_named(home: Path) -> None:
+    made_with(home, "cluster")
+    (home / "data" / "profile").write_text("enormous\n")
+    with pytest.raises(StackError, match="names the profile 'enormous'; there are single, cluster"):
+        current_layout()
+
+
+def test_each_port_of_a_cluster_has_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QIMO_PORT_KAFKA_2_CONTROLLER", "5")
+    ports = current_layout("cluster").ports
+    assert (ports["kafka_2_controller"], ports["kafka_2"]) == (5, PROFILES["cluster"].ports["kafka_2"] + DEFAULT_PORT_OFFSET)

@@ -1,4 +1,4 @@
-"""The services as data, and their rendered configurations: order, ports, passwords, and who may connect."""
+"""The services of each profile as data, and their rendered configurations: order, ports, passwords, and who may connect."""
 
 from __future__ import annotations
 
@@ -12,22 +12,28 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 
+from qimo_assets.resources.spark import spark_properties
 from qimo_assets.settings import LOOPBACK, load_settings
 from qimo_assets.stack import control, install
 from qimo_assets.stack.jars import class_path
-from qimo_assets.stack.layout import USUAL_PORTS, Layout, current_layout
+from qimo_assets.stack.layout import Layout, current_layout
+from qimo_assets.stack.profiles import PROFILES
 from qimo_assets.stack.services import services
 
 SECRETS = ("mysql_root", "mysql_publisher", "mysql_reader", "mysql_dagster")
+CLUSTER_SECRETS = ("kafka_qimo", "spark")
 # What a rendered file may hold of the passwords: MariaDB's accounts, the settings' own, and Dagster's, which each process gets.
 HOLDS = {"secrets/accounts.sql": set(SECRETS), "qimo.toml": {"mysql_publisher", "mysql_reader"}, "etc/supervisord.conf": {"mysql_dagster"}}
+# In a cluster that of Kafka's account as well, and what Spark's processes know each other by.
+CLUSTER_HOLDS = {**HOLDS, "qimo.toml": {"mysql_publisher", "mysql_reader", "kafka_qimo"}, "etc/spark/spark-defaults.conf": {"spark"}}
+BOTH = pytest.mark.parametrize("layout", PROFILES, indirect=True)
 
 
 @pytest.fixture
-def layout(home: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
-    """A layout whose Java is found without starting one."""
+def layout(request: pytest.FixtureRequest, home: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
+    """A layout whose Java is found without starting one; of the single profile unless a test names another."""
     monkeypatch.setenv("QIMO_JAVA", "bundled")
-    return current_layout()
+    return current_layout(getattr(request, "param", None))
 
 
 @pytest.fixture
@@ -49,9 +55,21 @@ def pairs(path: Path) -> dict[str, str]:
     return dict(line.split("=", 1) for line in lines)
 
 
+def rendered(layout: Layout) -> set[str]:
+    """Return the places of the rendered files."""
+    spark = {f"etc/spark/{install.SPARK_CLUSTER}"} if layout.profile.spark_workers else set()
+    return {*install.PLACES.values(), *(f"etc/{broker}.properties" for broker in layout.profile.brokers), *spark}
+
+
+def option(command: tuple[str, ...], name: str) -> str:
+    """Return what stands behind an option of a command."""
+    return command[command.index(name) + 1]
+
+
 # --- as data
 
 
+@BOTH
 def test_each_service_is_started_after_services_that_there_are(layout: Layout) -> None:
     needs = {service.name: set(service.after) for service in services(layout)}
     assert len(needs) == len(services(layout))
@@ -59,21 +77,25 @@ def test_each_service_is_started_after_services_that_there_are(layout: Layout) -
     assert len(list(TopologicalSorter(needs).static_order())) == len(needs)
 
 
+@BOTH
 def test_the_order_of_the_list_respects_the_needs(layout: Layout) -> None:
     # `down` stops in the reverse order of the list.
     names = [service.name for service in services(layout)]
     assert [(service.name, need) for service in services(layout) for need in service.after if names.index(need) > names.index(service.name)] == []
 
 
+@BOTH
 def test_each_port_belongs_to_exactly_one_service(layout: Layout) -> None:
-    assert sorted(port for service in services(layout) for port in service.ports) == sorted(USUAL_PORTS)
+    assert sorted(port for service in services(layout) for port in service.ports) == sorted(layout.profile.ports)
 
 
+@BOTH
 def test_no_password_stands_on_a_command_line(layout: Layout) -> None:
-    passwords = [layout.secret(name) for name in SECRETS]
+    passwords = [layout.secret(name) for name in SECRETS + CLUSTER_SECRETS]
     assert [service.name for service in services(layout) for password in passwords if password in " ".join(service.command)] == []
 
 
+@BOTH
 def test_each_service_has_a_version_and_a_place_for_its_files(layout: Layout) -> None:
     for component in control.components(layout):
         assert re.match(r"\d+\.\d+", component.version), component
@@ -94,11 +116,12 @@ def test_settings_of_the_environment_reach_the_runs_and_the_report_and_nothing_e
 # --- rendered
 
 
+@BOTH
 def test_every_rendered_file_is_its_owners_alone(configured: Layout) -> None:
-    modes = {place: stat.S_IMODE((configured.home / place).stat().st_mode) for place in install.PLACES.values()}
+    modes = {place: stat.S_IMODE((configured.home / place).stat().st_mode) for place in rendered(configured)}
     assert set(modes.values()) == {0o600}, modes
     assert stat.S_IMODE(configured.secrets.stat().st_mode) == 0o700
-    assert set(install.PLACES) == {path.name for path in (Path(install.__file__).parent / "templates").iterdir()}
+    assert {*install.PLACES, install.BROKER, install.SPARK_CLUSTER} == {path.name for path in (Path(install.__file__).parent / "templates").iterdir()}
 
 
 def test_a_rendered_file_becomes_its_owners_alone_again(configured: Layout) -> None:
@@ -108,18 +131,22 @@ def test_a_rendered_file_becomes_its_owners_alone_again(configured: Layout) -> N
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+@BOTH
 def test_passwords_stand_only_where_they_are_needed(configured: Layout) -> None:
-    passwords = {name: configured.secret(name) for name in SECRETS}
-    files = [path for path in configured.home.rglob("*") if path.is_file() and path.name not in SECRETS]
+    secured = configured.profile.secured
+    passwords = {name: configured.secret(name) for name in SECRETS + (CLUSTER_SECRETS if secured else ())}
+    files = [path for path in configured.home.rglob("*") if path.is_file() and path.name not in passwords]
     found = {str(path.relative_to(configured.home)): {name for name, password in passwords.items() if password in path.read_text()} for path in files}
-    assert {place: names for place, names in found.items() if names} == HOLDS
+    assert {place: names for place, names in found.items() if names} == (CLUSTER_HOLDS if secured else HOLDS)
 
 
+@BOTH
 def test_nothing_is_left_to_fill_in(configured: Layout) -> None:
-    texts = {place: (configured.home / place).read_text() for place in install.PLACES.values()}
+    texts = {place: (configured.home / place).read_text() for place in rendered(configured)}
     assert [place for place, text in texts.items() if "{{" in text or "{%" in text or "0.0.0.0" in text or "None" in text] == []
 
 
+@BOTH
 def test_rendering_again_changes_nothing(configured: Layout) -> None:
     before = {path: path.read_bytes() for path in configured.home.rglob("*") if path.is_file()}
     install.configure(configured)
@@ -171,6 +198,7 @@ def test_dagster_listens_on_the_loopback_only(configured: Layout, name: str, por
     assert (server["host"], server["port"]) == (LOOPBACK, configured.ports["dagster_code"])
 
 
+@BOTH
 def test_the_supervisor_takes_commands_by_its_socket_only(configured: Layout) -> None:
     parser = configparser.RawConfigParser()
     parser.read(configured.etc / "supervisord.conf")
@@ -193,3 +221,83 @@ def test_the_settings_point_at_this_stack(configured: Layout) -> None:
     assert settings.source.log_dir == configured.chat
     assert settings.spark.jars == class_path(configured, "spark")
     assert [settings.lake.ip2region_jar] == class_path(configured, "ip2region")
+
+
+# --- a cluster
+
+
+CLUSTER = pytest.mark.parametrize("layout", ["cluster"], indirect=True)
+
+
+@CLUSTER
+def test_no_broker_of_a_cluster_listens_in_the_clear(configured: Layout) -> None:
+    assert len(configured.profile.brokers) == 3
+    for broker in configured.profile.brokers:
+        properties = pairs(configured.etc / f"{broker}.properties")
+        assert dict(pair.split(":") for pair in properties["listener.security.protocol.map"].split(",")) == {
+            "CLIENT": "SASL_SSL",
+            "INTERNAL": "SSL",
+            "CONTROLLER": "SSL",
+        }
+        assert properties["listeners"].split(",") == [
+            f"CLIENT://{configured.address(broker)}",
+            f"INTERNAL://{configured.address(broker, 'internal')}",
+            f"CONTROLLER://{configured.address(broker, 'controller')}",
+        ]
+        assert (properties["sasl.enabled.mechanisms"], properties["inter.broker.listener.name"]) == ("SCRAM-SHA-512", "INTERNAL")
+        assert {name for name, value in properties.items() if name.endswith("client.auth") and value == "required"} == {
+            "listener.name.internal.ssl.client.auth",
+            "listener.name.controller.ssl.client.auth",
+        }
+
+
+@CLUSTER
+def test_the_brokers_of_a_cluster_differ_in_what_is_their_own(configured: Layout) -> None:
+    found = [pairs(configured.etc / f"{broker}.properties") for broker in configured.profile.brokers]
+    own = {name for name in found[0] if len({properties[name] for properties in found}) == len(found)}
+    assert own == {"node.id", "listeners", "advertised.listeners", "log.dirs", "ssl.keystore.location"}
+    assert {name for name in found[0] if len({properties[name] for properties in found}) > 1} == own
+    assert len(found[0]["controller.quorum.voters"].split(",")) == 3
+
+
+@CLUSTER
+def test_mariadb_of_a_cluster_takes_tls_alone(configured: Layout) -> None:
+    parser = configparser.ConfigParser(allow_no_value=True)
+    parser.read(configured.etc / "my.cnf")
+    options = parser["mariadbd"]
+    assert options["require-secure-transport"] == "ON"
+    assert "skip-ssl" not in options
+    assert {Path(options[name]).parent for name in ("ssl-ca", "ssl-cert", "ssl-key")} == {configured.secrets / "tls"}
+
+
+@CLUSTER
+def test_each_data_node_of_a_cluster_has_addresses_and_a_directory_of_its_own(configured: Layout) -> None:
+    first = hadoop(configured.etc / "hadoop" / "hdfs-site.xml")
+    command = next(service.command for service in services(configured) if service.name == "datanode-2")
+    second = dict(part.split("=", 1) for part in command if part.startswith("dfs."))
+    assert set(second) == {"dfs.datanode.data.dir", *(f"dfs.datanode.{kind}address" for kind in ("", "http.", "ipc."))}
+    assert [name for name, value in second.items() if first[name] == value] == []
+    assert all(value.startswith(f"{LOOPBACK}:") for name, value in second.items() if name.endswith("address"))
+    assert first["dfs.replication"] == "2"
+
+
+@CLUSTER
+def test_sparks_cluster_listens_on_the_loopback_only(configured: Layout) -> None:
+    members = {service.name: service for service in services(configured) if service.name.startswith("spark-")}
+    assert set(members) == {"spark-master", "spark-worker", "spark-worker-2"}
+    assert {(option(member.command, "--host"), dict(member.environment)["SPARK_LOCAL_IP"]) for member in members.values()} == {(LOOPBACK, LOOPBACK)}
+
+
+@CLUSTER
+def test_the_settings_point_at_the_cluster(configured: Layout) -> None:
+    settings = load_settings()
+    kafka = settings.kafka
+    assert kafka.bootstrap.split(",") == [configured.address(broker) for broker in configured.profile.brokers]
+    assert (kafka.security_protocol, kafka.sasl_mechanism, kafka.replication, kafka.min_insync_replicas) == ("SASL_SSL", "SCRAM-SHA-512", 3, 2)
+    assert kafka.password is not None
+    assert kafka.password.get_secret_value() == configured.secret("kafka_qimo")
+    assert kafka.ca_file == settings.mysql.ca_file == configured.secrets / "tls" / "ca.pem"
+    assert settings.reader.ca_file == settings.mysql.ca_file
+    properties = spark_properties(settings)
+    assert properties["spark.master"] == f"spark://{configured.address('spark-master')}"
+    assert (properties["spark.driver.host"], properties["spark.driver.bindAddress"], properties["spark.jars"]) == (LOOPBACK, LOOPBACK, "")
