@@ -45,7 +45,10 @@ QUIET_SECONDS = 8
 STALLED_SECONDS = 420
 TESTS = PROJECT_ROOT / "qimo_assets_tests"
 # What the name of a tier stands for beside its folder; an option that is given again wins.
-TIER_OPTIONS = {"faults": ("--kills", "5", "--report", "docs")}
+TIER_OPTIONS = {
+    "faults": ("--kills", "5", "--report", "docs"),
+    "cluster": (*(str(TESTS / "integration" / f"test_{name}.py") for name in ("end_to_end", "closed", "doctor")), "--profile", "cluster"),
+}
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
@@ -219,6 +222,7 @@ def test(arguments: tuple[str, ...]) -> None:
     """Run the tests with pytest; ARGUMENTS are pytest's, after the name of a tier (unit, faults ...) if only that is meant.
 
     `faults` runs the full fault matrix, more than an hour of it, and writes docs/reliability.md; without a name each process is killed once.
+    `cluster` runs the integration tests on a cluster and kills its members; nothing else does.
     """
     sys.exit(subprocess.run([sys.executable, "-m", "pytest", *_pytest_arguments(arguments)], cwd=PROJECT_ROOT).returncode)
 

@@ -1,7 +1,7 @@
 """Tiers by folder, and the one real stack that the tiers which need it share.
 
 unit and automation run alone; contract runs against the real software it names; browser looks at the report in Chromium; integration runs
-against everything; faults hits everything while lines flow.
+against everything; faults hits everything while lines flow; cluster hits the members of a cluster and runs only where the stack is one.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ import pytest
 from qimo_assets.settings import LOOPBACK, PROJECT_ROOT, Settings, qimo_home
 from qimo_assets.stack import control, install
 from qimo_assets.stack.layout import Layout, current_layout
-from qimo_assets.stack.profiles import USUAL_PORTS
+from qimo_assets.stack.profiles import PROFILES, SINGLE, USUAL_PORTS
 
-TIERS = ("unit", "automation", "contract", "browser", "integration", "faults")
+TIERS = ("unit", "automation", "contract", "browser", "integration", "faults", "cluster")
 # Beside a stack of one's own at the usual ports; 21,000 would give the webserver the port of that one's code server.
 TEST_PORT_OFFSET = os.environ.get("QIMO_TEST_PORT_OFFSET", "21500")
 UP_SECONDS = 900
@@ -102,7 +102,8 @@ def wait_for(what: Callable[[], Any], seconds: float = 180) -> Any:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options of the fault matrix."""
+    """Add the options of the shared stack and of the fault matrix."""
+    parser.addoption("--profile", choices=tuple(PROFILES), default=SINGLE.name, help="Profile of the stack that the tests share.")
     group = parser.getgroup("faults", "the fault matrix")
     group.addoption("--kills", type=int, default=0, help="Kills of each process on the data path; 0: the reduced matrix, each process once.")
     group.addoption("--seed", type=int, default=randrange(1_000_000), help="Seed of the moments and of the lines; by chance when not given.")
@@ -156,8 +157,8 @@ def own_layout(ports: dict[str, int]) -> Iterator[Layout]:
 
 
 @pytest.fixture(scope="session")
-def stack(software: None) -> Iterator[Stack]:
-    """The whole stack, started once.
+def stack(software: None, request: pytest.FixtureRequest) -> Iterator[Stack]:
+    """The whole stack, started once, of the profile that the session asks for.
 
     `QIMO_TEST_KEEP` names a directory (short, for Unix sockets) for a stack that is left running with its data, so that the next run
     begins at once.
@@ -165,7 +166,7 @@ def stack(software: None) -> Iterator[Stack]:
     kept = os.environ.get("QIMO_TEST_KEEP")
     stack = new_stack(Path(kept) if kept else Path(tempfile.mkdtemp(prefix="qimo-", dir="/tmp")), int(TEST_PORT_OFFSET))
     try:
-        stack.qimo("up", timeout=UP_SECONDS)
+        stack.qimo("up", "--profile", request.config.option.profile, timeout=UP_SECONDS)
         yield stack
     finally:
         if not kept:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import psutil
 
+from qimo_assets.settings import LOOPBACK
 from qimo_assets_tests.conftest import Stack
 
 
@@ -17,6 +18,13 @@ def processes_of(stack: Stack) -> list[psutil.Process]:
 def driver_jvm(stack: Stack) -> psutil.Process:
     """Return the JVM of the live stream."""
     return only(process for process in processes_of(stack) if runs(process, "java") and runs(process, "pyspark-shell"))
+
+
+def stream_executors(stack: Stack) -> list[psutil.Process]:
+    """Return the executors of the live stream: those that report to a port of its driver."""
+    ports = {connection.laddr.port for connection in driver_jvm(stack).net_connections("tcp") if connection.status == psutil.CONN_LISTEN}
+    drivers = [f"CoarseGrainedScheduler@{LOOPBACK}:{port}" for port in ports]
+    return [process for process in processes_of(stack) if any(runs(process, "--driver-url", f"spark://{driver}", "--executor-id") for driver in drivers)]
 
 
 def run_processes(stack: Stack) -> list[psutil.Process]:

@@ -9,7 +9,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +25,9 @@ from qimo_assets.lake.supervisor import STALLED_SECONDS
 from qimo_assets.settings import PROJECT_ROOT
 from qimo_assets.stack import control
 from qimo_assets.stack.launcher import KILL_AFTER_SECONDS
+from qimo_assets.stack.profiles import Profile
 from qimo_assets_tests.conftest import Stack, wait_for
-from qimo_assets_tests.processes import driver_jvm, only, processes_of, run_processes, runs
+from qimo_assets_tests.processes import driver_jvm, only, processes_of, run_processes, runs, stream_executors
 
 PAUSE_SECONDS = 60
 # A metric run takes about this long after the start of its process.
@@ -79,6 +80,21 @@ def kill(service: str) -> Hit:
     return hit
 
 
+def kill_one_of(members: Callable[[Profile], Sequence[str]]) -> Hit:
+    """Return the kill -9 of one of the services that do the same work, which one is left to chance.
+
+    Args:
+        members: Gives their names.
+    """
+
+    @contextmanager
+    def hit(stack: Stack, random: Random) -> Iterator[None]:
+        os.kill(service_pid(stack, random.choice(members(stack.layout().profile))), signal.SIGKILL)
+        yield
+
+    return hit
+
+
 def pause(service: str) -> Hit:
     """Return a stop of a service's process that lasts for `PAUSE_SECONDS`, as a machine that hangs."""
 
@@ -113,6 +129,13 @@ def kill_driver_jvm(stack: Stack, random: Random) -> Iterator[None]:
 def hang_driver_jvm(stack: Stack, random: Random) -> Iterator[None]:
     """Stop the JVM of the stream for good, as one that hangs: the supervising sensor has to see that nothing moves."""
     driver_jvm(stack).suspend()
+    yield
+
+
+@contextmanager
+def kill_executor(stack: Stack, random: Random) -> Iterator[None]:
+    """Kill one of the processes that do the stream's work in Spark's own cluster."""
+    random.choice(wait_for(lambda: stream_executors(stack))).kill()
     yield
 
 
@@ -211,6 +234,14 @@ FAULTS: tuple[Fault, ...] = (
     Fault(f"stop kafka for {PAUSE_SECONDS} s", pause("kafka"), in_reduced=False),
     Fault(f"stop mysql for {PAUSE_SECONDS} s", pause("mysql"), in_reduced=False),
     Fault("reboot: kill -9 of everything, then up", reboot, in_reduced=False),
+)
+# Of a stack that is a cluster.
+CLUSTER_FAULTS: tuple[Fault, ...] = (
+    Fault("kill -9 one of the brokers", kill_one_of(lambda profile: profile.brokers)),
+    Fault("kill -9 one of the data nodes", kill_one_of(lambda profile: profile.data_nodes)),
+    Fault("kill -9 one of the Spark workers", kill_one_of(lambda profile: profile.spark_workers)),
+    Fault("kill -9 one of the stream's executors", kill_executor),
+    Fault("kill -9 spark-master", kill("spark-master")),
 )
 # Directory under QIMO_HOME -> size of the disk that is mounted there for these two. Hudi asks for a block of 512 MB for each log file that it
 # appends to, which the data node keeps free until it is closed, with 1 GB beside them (additional-available-space). MariaDB's empty

@@ -117,7 +117,7 @@ class Matrix:
             flow.stop()
             row.end = sizes(chat)
         if row.answered is not None:
-            row.recovered = _seconds_until(lambda: self._is_published(marker), over, RECOVERY_SECONDS + fault.unnoticed_seconds)
+            row.recovered = _seconds_until(lambda: self.is_published(marker), over, RECOVERY_SECONDS + fault.unnoticed_seconds)
         return row
 
     def settle(self, rows: Sequence[Row]) -> None:
@@ -133,16 +133,17 @@ class Matrix:
         rows[-1].sent_again = answer["sent_again"] - self.sent_again
         self.sent_again = answer["sent_again"]
 
-    def _answers(self) -> bool:
-        return all(component.state == "running" for component in control.components(self.stack.layout()))
-
-    def _is_published(self, marker: str) -> bool:
+    def is_published(self, marker: str) -> bool:
+        """Return whether the line with this marker is in a published metric."""
         try:
             with MySQLResource.from_settings(self.stack.settings().mysql).connect() as connection, connection.cursor() as cursor:
                 cursor.execute("SELECT count(*) FROM message_type WHERE msg_type = %s", (marker,))
                 return cursor.fetchone() != (0,)
         except MySQLError:
             return False
+
+    def _answers(self) -> bool:
+        return all(component.state == "running" for component in control.components(self.stack.layout()))
 
     def _verify(self) -> dict[str, Any]:
         done = self.stack.qimo("verify", "--json", "--wait", check=False, timeout=VERIFY_SECONDS)
