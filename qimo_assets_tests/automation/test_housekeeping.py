@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.storage.compute_log_manager import ComputeIOType
+from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 
 from qimo_assets import housekeeping
-from qimo_assets.housekeeping import sweep
+from qimo_assets.housekeeping import delete_tick_logs, sweep
 from qimo_assets.partitions import daily
 
 OLD, NEW = "2021-11-06", "2021-11-07"
@@ -90,3 +93,22 @@ def test_the_logs_of_a_forgotten_run_are_gone(instance: dg.DagsterInstance, tmp_
     logs.mkdir(parents=True, exist_ok=True)
     swept(instance)
     assert not logs.exists()
+
+
+def test_what_a_sensor_logged_is_deleted_once_it_is_old_and_a_runs_logs_stay(instance: dg.DagsterInstance) -> None:
+    run(instance, view)
+    manager = instance.compute_log_manager
+    assert isinstance(manager, LocalComputeLogManager)
+    # As the logger of a tick's context does.
+    keys = [["__repository__", "views_and_metrics", name] for name in ("old", "new")]
+    for key in keys:
+        with manager.open_log_stream(key, ComputeIOType.STDERR) as stream:
+            assert stream is not None
+            stream.write("what it thought")
+    old = Path(manager.get_captured_local_path(keys[0], "err"))
+    now = datetime.now(timezone.utc)
+    an_hour_ago = (now - timedelta(hours=1)).timestamp()
+    os.utime(old, (an_hour_ago, an_hour_ago))
+    before = set(Path(instance.root_directory).rglob("*.*"))
+    assert delete_tick_logs(instance, now - timedelta(minutes=30)) == 1
+    assert before - set(Path(instance.root_directory).rglob("*.*")) == {old}
