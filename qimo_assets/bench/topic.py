@@ -14,6 +14,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from qimo_assets.bench.testbed import Bed, say, wait_for
+from qimo_assets.clients import librdkafka_options
 from qimo_assets.resources.kafka import KafkaResource
 from qimo_assets.settings import KafkaSettings, Settings
 from qimo_assets.source.links import keep, read_configuration
@@ -31,7 +32,7 @@ class TopicEnds:
 
     def __init__(self, kafka: KafkaSettings) -> None:
         self._timeout = kafka.timeout_seconds
-        self._consumer = Consumer({"bootstrap.servers": kafka.bootstrap, "group.id": "qimo-bench", "enable.auto.commit": False, "log_level": 0})
+        self._consumer = Consumer({**librdkafka_options(kafka), "group.id": "qimo-bench", "enable.auto.commit": False})
         self._partitions = [TopicPartition(kafka.topic, number) for number in range(kafka.partitions)]
 
     def total(self) -> int:
@@ -63,7 +64,7 @@ def topic(settings: Settings, name: str) -> Iterator[Settings]:
     try:
         yield settings.model_copy(update={"kafka": kafka})
     finally:
-        admin = AdminClient({"bootstrap.servers": kafka.bootstrap, "log_level": 0})
+        admin = AdminClient(librdkafka_options(kafka))
         admin.delete_topics([name], operation_timeout=kafka.timeout_seconds)[name].result(timeout=kafka.timeout_seconds)
 
 
