@@ -174,8 +174,9 @@ def _backfill(history: History) -> float:
 def _rewrite(history: History) -> float:
     began = time.monotonic()
     history.bed.python("-m", "qimo_assets.bench.rewrite", variables=history.variables)
-    say(f"all tables made anew in {time.monotonic() - began:.1f} s")
-    return time.monotonic() - began
+    seconds = time.monotonic() - began
+    say(f"all tables made anew in {seconds:.1f} s")
+    return seconds
 
 
 def _materialize(history: History, selection: str, *partitions: str) -> float:

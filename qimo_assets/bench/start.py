@@ -80,8 +80,9 @@ def _files(directory: Path) -> Iterator[Path]:
 def _up(bed: Bed, name: str) -> float:
     began = time.monotonic()
     bed.qimo("up")
-    say(f"{name}: up in {time.monotonic() - began:.0f} s")
-    return time.monotonic() - began
+    seconds = time.monotonic() - began
+    say(f"{name}: up in {seconds:.0f} s")
+    return seconds
 
 
 def _resident(bed: Bed) -> dict[str, float]:
