@@ -23,6 +23,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from qimo_assets.bench.testbed import FOREIGN
 from qimo_assets.settings import LOOPBACK, PROJECT_ROOT, Settings, qimo_home
 from qimo_assets.stack import control, install
 from qimo_assets.stack.layout import Layout, current_layout
@@ -124,14 +125,17 @@ def software() -> None:
     install.install(current_layout())
 
 
+def own_environment() -> dict[str, str]:
+    """Return this process's environment without what would lead to another stack."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
+
+
 def new_stack(home: Path, port_offset: int) -> Stack:
     """Return a stack that is not started yet, with empty data and the software of this checkout's own QIMO_HOME."""
     home.mkdir(exist_ok=True)
     if not (home / "install").exists():
         (home / "install").symlink_to(qimo_home() / "install")
-    foreign = ("QIMO_", "DAGSTER_", "SPARK_", "HADOOP_")
-    env = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-    return Stack(home, {**env, "QIMO_HOME": str(home), "QIMO_PORT_OFFSET": str(port_offset)})
+    return Stack(home, {**own_environment(), "QIMO_HOME": str(home), "QIMO_PORT_OFFSET": str(port_offset)})
 
 
 def free_ports() -> dict[str, int]:

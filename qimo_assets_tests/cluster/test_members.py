@@ -8,7 +8,7 @@ from qimo_assets.stack import control
 from qimo_assets_tests.conftest import Stack, wait_for
 from qimo_assets_tests.faults.flow import append_marker
 from qimo_assets_tests.faults.hits import CLUSTER_FAULTS, Fault
-from qimo_assets_tests.faults.matrix import RECOVERY_SECONDS, Matrix
+from qimo_assets_tests.faults.matrix import RECOVERY_SECONDS, Matrix, assert_recovers
 from qimo_assets_tests.processes import stream_executors
 
 
@@ -18,11 +18,7 @@ def test_the_stream_works_on_both_workers(stack: Stack, matrix: Matrix) -> None:
 
 @pytest.mark.parametrize("fault", CLUSTER_FAULTS, ids=lambda fault: fault.name)
 def test_a_member_that_is_killed_costs_no_line(matrix: Matrix, fault: Fault) -> None:
-    row = matrix.run(fault, 0)
-    assert row.answered is not None, row
-    assert row.recovered is not None, row
-    matrix.settle([row])
-    assert row.ok, row
+    assert_recovers(matrix, fault)
 
 
 def test_lines_reach_mysql_while_one_of_each_is_away(stack: Stack, matrix: Matrix) -> None:

@@ -177,6 +177,15 @@ def plan(faults: Sequence[Fault], kills: int) -> list[tuple[Fault, int]]:
     return [(fault, kills if fault.on_data_path else 1) for fault in faults]
 
 
+def assert_recovers(matrix: Matrix, fault: Fault) -> None:
+    """Hit once, and hold that everything comes back by itself, with each line once and every figure right."""
+    row = matrix.run(fault, 0)
+    assert row.answered is not None, row
+    assert row.recovered is not None, row
+    matrix.settle([row])
+    assert row.ok, row
+
+
 def _seconds_until(what: Callable[[], bool], since: float, limit: float = RECOVERY_SECONDS) -> float | None:
     """Return the seconds from `since` until something is true; None when it does not become so within the limit."""
     while not what():

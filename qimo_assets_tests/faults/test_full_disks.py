@@ -5,13 +5,9 @@ from __future__ import annotations
 import pytest
 
 from qimo_assets_tests.faults.hits import FULL_DISKS, Fault
-from qimo_assets_tests.faults.matrix import Matrix
+from qimo_assets_tests.faults.matrix import Matrix, assert_recovers
 
 
 @pytest.mark.parametrize("full", FULL_DISKS, ids=lambda fault: fault.name)
 def test_recovers_when_there_is_room_again(small_disks: Matrix, full: Fault) -> None:
-    row = small_disks.run(full, 0)
-    assert row.answered is not None, row
-    assert row.recovered is not None, row
-    small_disks.settle([row])
-    assert row.ok, row
+    assert_recovers(small_disks, full)

@@ -158,10 +158,14 @@ class Lake:
         assert sorted(number for number, _ in bad) == sorted(number for number in expected if not number % 5)
         assert len({key for _, key in good + bad}) == len(expected)
 
+    def timeline(self, table: str) -> list[str]:
+        """Return the names of the files of a table's timeline."""
+        found = hdfs(self.layout, f"/warehouse/{self.name}.db/{table}/.hoodie/timeline", "LISTSTATUS")
+        return [file["pathSuffix"] for file in found["FileStatuses"]["FileStatus"]] if found else []
+
     def under_way(self, table: str, action: str) -> bool:
         """Return whether a table's timeline has begun such an action and not ended it."""
-        found = hdfs(self.layout, f"/warehouse/{self.name}.db/{table}/.hoodie/timeline", "LISTSTATUS")
-        names = [file["pathSuffix"] for file in found["FileStatuses"]["FileStatus"]] if found else []
+        names = self.timeline(table)
         ended = {name.partition("_")[0] for name in names if "_" in name}
         return any(name.endswith(f".{action}.inflight") and name.partition(".")[0] not in ended for name in names)
 

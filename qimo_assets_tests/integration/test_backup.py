@@ -12,7 +12,7 @@ from qimo_assets.stack.jars import class_path
 from qimo_assets.stack.java import java_home
 from qimo_assets.stack.services import common_environment
 from qimo_assets_tests.conftest import COMMAND_SECONDS, wait_for
-from qimo_assets_tests.integration.lakes import LINES, Lake, hdfs, kill
+from qimo_assets_tests.integration.lakes import LINES, Lake, kill
 
 SNAPSHOT = "backup"
 # `hdfs dfs` and `hdfs dfsadmin`.
@@ -63,6 +63,4 @@ def test_a_lake_restored_from_a_snapshot_of_the_running_stream_catches_up(snapsh
 
 def commits(lake: Lake) -> list[str]:
     """Return the completed commits of the messages."""
-    found = hdfs(lake.layout, f"/warehouse/{lake.name}.db/chat_message/.hoodie/timeline", "LISTSTATUS")
-    names = [file["pathSuffix"] for file in found["FileStatuses"]["FileStatus"]] if found else []
-    return [name for name in names if name.endswith(".deltacommit") and "_" in name]
+    return [name for name in lake.timeline("chat_message") if name.endswith(".deltacommit") and "_" in name]

@@ -21,7 +21,7 @@ from qimo_assets.stack import control, install
 from qimo_assets.stack.health import TIMEOUT_SECONDS
 from qimo_assets.stack.layout import Layout
 from qimo_assets.stack.services import CODE_SERVER, DEFINITIONS, services
-from qimo_assets_tests.conftest import COMMAND_SECONDS, free_ports, own_layout, wait_for
+from qimo_assets_tests.conftest import COMMAND_SECONDS, free_ports, own_environment, own_layout, wait_for
 
 # What a company has already.
 SYSTEMS = {"kafka", "namenode", "datanode", "metastore", "thriftserver", "mysql"}
@@ -55,9 +55,8 @@ def write_settings(home: Path, company: Layout) -> dict[str, str]:
     (home / "run").mkdir()
     (home / "workspace.yaml").write_text(WORKSPACE.format(host=LOOPBACK, port=company.ports["dagster_code"]))
     shutil.copyfile(PROJECT_ROOT / "dagster.yaml", home / "dagster" / "dagster.yaml")
-    foreign = ("QIMO_", "DAGSTER_", "SPARK_", "HADOOP_")
     return {
-        **{name: value for name, value in os.environ.items() if not name.startswith(foreign)},
+        **own_environment(),
         "QIMO_CONFIG": str(home / "qimo.toml"),
         "DAGSTER_HOME": str(home / "dagster"),
         "QIMO_DAGSTER_STORAGE_URL": f"mysql+mysqlconnector://dagster:{company.secret('mysql_dagster')}@{LOOPBACK}:{company.ports['mysql']}/dagster",
