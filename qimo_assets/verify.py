@@ -732,7 +732,8 @@ def lake_answer(ask: Ask, settings: Settings) -> LakeAnswer:
         What lake and quarantine say; a table that is not there yet has no rows.
     """
     database = settings.lake.database
-    present = {row[1] for row in ask(f"SHOW TABLES IN `{database}`")}
+    # The stream makes the database when it first starts; on a cluster, whose executors start first, `verify` asked before it.
+    present = {row[1] for row in ask(f"SHOW TABLES IN `{database}`")} if (database,) in ask("SHOW DATABASES") else set()
 
     def rows_of(table: str, query: str) -> list[Row]:
         if table not in present:

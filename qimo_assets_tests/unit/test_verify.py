@@ -456,6 +456,7 @@ REJECTED = "GROUP BY message_id) LEFT ANTI JOIN `qimo`.`chat_message_rt` USING (
 
 def test_lake_answer_out_of_queries(settings: Settings) -> None:
     answers = {
+        "SHOW DATABASES": [("default",), ("qimo",)],
         "SHOW TABLES": [("qimo", "chat_message_rt", False), ("qimo", "chat_quarantine_rt", False)],
         "count(DISTINCT message_id), count(DISTINCT kafka": [(3, 3, 0)],
         "source_id, day, count(*)": [("chat", "/logs/a.log", "7-1", DAY, 3), (None, None, None, DAY, 1)],
@@ -486,8 +487,16 @@ def test_lake_answer_out_of_queries(settings: Settings) -> None:
     assert expected.files() == {a: 3, b: 1}
 
 
-def test_tables_that_are_not_there_yet_have_no_rows(settings: Settings) -> None:
-    assert lake_answer(lambda query: [], settings) == EMPTY
+@pytest.mark.parametrize("databases", [["default"], ["default", "qimo"]])
+def test_what_is_not_there_yet_has_no_rows(settings: Settings, databases: list[str]) -> None:
+    def ask(query: str) -> list[tuple]:
+        assert query.startswith("SHOW")
+        if query == "SHOW DATABASES":
+            return [(name,) for name in databases]
+        assert "qimo" in databases
+        return []
+
+    assert lake_answer(ask, settings) == EMPTY
 
 
 def test_metric_tables_out_of_queries() -> None:
