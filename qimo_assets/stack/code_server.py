@@ -1,7 +1,8 @@
-"""Dagster's code server, which ends when its worker is gone, so that the supervisor starts both again.
+"""Dagster's code server, which ends when it cannot serve, so that the supervisor starts it again.
 
 `dagster code-server` holds the definitions in a worker that it starts once, and again only when somebody reloads them. Without its worker it
-runs on and answers no call, for ever: no sensor, no run, no page of the code location (seen with dagster 1.13.27).
+runs on and answers no call, for ever: no sensor, no run, no page of the code location. A worker that begins while Dagster's storage is away holds
+the error for ever as well, and is healthy to whoever asks (both seen with dagster 1.13.27).
 """
 
 from __future__ import annotations
@@ -62,9 +63,12 @@ def _end_without_worker() -> None:
 
 
 def main() -> None:
-    """Run `dagster` with the arguments given and watch the workers that it starts."""
+    """Run `dagster` with the arguments given and watch the workers that it starts; end at once when the storage does not answer."""
+    from dagster import DagsterInstance
     from dagster._cli import main as dagster
 
+    with DagsterInstance.get():
+        pass
     threading.Thread(target=_end_without_worker, name="worker-watch", daemon=True).start()
     dagster()
 
