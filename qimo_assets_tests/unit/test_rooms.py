@@ -31,6 +31,8 @@ ALLOWED: dict[str, set[str]] = {
     "verify": {"settings", "clients"},
     # It asks the settings' endpoints, and knows no asset.
     "doctor": {"settings", "clients", "probes", "resources", "stack"},
+    # It starts the others as processes of their own.
+    "container": {"settings", "resources", "stack"},
     # Only these know all, and only the command knows the benchmarks.
     "definitions": EVERYTHING - {"stack", "simulator", "verify", "doctor"},
     "bench": {*EVERYTHING, "definitions"},
