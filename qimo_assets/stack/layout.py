@@ -113,6 +113,7 @@ class Layout:
         """Create the directories that services expect to find."""
         for path in (self.install, self.data, self.etc, self.log, self.tmp, self.chat, self.dagster_home):
             path.mkdir(parents=True, exist_ok=True)
+        self.secrets.mkdir(mode=0o700, exist_ok=True)
 
 
 def current_layout(profile: str | None = None) -> Layout:

@@ -16,8 +16,8 @@ from dagster._serdes import deserialize_value
 
 from qimo_assets import probes
 from qimo_assets.settings import LOOPBACK, PROJECT_ROOT
+from qimo_assets.stack.certificates import Authority
 from qimo_assets_tests.conftest import free_ports, wait_for
-from qimo_assets_tests.contract.certificates import Authority
 from qimo_assets_tests.manifests import container
 
 ENTRY_POINT = [sys.executable, "-m", "qimo_assets.container"]

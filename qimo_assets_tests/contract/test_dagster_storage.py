@@ -1,0 +1,41 @@
+"""Dagster's storage over connections that are kept, against a real MariaDB: one pool a process, and none of it the worse for a server that went."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import dagster as dg
+import pytest
+
+from qimo_assets.stack.storage import KEPT_CONNECTIONS, engine
+from qimo_assets_tests.contract.conftest import Server
+
+CONNECTIONS = "SELECT count(*) FROM information_schema.processlist WHERE user = 'dagster'"
+
+
+@pytest.fixture
+def instances(server: Server, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dg.DagsterInstance]]:
+    """Five instances, as a process makes them one after the other, of the project's own `dagster.yaml`."""
+    layout = server.layout
+    url = f"mysql+mysqlconnector://dagster:{layout.secret('mysql_dagster')}@{layout.address('mysql')}/dagster"
+    monkeypatch.setenv("QIMO_DAGSTER_STORAGE_URL", url)
+    monkeypatch.setenv("QIMO_HOME", str(layout.home))
+    with ExitStack() as stack:
+        yield [stack.enter_context(dg.DagsterInstance.from_config(str(layout.dagster_home))) for _ in range(5)]
+    engine(url).dispose()
+
+
+def test_the_instances_of_a_process_share_their_connections(server: Server, instances: list[dg.DagsterInstance]) -> None:
+    for instance in instances:
+        instance.optimize_for_webserver(statement_timeout=5, pool_recycle=3600, max_overflow=20)
+        assert instance.get_runs_count() == 0
+    [(connections,)] = server.as_root(CONNECTIONS)
+    assert 1 <= connections <= KEPT_CONNECTIONS
+
+
+def test_a_server_that_was_away_costs_no_query(server: Server, instances: list[dg.DagsterInstance]) -> None:
+    assert instances[0].get_runs_count() == 0
+    server.stop()
+    server.start()
+    assert [instance.get_runs_count() for instance in instances] == [0] * len(instances)
