@@ -139,6 +139,14 @@ def test_missing_settings_are_1_and_one_message(home: Path, arguments: list[str]
     assert "Traceback" not in done.stderr
 
 
+def test_the_checkout_counts_and_not_where_the_user_is(tmp_path: Path) -> None:
+    another = tmp_path / "qimo_assets"
+    another.mkdir()
+    (another / "__init__.py").write_text("raise SystemExit('the other checkout')")
+    done = subprocess.run([PROJECT_ROOT / "qimo", "--help"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_another_profile_than_the_datas_is_1_and_one_message(home: Path) -> None:
     (home / "data" / "kafka").mkdir(parents=True)
     done = qimo(home, "up", "--profile", "cluster")
