@@ -58,3 +58,5 @@ FROM (
   GROUP BY day
 )
 GROUP BY day
+-- The stream makes its tables by a batch of nothing, on a day that may stay without a line.
+HAVING lines > 0 OR sent_again > 0
