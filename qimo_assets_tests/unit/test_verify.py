@@ -447,6 +447,12 @@ def test_a_table_that_is_not_there(counted: Recount) -> None:
     assert (result.ok, result.rows, result.differences) == (False, 0, ["sex_pair: there is no such table; expected 2 rows"])
 
 
+def test_a_table_that_is_not_there_while_there_are_no_lines(counted: Recount) -> None:
+    nothing = replace(counted, tables=counted.tables | {"sex_pair": {}})
+    result = compare(nothing, agreeing(counted), 5, published(counted) | {"sex_pair": None}).metrics["sex_pair"]
+    assert (result.ok, result.rows, result.differences) == (True, 0, [])
+
+
 # --- what the systems say
 
 
