@@ -40,14 +40,15 @@ POLL_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Stack:
-    """A running stack with a QIMO_HOME of its own."""
+    """A running stack with a QIMO_HOME of its own, and the checkout from which it is commanded."""
 
     home: Path
     env: dict[str, str]
+    checkout: Path = PROJECT_ROOT
 
     def qimo(self, *arguments: str, check: bool = True, timeout: float = COMMAND_SECONDS) -> subprocess.CompletedProcess[str]:
         """Run `./qimo` and return what it printed; with `check` any exit status but 0 fails the test with its output."""
-        done = subprocess.run([PROJECT_ROOT / "qimo", *arguments], env=self.env, capture_output=True, text=True, timeout=timeout)
+        done = subprocess.run([self.checkout / "qimo", *arguments], env=self.env, capture_output=True, text=True, timeout=timeout)
         if check and done.returncode != 0:
             pytest.fail(f"./qimo {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
         return done
