@@ -18,6 +18,7 @@ from operator import and_
 
 import dagster as dg
 from dagster import AutomationContext
+from dagster_shared.record import record
 
 # The version is pinned, so that a beta parameter cannot change; six lines of warning at each load hide what matters. Said here, because
 # whatever loads a room of assets loads this first.
@@ -45,19 +46,19 @@ def failures_in_a_row(statuses: Sequence[dg.DagsterRunStatus]) -> int:
     return next((place for place, status in enumerate(statuses) if status is not dg.DagsterRunStatus.FAILURE), len(statuses))
 
 
-def metric_condition(every_minutes: int = 0) -> dg.AutomationCondition:
+def metric_condition(rest: int = 0) -> dg.AutomationCondition:
     """Request exactly the days whose lake data changed, the days never published, and failed days again with growing pauses.
 
     A view that is created again requests nothing: that would be every day of history.
 
     Args:
-        every_minutes: Least time between two requests; 0 follows each change.
+        rest: How many times as long as its last run took a metric rests after it; 0 follows each change.
     """
     ready = ~_Condition.any_deps_missing().ignore(LAKE) & _Condition.any_deps_match(~_Condition.missing()).allow(LAKE)
     touched = _Condition.any_deps_match(_Condition.newly_updated()).allow(LAKE)
     unpublished = (_Condition.missing() & ready).newly_true()
     wanted = (_pending(touched) | _pending(unpublished) | _pending(_Condition.execution_failed())) & ready & ~_Condition.in_progress() & ~_resting()
-    return wanted & _Condition.cron_tick_passed(f"*/{every_minutes} * * * *") if every_minutes else wanted
+    return wanted & ~RestsAfterRun(times=rest) if rest else wanted
 
 
 def view_condition(deps: Sequence[dg.AssetKey]) -> dg.AutomationCondition:
@@ -108,10 +109,42 @@ class PausedAfterFailure(dg.AutomationCondition):
         instance = context.asset_graph_view.instance
         failed = context.candidate_subset
         days = sorted(day for day in failed.expensively_compute_partition_keys() if day)[-1:] if failed.is_partitioned else []
-        which = dg.EventRecordsFilter(dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED, asset_key=context.key, asset_partitions=days or None)
-        planned = instance.event_log_storage.get_event_records(which, limit=TRIES_LOOKED_AT)
+        planned = _newest_planned(context, TRIES_LOOKED_AT, days)
         records = instance.get_run_records(dg.RunsFilter(run_ids=[event.run_id for event in planned]))
         runs = {record.dagster_run.run_id: record for record in records}
         tries = [runs[event.run_id] for event in planned if event.run_id in runs]
         failures = failures_in_a_row([run.dagster_run.status for run in tries])
         return bool(failures) and context.evaluation_time.timestamp() - (tries[0].end_time or 0) < pause_seconds(failures)
+
+
+@record
+class RestsAfterRun(dg.AutomationCondition):
+    """True for some times as long as the last run of an asset took, from its end on: what reads much takes a bounded share of the machine.
+
+    Nothing waits after a quiet time, and what changes in the meantime is one run.
+    """
+
+    times: int
+
+    @property
+    def name(self) -> str:
+        """What the page of an asset's automation shows."""
+        return f"rests_{self.times}_times_its_run"
+
+    def evaluate(self, context: AutomationContext) -> dg.AutomationResult:
+        """Return the whole of the candidates or nothing: days that change one after the other do not make a run each."""
+        subset = context.candidate_subset
+        rests = not subset.is_empty and context.evaluation_time.timestamp() < self._rests_until(context)
+        return dg.AutomationResult(context, subset if rests else context.get_empty_subset())
+
+    def _rests_until(self, context: AutomationContext) -> float:
+        runs = [event.run_id for event in _newest_planned(context, 1)]
+        for run in context.asset_graph_view.instance.get_run_records(dg.RunsFilter(run_ids=runs)) if runs else ():
+            if run.start_time and run.end_time:
+                return run.end_time + min(self.times * (run.end_time - run.start_time), LONGEST_PAUSE_SECONDS)
+        return 0
+
+
+def _newest_planned(context: AutomationContext, limit: int, days: Sequence[str] = ()) -> Sequence[dg.EventLogRecord]:
+    which = dg.EventRecordsFilter(dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED, asset_key=context.key, asset_partitions=list(days) or None)
+    return context.asset_graph_view.instance.event_log_storage.get_event_records(which, limit=limit)

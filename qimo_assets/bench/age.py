@@ -137,7 +137,7 @@ def run(plan: AgePlan, bed: Bed) -> Sequence[Figure]:
 @cache
 def followers() -> list[str]:
     """Return the metrics that are made of the messages alone and published at each change of them."""
-    return [metric.name for metric in METRICS if not metric.every_minutes and lake_tables(metric.name) == [MESSAGE.name]]
+    return [metric.name for metric in METRICS if not metric.rest and lake_tables(metric.name) == [MESSAGE.name]]
 
 
 def _at_rate(plan: AgePlan, bed: Bed, rate: int, seed: int) -> list[Figure]:

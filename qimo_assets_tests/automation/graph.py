@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -23,14 +23,15 @@ WARN_MINUTES, FAIL_MINUTES = 15, 60
 class Graph:
     """A metric on a view on the messages."""
 
-    def __init__(self, now: str = NOON, looks_back: int = 0, looks_ahead: int = 0, every_minutes: int = 0) -> None:
+    def __init__(self, now: str = NOON, looks_back: int = 0, looks_ahead: int = 0, rest: int = 0) -> None:
         self.fails = False
         self.during_run: Callable[[], None] = lambda: None
         self.now = shanghai(now)
         self.instance = dg.DagsterInstance.ephemeral()
         self._window = window(looks_back, looks_ahead)
-        self._every_minutes = every_minutes
+        self._rest = rest
         self._cursor = None
+        self._held = ExitStack()
         self.defs = self._definitions("1")
 
     def _definitions(self, view_version: str) -> dg.Definitions:
@@ -44,7 +45,7 @@ class Graph:
             deps=[VIEW, dg.AssetDep(MESSAGES, partition_mapping=self._window)],
             partitions_def=daily,
             backfill_policy=dg.BackfillPolicy.single_run(),
-            automation_condition=metric_condition(self._every_minutes),
+            automation_condition=metric_condition(self._rest),
             freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(minutes=FAIL_MINUTES), warn_window=timedelta(minutes=WARN_MINUTES)),
         )
         def metric() -> None:
@@ -59,8 +60,14 @@ class Graph:
     def clock(self, minutes: float = 0) -> Iterator[None]:
         """Hold the clock, a second after it was last held, and some minutes."""
         self.now += timedelta(minutes=minutes, seconds=1)
-        with freeze_time(self.now):
+        with self._held:
+            self._held.enter_context(freeze_time(self.now))
             yield
+
+    def pass_time(self, minutes: float) -> None:
+        """Let time pass while the clock is held, as in the middle of a run."""
+        self.now += timedelta(minutes=minutes)
+        self._held.enter_context(freeze_time(self.now))
 
     def change_view(self) -> None:
         """Load the definitions again with other SQL in the view."""
@@ -113,9 +120,9 @@ def instant(moment: datetime) -> str:
     return moment.strftime("%Y%m%d%H%M%S") + "000"
 
 
-def running(now: str = NOON, looks_back: int = 0, looks_ahead: int = 0, every_minutes: int = 0) -> Graph:
+def running(now: str = NOON, looks_back: int = 0, looks_ahead: int = 0, rest: int = 0) -> Graph:
     """Return a graph whose view exists and whose automation has been evaluated once."""
-    graph = Graph(now, looks_back, looks_ahead, every_minutes)
+    graph = Graph(now, looks_back, looks_ahead, rest)
     graph.create_view()
     assert graph.tick() == set()
     return graph

@@ -246,12 +246,25 @@ def test_a_day_without_messages_is_published_while_its_window_holds_some() -> No
     assert nights[1:] == [{"2026-03-12"}, set(), set()]
 
 
-def test_a_metric_with_a_pause_collects_what_is_touched_until_it_is_over() -> None:
-    graph = running(every_minutes=10)
+def test_a_metric_that_rests_follows_at_once_and_then_collects_what_is_touched_until_it_has_rested() -> None:
+    graph = running(rest=3)
     graph.touch(OLD)
-    assert graph.tick(minutes=5) == set()
+    assert graph.tick() == {OLD}
+    graph.during_run = lambda: graph.pass_time(1)
+    graph.materialize(METRIC, OLD)
     graph.touch(TODAY)
-    assert graph.tick(minutes=5) == {OLD, TODAY}
+    assert graph.tick(minutes=1) == set()
+    graph.touch(OLD)
+    assert graph.tick(minutes=2) == {OLD, TODAY}
     graph.materialize(METRIC, OLD)
     graph.materialize(METRIC, TODAY)
     assert graph.tick(minutes=10) == set()
+
+
+def test_a_rest_has_an_end() -> None:
+    graph = running(rest=3)
+    graph.during_run = lambda: graph.pass_time(60)
+    graph.materialize(METRIC, OLD)
+    graph.touch(OLD)
+    assert graph.tick(minutes=4) == set()
+    assert graph.tick(minutes=1) == {OLD}

@@ -59,8 +59,9 @@ def test_every_reason_is_explained_where_analysts_see_it() -> None:
 def test_a_catalog_entry_is_complete(metric: Metric) -> None:
     assert (metric.additive == "total") == (metric.name == TOTAL)
     assert metric.additive == "distinct" or "messages" in [column.name for column in metric.measures]
-    assert 0 <= metric.every_minutes < metric.warn_minutes < metric.fail_minutes
-    assert metric.every_minutes or metric.looks_back < 7, "a metric that reads weeks of messages at each change keeps the lake busy: give it every_minutes"
+    assert metric.rest >= 0
+    assert 0 < metric.warn_minutes < metric.fail_minutes
+    assert metric.rest or metric.looks_back < 7, "a metric that reads weeks of messages at each change keeps the lake busy: give it a rest"
     figures = {column.name for column in metric.measures if not column.is_text}
     assert {column.at_most for column in metric.columns if column.at_most} <= figures
     assert all(column.comment_zh and "'" not in column.comment_zh for column in metric.columns)
