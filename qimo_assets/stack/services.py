@@ -127,12 +127,6 @@ def _storage_tls(layout: Layout) -> str:
     return f"?ssl_ca={quote(str(authority(layout).ca))}&ssl_verify_cert=true" if layout.profile.secured else ""
 
 
-def _storage_trust(layout: Layout) -> tuple[tuple[str, str], ...]:
-    # Dagster opens a connection for each query, and the driver loads the machine's own authorities for each, beside the one that counts: with
-    # Debian's 140 of them that was 40 % of the daemon's time, which took 60 % of a processor, and a run of all metrics took three minutes.
-    return (("SSL_CERT_FILE", str(authority(layout).ca)),) if layout.profile.secured else ()
-
-
 def own_commands(layout: Layout) -> dict[str, tuple[str, ...]]:
     """Return the command lines of the platform's own processes; where they listen, or which file they read, is still to be put behind each."""
     venv_bin = Path(sys.executable).parent
@@ -294,8 +288,7 @@ def _flume(layout: Layout, own: dict[str, tuple[str, ...]]) -> Service:
 
 def _dagster(layout: Layout, own: dict[str, tuple[str, ...]]) -> list[Service]:
     workspace = str(layout.etc / "workspace.yaml")
-    trust = _storage_trust(layout)
-    settings = (*_given_settings(), *trust)
+    settings = _given_settings()
     needs = ("dagster-webserver", layout.profile.brokers[-1], "thriftserver")
     code = (*own["code"], "-h", LOOPBACK, "-p", str(layout.ports["dagster_code"]))
     web = (*own["webserver"], "-w", workspace, "-h", LOOPBACK, "-p", str(layout.ports["dagster"]))
@@ -303,9 +296,9 @@ def _dagster(layout: Layout, own: dict[str, tuple[str, ...]]) -> list[Service]:
     return [
         # The runs are its children. It loads the definitions without asking any service, so it can start beside them.
         Service("dagster-code", code, health.dagster_code, ("dagster_code",), ("mysql",), "dagster", settings, stop_as_group=True),
-        Service("dagster-webserver", web, health.dagster_webserver, ("dagster",), ("mysql", "dagster-code"), "dagster-webserver", trust, stop_as_group=True),
+        Service("dagster-webserver", web, health.dagster_webserver, ("dagster",), ("mysql", "dagster-code"), "dagster-webserver", stop_as_group=True),
         # Last: the runs that it launches need everything. It answers through the webserver; its first heartbeat comes within 30 s.
-        Service("dagster-daemon", daemon, health.dagster_daemon, (), needs, "dagster", trust, stop_as_group=True),
+        Service("dagster-daemon", daemon, health.dagster_daemon, (), needs, "dagster", stop_as_group=True),
     ]
 
 
