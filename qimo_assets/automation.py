@@ -138,11 +138,11 @@ class RestsAfterRun(dg.AutomationCondition):
         return dg.AutomationResult(context, subset if rests else context.get_empty_subset())
 
     def _rests_until(self, context: AutomationContext) -> float:
-        runs = [event.run_id for event in _newest_planned(context, 1)]
-        for run in context.asset_graph_view.instance.get_run_records(dg.RunsFilter(run_ids=runs)) if runs else ():
-            if run.start_time and run.end_time:
-                return run.end_time + min(self.times * (run.end_time - run.start_time), LONGEST_PAUSE_SECONDS)
-        return 0
+        planned = _newest_planned(context, 1)
+        run = context.asset_graph_view.instance.get_run_record_by_id(planned[0].run_id) if planned else None
+        if run is None or not (run.start_time and run.end_time):
+            return 0
+        return run.end_time + min(self.times * (run.end_time - run.start_time), LONGEST_PAUSE_SECONDS)
 
 
 def _newest_planned(context: AutomationContext, limit: int, days: Sequence[str] = ()) -> Sequence[dg.EventLogRecord]:

@@ -19,7 +19,7 @@ from qimo_assets.views.sql import view_names
 from qimo_assets_tests.unit.conftest import REQUIRED
 
 YEAR = [str(date(2025, 1, 1) + timedelta(days=number)) for number in range(365)]
-# Those that look at other days or wait for a pause are requested by themselves.
+# Those that look at other days or rest after a run are requested by themselves.
 PLAIN = {metric_key(metric.name) for metric in METRICS if not (metric.looks_back or metric.looks_ahead or metric.rest)}
 
 # Dagster's own use of names that it will give up; its version is pinned.
