@@ -8,6 +8,7 @@ from contextlib import ExitStack
 import dagster as dg
 import pytest
 
+from qimo_assets.stack.services import common_environment
 from qimo_assets.stack.storage import KEPT_CONNECTIONS, engine
 from qimo_assets_tests.contract.conftest import Server
 
@@ -15,12 +16,11 @@ CONNECTIONS = "SELECT count(*) FROM information_schema.processlist WHERE user = 
 
 
 @pytest.fixture
-def instances(server: Server, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dg.DagsterInstance]]:
+def instances(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dg.DagsterInstance]]:
     """Five instances, as a process makes them one after the other, of the project's own `dagster.yaml`."""
     layout = server.layout
-    url = f"mysql+mysqlconnector://dagster:{layout.secret('mysql_dagster')}@{layout.address('mysql')}/dagster"
+    url = common_environment(layout)["QIMO_DAGSTER_STORAGE_URL"]
     monkeypatch.setenv("QIMO_DAGSTER_STORAGE_URL", url)
-    monkeypatch.setenv("QIMO_HOME", str(layout.home))
     with ExitStack() as stack:
         yield [stack.enter_context(dg.DagsterInstance.from_config(str(layout.dagster_home))) for _ in range(5)]
     engine(url).dispose()
