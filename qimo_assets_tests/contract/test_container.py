@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -17,7 +16,7 @@ from dagster._serdes import deserialize_value
 from qimo_assets import probes
 from qimo_assets.settings import LOOPBACK, PROJECT_ROOT
 from qimo_assets.stack.certificates import Authority
-from qimo_assets_tests.conftest import free_ports, wait_for
+from qimo_assets_tests.conftest import free_ports, own_environment, wait_for
 from qimo_assets_tests.manifests import container
 
 ENTRY_POINT = [sys.executable, "-m", "qimo_assets.container"]
@@ -33,8 +32,7 @@ def secrets(tmp_path: Path) -> dict[str, str]:
 
 
 def environment(given: Mapping[str, str]) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("QIMO_", "DAGSTER_"))}
-    return {**kept, "PYTHONPATH": str(PROJECT_ROOT), **given}
+    return {**own_environment(), "PYTHONPATH": str(PROJECT_ROOT), **given}
 
 
 @contextmanager

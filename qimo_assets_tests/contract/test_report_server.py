@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ import pytest
 from qimo_assets import probes
 from qimo_assets.settings import LOOPBACK, PROJECT_ROOT, load_settings
 from qimo_assets.stack.certificates import Authority
-from qimo_assets_tests.conftest import free_ports, wait_for
+from qimo_assets_tests.conftest import free_ports, own_environment, wait_for
 from qimo_assets_tests.unit.conftest import REQUIRED
 
 PASSWORD = "ein Geheimnis 密"  # pragma: allowlist secret  # made up for a test
@@ -21,10 +20,9 @@ PASSWORD = "ein Geheimnis 密"  # pragma: allowlist secret  # made up for a test
 
 def environment(directory: Path, **report: str) -> dict[str, str]:
     """Return the variables of a server whose report is in a directory."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("QIMO_", "DAGSTER_"))}
     given = {f"QIMO_REPORT__{name.upper()}": value for name, value in report.items()}
     home = {"QIMO_HOME": str(directory / "home"), "QIMO_REPORT__DIRECTORY": str(directory / "report"), "PYTHONPATH": str(PROJECT_ROOT)}
-    return {**kept, **REQUIRED, **home, **given}
+    return {**own_environment(), **REQUIRED, **home, **given}
 
 
 COMMAND = [sys.executable, "-m", "qimo_assets.report.serve"]

@@ -21,6 +21,7 @@ from qimo_assets.settings import PROJECT_ROOT, Settings
 from qimo_assets.stack.errors import StackError
 from qimo_assets.stack.layout import current_layout
 from qimo_assets.stack.services import services
+from qimo_assets_tests.conftest import own_environment
 
 FEED = ["feed", "--lines", "1"]
 # What runs on a cluster beside its own tier.
@@ -31,8 +32,7 @@ TOOLS = ("cmp", "cp", "dirname", "mkdir", "rm", "tail")
 
 def qimo(home: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run the command in a process of its own, on this home and on nothing else of this machine's settings."""
-    env = {name: value for name, value in os.environ.items() if not name.startswith(("QIMO_", "DAGSTER_"))}
-    env |= {"QIMO_HOME": str(home), "PYTHONPATH": str(PROJECT_ROOT), **variables}
+    env = {**own_environment(), "QIMO_HOME": str(home), "PYTHONPATH": str(PROJECT_ROOT), **variables}
     return subprocess.run([sys.executable, "-m", "qimo_assets.cli", *arguments], env=env, cwd=home.parent, capture_output=True, text=True, timeout=60)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import os
 import socket
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from qimo_assets.settings import PROJECT_ROOT
+from qimo_assets_tests.conftest import own_environment
 from qimo_assets_tests.unit.conftest import REQUIRED
 
 PACKAGE = PROJECT_ROOT / "qimo_assets"
@@ -98,8 +98,7 @@ def test_loading_the_definitions_connects_to_nothing_and_starts_nothing(tmp_path
         # Kafka's client and others connect without Python's sockets: every endpoint is this listener, which nobody may reach.
         endpoints = {name: value.replace("127.0.0.1:9", f"127.0.0.1:{port}") for name, value in REQUIRED.items()}
         endpoints |= {"QIMO_HIVE__PORT": str(port), "QIMO_MYSQL__PORT": str(port), "QIMO_HOME": str(tmp_path / "home"), "PYTHONPATH": str(PROJECT_ROOT)}
-        foreign = ("QIMO_", "DAGSTER_")
-        env = {name: value for name, value in os.environ.items() if not name.startswith(foreign)} | endpoints
+        env = own_environment() | endpoints
         done = subprocess.run([sys.executable, "-c", LOAD], env=env, cwd=tmp_path, capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, done.stderr
         assert int(done.stdout.split()[0]) > 10
