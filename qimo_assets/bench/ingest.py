@@ -120,8 +120,8 @@ def _plain_parquet(spark: SparkSession, settings: Settings) -> tuple[float, int]
     lake = settings.lake
     path = f"{MESSAGE.path(lake)}_{PARQUET}"
 
-    def write(batch: DataFrame, batch_id: int) -> None:
-        accepted(parse(batch, lake), lake).write.mode("append").partitionBy("day").parquet(path)
+    def write(parsed: DataFrame, batch_id: int) -> None:
+        accepted(parsed, lake).write.mode("append").partitionBy("day").parquet(path)
 
     return _stream(spark, settings, write), _count(spark, "parquet", path)
 
@@ -129,8 +129,8 @@ def _plain_parquet(spark: SparkSession, settings: Settings) -> tuple[float, int]
 def _first_version(spark: SparkSession, settings: Settings) -> tuple[float, int]:
     lake = settings.lake
 
-    def write(batch: DataFrame, batch_id: int) -> None:
-        with_provinces(parse(batch, lake), lake).write.format("hudi").options(**first_version_options(lake)).mode("append").save(MESSAGE.path(lake))
+    def write(parsed: DataFrame, batch_id: int) -> None:
+        with_provinces(parsed, lake).write.format("hudi").options(**first_version_options(lake)).mode("append").save(MESSAGE.path(lake))
 
     return _stream(spark, settings, write), _count(spark, "hudi", MESSAGE.path(lake))
 
@@ -153,7 +153,7 @@ def with_provinces(parsed: DataFrame, lake: LakeSettings) -> DataFrame:
     look_up = F.udf(partial(province_of, str(lake.ip2region_jar)), StringType())
     provinces = {f"{party}_province": look_up(f"{party}_ip") for party in PARTIES}
     others = {f"{party}_{part}" for party in PARTIES for part in regions.PARTS} - set(provinces)
-    return parsed.where("reason IS NULL").withColumns(provinces).select(*(column for column in MESSAGE.columns if column not in others))
+    return parsed.where("reason IS NULL").withColumns(provinces).select(*(column for column in MESSAGE.given_columns if column not in others))
 
 
 def province_of(jar: str, address: str | None) -> str | None:
@@ -175,8 +175,8 @@ def _stream(spark: SparkSession, settings: Settings, write: Write) -> float:
     """Read the topic as the platform does, write each batch, and return the seconds until all is written."""
     reading = open_reading(spark, settings.lake, KafkaResource.from_settings(settings.kafka))
     began = monotonic()
-    records = read_topic(spark, settings, reading)
-    records.writeStream.option("checkpointLocation", reading.checkpoint).foreachBatch(write).trigger(availableNow=True).start().awaitTermination()
+    parsed = parse(read_topic(spark, settings, reading), settings.lake)
+    parsed.writeStream.option("checkpointLocation", reading.checkpoint).foreachBatch(write).trigger(availableNow=True).start().awaitTermination()
     return monotonic() - began
 
 

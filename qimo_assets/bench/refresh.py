@@ -33,6 +33,7 @@ from qimo_assets.bench.lakes import own_lake, reporters, spark_session
 from qimo_assets.bench.measure import Figure, alternate
 from qimo_assets.bench.plans import RefreshPlan
 from qimo_assets.bench.testbed import Bed, BenchError, say
+from qimo_assets.lake.parse import parse
 from qimo_assets.lake.stream import BatchWriter
 from qimo_assets.lake.tables import MESSAGE
 from qimo_assets.lake.timeline import completed_commits
@@ -98,7 +99,8 @@ class History:
         """Write one micro-batch of lines of some days up to a moment."""
         directory = self.bed.layout.data / "lines"
         simulator.feed(directory, lines, days=days, bad=BAD_SHARE, late=LATE_SHARE, seed=seed, now=last)
-        self._writer(records_of(self.spark, directory, f"{self.settings.lake.database}-{self.batches}"), self.batches)
+        records = records_of(self.spark, directory, f"{self.settings.lake.database}-{self.batches}")
+        self._writer(parse(records, self.settings.lake), self.batches)
         self.batches += 1
         shutil.rmtree(directory)
         self._arrivals.report()

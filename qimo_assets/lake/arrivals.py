@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 
 import dagster as dg
 
@@ -18,8 +17,8 @@ from qimo_assets.lake.events import emit_days
 from qimo_assets.lake.timeline import REPLAY_BATCH, Commit, summed
 
 INSTANT_PREFIX = "instant of "
-ARRIVAL_SCHEMA = "arrival_id string, day string, table_name string, batch string, instant string, lines bigint, written_at timestamp"
-Arrival = tuple[str, str, str, str, str, int, datetime]
+ARRIVAL_SCHEMA = "arrival_id string, day string, table_name string, batch string, instant string, lines bigint"
+Arrival = tuple[str, str, str, str, str, int]
 
 
 @dataclass
@@ -75,9 +74,8 @@ def _named(instants: Mapping[str, str | None]) -> dict[str, str | None]:
 
 def arrivals(table: str, commits: Sequence[Commit]) -> list[Arrival]:
     """Return the rows that commits of a table amount to; a commit that belongs to no micro-batch is a batch of its own."""
-    now = datetime.now(timezone.utc)
     return [
-        (f"{table}:{commit.instant}:{day}", day, table, commit.batch or commit.instant, commit.instant, lines, now)
+        (f"{table}:{commit.instant}:{day}", day, table, commit.batch or commit.instant, commit.instant, lines)
         for commit in commits
         for day, lines in sorted((commit.rows if commit.lines is None else commit.lines).items())
     ]

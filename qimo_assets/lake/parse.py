@@ -93,7 +93,7 @@ def rows_of(lines: DataFrame, settings: LakeSettings) -> DataFrame:
         settings: Limits of a line.
 
     Returns:
-        One row a line: its own columns, `reason` (NULL when the line is good), every column of the contract, and `written_at`.
+        One row a line: its own columns, `reason` (NULL when the line is good), and every column of the contract.
     """
     fields = lines.withColumn("f", F.split(F.col("raw").cast("string"), contract.SEPARATOR, -1))
     timed = fields.withColumn("msg_time", F.when(F.col("f")[0].rlike(TIME_PATTERN), F.col("f")[0].cast("timestamp")))
@@ -103,7 +103,6 @@ def rows_of(lines: DataFrame, settings: LakeSettings) -> DataFrame:
         F.substring(F.col("f")[0], 1, 10).alias("day"),
         F.substring(F.col("f")[0], 12, 2).cast("int").alias("hour"),
         *_contract_columns(),
-        F.current_timestamp().alias("written_at"),
     )
 
 

@@ -20,7 +20,7 @@ from qimo_assets.lake.write import TableWriter
 from qimo_assets.settings import Settings
 
 # A row's columns before it is read again; the contract gives it others of the same names.
-BEFORE = {"day": "day_before", "reason": "reason_before", "written_at": "written_before"}
+BEFORE = {"day": "day_before", "reason": "reason_before"}
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def _count(rows: DataFrame) -> Replayed:
 
 
 def _in_quarantine(rows: DataFrame) -> DataFrame:
-    return rows.withColumn("day", F.col("day_before")).select(*QUARANTINE.columns)
+    return rows.withColumn("day", F.col("day_before")).select(*QUARANTINE.given_columns)
 
 
 def _days(rows: DataFrame, column: str) -> set[str]:

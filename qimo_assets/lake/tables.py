@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from qimo_assets.contract import FIELDS
 from qimo_assets.settings import LakeSettings
 
+WRITTEN_AT = "written_at"
+
 
 @dataclass(frozen=True)
 class Table:
@@ -26,12 +28,17 @@ class Table:
     key: str = "message_id"
     buckets: int | None = None
 
+    @property
+    def given_columns(self) -> tuple[str, ...]:
+        """Its columns but for `written_at`, which the writer gives."""
+        return tuple(column for column in self.columns if column != WRITTEN_AT)
+
     def path(self, lake: LakeSettings) -> str:
         """Return the table's base path."""
         return f"{lake.warehouse}/{lake.database}.db/{self.name}"
 
 
-ORIGIN = ("source_host", "source_file", "source_offset", "kafka_partition", "kafka_offset", "collected_at", "written_at", "source_id")
+ORIGIN = ("source_host", "source_file", "source_offset", "kafka_partition", "kafka_offset", "collected_at", WRITTEN_AT, "source_id")
 MESSAGE = Table(
     "chat_message",
     (
@@ -50,7 +57,7 @@ QUARANTINE = Table("chat_quarantine", ("message_id", "day", "reason", "raw", *OR
 
 ARRIVAL = Table(
     "chat_arrival",
-    ("arrival_id", "day", "table_name", "batch", "instant", "lines", "written_at"),
+    ("arrival_id", "day", "table_name", "batch", "instant", "lines", WRITTEN_AT),
     "How many lines each commit wrote for each day, lines that came again included.",
     key="arrival_id",
     buckets=1,

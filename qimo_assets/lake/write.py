@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
-from qimo_assets.lake.tables import Table, sync_options, write_options
+from qimo_assets.lake.tables import WRITTEN_AT, Table, sync_options, write_options
 from qimo_assets.settings import LakeSettings
 
 Operation = Literal["upsert", "delete"]
@@ -26,7 +27,7 @@ class TableWriter:
 
         Args:
             table: The table.
-            rows: Its columns.
+            rows: Its `given_columns`.
             days: The days that the rows belong to.
             metadata: Kept in the commit; the names begin with an underscore.
             operation: What is done with the rows.
@@ -35,5 +36,7 @@ class TableWriter:
         # The metastore needs to hear of a table or a day once; asking it at each commit costs more than a small commit itself.
         sync = sync_options(table, self.lake) if not days <= known else {}
         options = {**write_options(table, self.lake), **sync, **(metadata or {}), "hoodie.datasource.write.operation": operation}
-        rows.write.format("hudi").options(**options).mode("append").save(table.path(self.lake))
+        # Not where the lines are parsed: the time of a batch is a constant of its code, and that code would be compiled anew for each.
+        stamped = rows.withColumn(WRITTEN_AT, F.current_timestamp()).select(*table.columns)
+        stamped.write.format("hudi").options(**options).mode("append").save(table.path(self.lake))
         known |= days

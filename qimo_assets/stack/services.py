@@ -251,6 +251,8 @@ def _thrift_server(layout: Layout) -> Service:
         "spark.sql.shuffle.partitions": "4",
         # The metrics' queries compile more classes than the default keeps (100): each refresh would compile them all again.
         "spark.sql.codegen.cache.maxEntries": "1000",
+        # The messages that metrics are made from are kept for a run's few seconds; compressing them took a fifth of the server's time.
+        "spark.sql.inMemoryColumnarStorage.compressed": "false",
         "spark.sql.warehouse.dir": f"hdfs://{LOOPBACK}:{layout.ports['namenode']}/warehouse",
         # A relation that is kept holds the file listing of the moment: a new commit would stay unseen until REFRESH TABLE.
         "spark.sql.filesourceTableRelationCacheSize": "0",

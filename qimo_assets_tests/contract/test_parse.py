@@ -345,7 +345,7 @@ def parsed(spark: SparkSession, records: list[Record]) -> list[Row]:
     """Return what becomes of each record; times as microseconds since 1970."""
     frame = spark.createDataFrame([(*record, COLLECTED) for record in records], KAFKA_RECORD)
     times = {name: F.unix_micros(name) for name in ("msg_time", "collected_at")}
-    return [row.asDict() for row in parse(frame, LAKE).withColumns(times).drop("written_at").collect()]
+    return [row.asDict() for row in parse(frame, LAKE).withColumns(times).collect()]
 
 
 def origin(offset: object = 0, file: str = "/logs/chat-1.log", host: str = "chat") -> dict[str, str]:

@@ -41,7 +41,7 @@ class World:
     def lines(self) -> dict[tuple[str, str], int]:
         """Return the lines of each table and day."""
         found: dict[tuple[str, str], int] = {}
-        for _, day, table, _, _, lines, _ in self.rows.values():
+        for _, day, table, _, _, lines in self.rows.values():
             found[table, day] = found.get((table, day), 0) + lines
         return found
 
