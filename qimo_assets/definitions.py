@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dagster as dg
 
+from qimo_assets.automation import RunPerRangeSensor
 from qimo_assets.housekeeping import build_housekeeping_definitions
 from qimo_assets.lake.assets import QUARANTINE_CHECK, build_lake_definitions
 from qimo_assets.metrics.assets import build_metric_assets, build_metric_checks
@@ -29,13 +30,11 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     """Return everything that Dagster shows and runs, for these settings."""
     views = build_view_assets(settings.lake.database)
     metrics = [*build_metric_assets(settings.lake.database), build_course_report()]
-    automation = dg.AutomationConditionSensorDefinition(
+    automation = RunPerRangeSensor(
         "views_and_metrics",
         target=dg.AssetSelection.assets(*views, *metrics) | dg.AssetSelection.checks(QUARANTINE_CHECK),
         default_status=dg.DefaultSensorStatus.RUNNING,
         minimum_interval_seconds=AUTOMATION_SECONDS,
-        # The pause after failures is a condition of this project, which the daemon cannot evaluate.
-        use_user_code_server=True,
         # A run that hangs would keep its days old for ever; one takes seconds, and a year of days at once minutes.
         run_tags={"dagster/max_runtime": str(LONGEST_RUN_SECONDS)},
         description="Creates the views, publishes the days whose messages changed, and checks the quarantine once an hour.",

@@ -121,7 +121,7 @@ def _spec(metric: Metric, database: str) -> dg.AssetSpec:
             "dagster/column_schema": dg.TableSchema(columns=[dg.TableColumn(column.name, column.mysql_type, column.comment_zh) for column in metric.columns]),
         },
         freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(minutes=metric.fail_minutes), warn_window=timedelta(minutes=metric.warn_minutes)),
-        automation_condition=metric_condition(metric.rest),
+        automation_condition=metric_condition(metric.rest, beside=None if metric.rest or metric.name == TOTAL else metric_key(TOTAL)),
     )
 
 

@@ -7,17 +7,17 @@ from datetime import date, timedelta
 
 import dagster as dg
 import pytest
-from dagster._core.definitions.automation_tick_evaluation_context import build_run_requests_with_backfill_policies
 
-from qimo_assets.automation import MESSAGES
+from qimo_assets.automation import MESSAGES, RANGE_END_TAG, RANGE_START_TAG
 from qimo_assets.metrics.assets import metric_key
-from qimo_assets.metrics.catalog import METRICS
+from qimo_assets.metrics.catalog import METRICS, TOTAL
 from qimo_assets.partitions import daily
 from qimo_assets.settings import load_settings
 from qimo_assets.views.assets import view_key
 from qimo_assets.views.sql import view_names
 from qimo_assets_tests.unit.conftest import REQUIRED
 
+STARTED = dg.DagsterRunStatus.STARTED
 YEAR = [str(date(2025, 1, 1) + timedelta(days=number)) for number in range(365)]
 # Those that look at other days or rest after a run are requested by themselves.
 PLAIN = {metric_key(metric.name) for metric in METRICS if not (metric.looks_back or metric.looks_ahead or metric.rest)}
@@ -76,17 +76,31 @@ def test_one_run_publishes_all_metrics_of_a_day(platform: Platform) -> None:
 
 def test_a_year_of_late_lines_is_one_run(platform: Platform) -> None:
     platform.touch(*YEAR)
-    backfills = [request for request in platform.tick() if request.asset_graph_subset]
-    assert len(backfills) == 1
-    subset = backfills[0].asset_graph_subset
-    assert subset is not None
-    wanted = {pair for pair in subset.iterate_asset_partitions() if pair.asset_key in PLAIN}
-    assert {pair.partition_key for pair in wanted} == set(YEAR)
-    assert len(wanted) == len(YEAR) * len(PLAIN)
-    runs = build_run_requests_with_backfill_policies(wanted, platform.repository.asset_graph, platform.instance)
-    assert [(run.tags["dagster/asset_partition_range_start"], run.tags["dagster/asset_partition_range_end"]) for run in runs] == [(YEAR[0], YEAR[-1])]
-    assert set(runs[0].asset_selection or []) == PLAIN
+    [run] = [request for request in platform.tick() if set(request.asset_selection or []) & PLAIN]
+    assert (run.tags[RANGE_START_TAG], run.tags[RANGE_END_TAG]) == (YEAR[0], YEAR[-1])
+    assert set(run.asset_selection or []) == PLAIN
+    assert run.tags["dagster/max_runtime"]
     assert platform.tick() == []
+
+
+def test_days_that_do_not_follow_each_other_are_runs_of_their_own(platform: Platform) -> None:
+    platform.touch(YEAR[7], YEAR[8], YEAR[30])
+    runs = [request for request in platform.tick() if set(request.asset_selection or []) & PLAIN]
+    assert {run.partition_key or (run.tags[RANGE_START_TAG], run.tags[RANGE_END_TAG]) for run in runs} == {(YEAR[7], YEAR[8]), YEAR[30]}
+    assert all(set(run.asset_selection or []) == PLAIN for run in runs)
+
+
+def test_a_metric_waits_for_the_run_of_the_others_and_shares_the_next_one(platform: Platform) -> None:
+    total = metric_key(TOTAL)
+    platform.touch(YEAR[7])
+    platform.tick()
+    job = platform.repository.get_implicit_global_asset_job_def()
+    run = platform.instance.create_run_for_job(job, asset_selection=frozenset({total}), tags={"dagster/partition": YEAR[7]}, status=STARTED)
+    platform.touch(YEAR[7])
+    assert not [request for request in platform.tick() if set(request.asset_selection or []) & PLAIN]
+    platform.instance.report_run_failed(run)
+    [request] = [request for request in platform.tick() if set(request.asset_selection or []) & PLAIN]
+    assert set(request.asset_selection or []) == PLAIN - {total}, "the total itself rests after its failure"
 
 
 def test_a_quiet_platform_launches_nothing(platform: Platform) -> None:
