@@ -15,6 +15,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
 from qimo_assets.lake.assets import ARRIVALS, TABLES
+from qimo_assets.lake.compaction import compacting
 from qimo_assets.lake.continuity import open_reading
 from qimo_assets.lake.reporter import Reporter, StreamReporter, arrival_reporter, table_reporter
 from qimo_assets.lake.run import POLL_SECONDS
@@ -87,7 +88,7 @@ def stream_all(spark: SparkSession, settings: Settings, look: Callable[[Streamin
     reading = open_reading(spark, settings.lake, kafka)
     began = time.monotonic()
     query = start_query(spark, settings, reading, until_caught_up=True)
-    with ThreadPoolExecutor(1) as pool:
+    with compacting(spark, settings.lake, TABLES.values()), ThreadPoolExecutor(1) as pool:
         ended = pool.submit(_end_of, query)
         while not ended.done():
             time.sleep(POLL_SECONDS)

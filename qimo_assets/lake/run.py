@@ -17,12 +17,13 @@ from pyspark.errors import StreamingQueryException
 from pyspark.sql import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
+from qimo_assets.lake.compaction import compacting
 from qimo_assets.lake.continuity import WAYS_ON, LinesLost, open_reading
 from qimo_assets.lake.replay import replay
 from qimo_assets.lake.reporter import Reporter, StreamReporter, arrival_reporter, table_reporter
 from qimo_assets.lake.stream import start_query
 from qimo_assets.lake.supervisor import STALLED_SECONDS
-from qimo_assets.lake.tables import QUARANTINE, Table
+from qimo_assets.lake.tables import ARRIVAL, QUARANTINE, Table
 from qimo_assets.lake.writer_lock import WriterLock, WriterLockHeld
 from qimo_assets.resources.kafka import KafkaResource
 from qimo_assets.resources.mysql import MySQLResource
@@ -105,7 +106,7 @@ def _write(
     # Last, because it writes: the days that the metrics wait for are told first.
     reporter = StreamReporter([*reporters, arrival_reporter(context, session, settings, arrivals)], kafka)
     try:
-        with _committing(query, reporter):
+        with compacting(session, settings.lake, [*tables.values(), ARRIVAL]), _committing(query, reporter):
             _follow(context, query, reporter, lock)
     finally:
         _stop_gently(query)

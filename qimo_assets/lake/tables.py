@@ -85,7 +85,9 @@ def write_options(table: Table, lake: LakeSettings) -> dict[str, str]:
         # A compaction writes whole files, which gzip, the default, makes slow; nobody looks a key up in a bloom filter where buckets say where it is.
         "hoodie.parquet.compression.codec": "zstd",
         "hoodie.parquet.bloom.filter.enabled": "false",
-        "hoodie.compact.inline": "true",
+        # `compaction.py` does what is scheduled.
+        "hoodie.compact.inline": "false",
+        "hoodie.compact.schedule.inline": "true",
         "hoodie.compact.inline.max.delta.commits": "20",
         "hoodie.clean.commits.retained": "24",
         "hoodie.keep.min.commits": "60",

@@ -84,10 +84,13 @@ def completed_commits(spark: SparkSession, path: str) -> list[Commit]:
     """Return the completed delta commits of the active timeline, oldest first; none where there is no table yet."""
     if not exists(spark, path):
         return []
-    storage = _java(spark, "org.apache.hudi.hadoop.fs.HadoopFSUtils").getStorageConf(_configuration(spark))
-    client = _java(spark, "org.apache.hudi.common.table.HoodieTableMetaClient").builder().setBasePath(path).setConf(storage).build()
-    timeline = client.getActiveTimeline().getDeltaCommitTimeline().filterCompletedInstants()
+    timeline = _active_timeline(spark, path).getDeltaCommitTimeline().filterCompletedInstants()
     return sorted((_commit(timeline, instant) for instant in timeline.getInstants()), key=lambda commit: commit.instant)
+
+
+def pending_compactions(spark: SparkSession, path: str) -> int:
+    """Return how many compactions are scheduled and not completed; none where there is no table yet."""
+    return _active_timeline(spark, path).filterPendingCompactionTimeline().countInstants() if exists(spark, path) else 0
 
 
 def exists(spark: SparkSession, path: str) -> bool:
@@ -114,6 +117,11 @@ def _all_days(spark: SparkSession, path: str) -> list[str]:
 def file_system(spark: SparkSession, path: str) -> Any:
     """Return the Hadoop file system that holds a path."""
     return _path(spark, path).getFileSystem(_configuration(spark))
+
+
+def _active_timeline(spark: SparkSession, path: str) -> Any:
+    storage = _java(spark, "org.apache.hudi.hadoop.fs.HadoopFSUtils").getStorageConf(_configuration(spark))
+    return _java(spark, "org.apache.hudi.common.table.HoodieTableMetaClient").builder().setBasePath(path).setConf(storage).build().getActiveTimeline()
 
 
 def _path(spark: SparkSession, path: str) -> Any:

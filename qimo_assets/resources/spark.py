@@ -51,6 +51,8 @@ def spark_properties(settings: Settings) -> dict[str, str]:
         "spark.executor.extraJavaOptions": options,
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
+        # A compaction is done beside the batches; one after the other, a batch would wait for all of it.
+        "spark.scheduler.mode": "FAIR",
         "spark.serializer": "org.apache.spark.serializer.KryoSerializer",
         "spark.kryo.registrator": "org.apache.spark.HoodieSparkKryoRegistrar",
         "spark.sql.extensions": "org.apache.spark.sql.hudi.HoodieSparkSessionExtension",

@@ -119,7 +119,7 @@ def services(layout: Layout) -> list[Service]:
 
 def spark_master(layout: Layout) -> str:
     """Return the master that Spark's drivers take: their own process where there is no cluster."""
-    return f"spark://{layout.address('spark-master')}" if layout.profile.spark_workers else "local[2]"
+    return f"spark://{layout.address('spark-master')}" if layout.profile.spark_workers else "local[3]"
 
 
 def _storage_tls(layout: Layout) -> str:
