@@ -16,6 +16,8 @@ import dagster as dg
 from qimo_assets.lake.events import emit_days
 from qimo_assets.lake.timeline import REPLAY_BATCH, Commit, summed
 
+# A record is a commit of its own, which takes 1.5 s on a quiet machine and 4 s beside 1,000 lines/s: after it the reporter rests nine times as long.
+RESTS = 9
 INSTANT_PREFIX = "instant of "
 ARRIVAL_SCHEMA = "arrival_id string, day string, table_name string, batch string, instant string, lines bigint"
 Arrival = tuple[str, str, str, str, str, int]
@@ -23,7 +25,7 @@ Arrival = tuple[str, str, str, str, str, int]
 
 @dataclass
 class ArrivalReporter:
-    """Records the commits of the lake's tables since the last record, at most once in `interval` seconds.
+    """Records the commits of the lake's tables since the last record, at most once in `interval` seconds and in a tenth of the time.
 
     Attributes:
         key: The asset `chat_arrival`.
@@ -42,16 +44,17 @@ class ArrivalReporter:
     interval: float
     since: dict[str, str | None]
     clock: Callable[[], float] = time.monotonic
-    reported_at: float | None = field(default=None, init=False)
+    due_at: float | None = field(default=None, init=False)
 
     def is_due(self) -> bool:
         """Return whether the last record is old enough for the next one."""
-        return self.reported_at is None or self.clock() - self.reported_at >= self.interval
+        return self.due_at is None or self.clock() >= self.due_at
 
     def report(self, *, at_once: bool = False) -> int:
         """Record what was committed since the last record; return the number of days that this concerns."""
         if not at_once and not self.is_due():
             return 0
+        began = self.clock()
         commits = {table: self._new_commits(table) for table in self.find}
         lines = summed([commit for of_table in commits.values() for commit in of_table]).rows
         if not lines:
@@ -60,7 +63,8 @@ class ArrivalReporter:
         reached = {table: summed(of_table).instant or self.since.get(table) for table, of_table in commits.items()}
         told = {day: {"lines": number} for day, number in lines.items()}
         emit_days(self.emit, self.key, told, _named(self.since), _named(reached))
-        self.since, self.reported_at = reached, self.clock()
+        self.since, ended = reached, self.clock()
+        self.due_at = ended + max(self.interval, RESTS * (ended - began))
         return len(lines)
 
     def _new_commits(self, table: str) -> list[Commit]:

@@ -28,8 +28,6 @@ from qimo_assets.resources.kafka import KafkaResource
 from qimo_assets.settings import Settings
 
 INSTANT = "instant"
-# What arrived is asked for by one metric, and each report of it makes a run of that metric alone.
-ARRIVALS_SECONDS = 60
 logger = logging.getLogger(__name__)
 
 
@@ -148,7 +146,7 @@ def arrival_reporter(context: dg.AssetExecutionContext, spark: SparkSession, set
         find={table.name: partial(completed_commits, spark, table.path(settings.lake)) for table in (MESSAGE, QUARANTINE)},
         write=write,
         emit=context.log_event,
-        interval=max(settings.lake.report_seconds, ARRIVALS_SECONDS),
+        interval=settings.lake.report_seconds,
         since={table.name: last_instant(context.instance, key, f"{INSTANT_PREFIX}{table.name}") for table in (MESSAGE, QUARANTINE)},
     )
 

@@ -21,12 +21,14 @@ class World:
 
     def __init__(self) -> None:
         self.now = 100.0
+        self.write_seconds = 0.0
         self.commits: dict[str, list[Commit]] = {"m": [], "q": []}
         self.rows: dict[str, Arrival] = {}
         self.events: list[dg.AssetMaterialization] = []
         self.storage_is_away = False
 
     def write(self, rows: Sequence[Arrival]) -> None:
+        self.now += self.write_seconds
         self.rows |= {row[0]: row for row in rows}
 
     def emit(self, event: dg.AssetMaterialization) -> None:
@@ -71,6 +73,16 @@ def test_only_new_commits_are_recorded_and_no_sooner_than_the_interval(world: Wo
     world.now += 30
     assert reporter.report() == 0
     assert len(world.events) == 3
+
+
+def test_a_record_that_takes_long_is_made_less_often(world: World) -> None:
+    world.write_seconds = 5
+    reporter = world.reporter()
+    reporter.report()
+    world.now += 44
+    assert not reporter.is_due()
+    world.now += 1
+    assert reporter.is_due()
 
 
 def test_a_report_that_was_broken_off_counts_nothing_twice(world: World) -> None:

@@ -1,5 +1,5 @@
 -- What arrived for each day and how good it was. A message belongs to the day of its time, a rejected line to the day of its collection.
--- lines are physical lines, each once; sent_again are their further arrivals, known up to 60 s after the lines themselves.
+-- lines are physical lines, each once; sent_again are their further arrivals, known some seconds after the lines themselves.
 -- late are messages collected after their day had ended. The age of a message is the seconds from its time to its writing into the lake;
 -- late ones are left out of it, since one line of last year would hide how today's come. Where all are late the ages are 0.
 CREATE OR REPLACE VIEW {{ database }}.data_quality (
