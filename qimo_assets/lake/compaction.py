@@ -28,7 +28,9 @@ STOP_SECONDS = 90
 
 @contextmanager
 def compacting(spark: SparkSession, lake: LakeSettings, tables: Iterable[Table]) -> Generator[None, None, None]:
-    """Do what commits have scheduled, in a thread of its own; at the end wait for the compaction that is under way, but not for ever.
+    """Do what commits have scheduled, in a thread of its own, and the rest of it at a good end.
+
+    A run that is stopped waits for the compaction that is under way, but not for ever.
 
     Args:
         spark: The driver's session.
@@ -39,14 +41,8 @@ def compacting(spark: SparkSession, lake: LakeSettings, tables: Iterable[Table])
 
     def work() -> None:
         spark.sparkContext.setLocalProperty("spark.scheduler.pool", POOL)
-        while True:
-            for table in own:
-                try:
-                    compact(spark, lake, table)
-                except Exception:  # the lines go on without it, and it is tried again at the next look
-                    logger.exception("%s could not be compacted", table.name)
-            if ended.wait(LOOK_SECONDS):
-                return
+        while not ended.wait(LOOK_SECONDS):
+            _compact_all(spark, lake, own)
 
     thread = threading.Thread(target=work, name="compaction", daemon=True)
     thread.start()
@@ -55,6 +51,15 @@ def compacting(spark: SparkSession, lake: LakeSettings, tables: Iterable[Table])
     finally:
         ended.set()
         thread.join(STOP_SECONDS)
+    _compact_all(spark, lake, own)
+
+
+def _compact_all(spark: SparkSession, lake: LakeSettings, tables: Iterable[Table]) -> None:
+    for table in tables:
+        try:
+            compact(spark, lake, table)
+        except Exception:  # the lines go on without it, and it is tried again at the next look
+            logger.exception("%s could not be compacted", table.name)
 
 
 def compact(spark: SparkSession, lake: LakeSettings, table: Table) -> None:
