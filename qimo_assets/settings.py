@@ -174,8 +174,7 @@ class KafkaSettings(Group):
 class SparkSettings(Group):
     """The Spark driver of the streaming job."""
 
-    # One more than the buckets of a day, whose compaction may take a task each for many seconds.
-    master: Master = Field(default="local[3]", description="local[*], spark://, yarn or k8s://.")
+    master: Master = Field(default="local[4]", description="local[*], spark://, yarn or k8s://.")
     driver_memory: str = Field(default="1536m", description="Heap of the driver; in local mode it does the work as well.")
     jars: list[Path] = Field(default_factory=list, description="Hudi bundle, Kafka connector and Avro, on the driver's class path.")
     java_home: Path | None = Field(default=None, description="A Java 17; None takes JAVA_HOME or PATH.")

@@ -26,6 +26,8 @@ from qimo_assets.stack.layout import Layout, project_file
 from qimo_assets.stack.services import Service, common_environment, quoted, services, spark_master
 
 FORMAT_TIMEOUT_SECONDS = 120
+# Two more than the buckets of a day, whose compaction is a task of many seconds each.
+STREAM_THREADS = 4
 # Template -> place under QIMO_HOME, of those that each profile has once.
 PLACES = {
     "log4j2.properties": "etc/log4j2/log4j2.properties",
@@ -72,7 +74,7 @@ def configure(layout: Layout) -> None:
         "secret": layout.secret,
         "services": [_program(layout, service) for service in services(layout)],
         "spark_jars": class_path(layout, "spark"),
-        "spark_master": spark_master(layout),
+        "spark_master": spark_master(layout, STREAM_THREADS),
         "ip2region_jar": class_path(layout, "ip2region")[0],
         "java_home": java_home(),
         **_certificates(layout),
