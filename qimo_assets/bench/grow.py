@@ -3,8 +3,8 @@
 The lines of one live day are streamed into an empty lake in at least a thousand micro-batches without a pause between them: what takes a stream hours
 at its pace of one each five seconds. Everything else is as it is there. Seen are
 
-- **batch**: the time of each micro-batch as Spark tells it. Compaction comes with each 20th commit, so the series that is tested is that of blocks of so
-  many batches: the median of a block is the time of an ordinary batch, its maximum that of the one that compacts.
+- **batch**: the time of each micro-batch as Spark tells it. Each 20th commit makes a compaction due, so the series that is tested is that of blocks of so
+  many batches: the median of a block is the time of an ordinary batch, its maximum that of one beside a compaction.
 - **query**: the messages of each province of the day, asked of the Thrift server while lines are written.
 - **files** and **bytes** below the day and below the table's `.hoodie`, **heap** of the driver after a full collection, and its **resident memory**.
 
@@ -169,7 +169,7 @@ def _stream_day(plan: GrowPlan, bed: Bed, spark: SparkSession, rows: int) -> lis
         _compact(spark, settings)
         compacted = [watch.query_seconds() for _ in watch.looks["query"][-plan.queries :]]
     batches = [math.nan if batch in watch.disturbed else watch.seconds.get(batch, math.nan) for batch in range(max(watch.seconds) + 1)]
-    of_blocks: dict[str, Callable[[Sequence[float]], float]] = {"batch": median, "batch that compacts": max}
+    of_blocks: dict[str, Callable[[Sequence[float]], float]] = {"batch": median, "batch beside a compaction": max}
     return [
         *(grown(f"{label} at {rows:,} rows", "s", blocks(batches, period, kind), period) for label, kind in of_blocks.items()),
         Figure(f"query of a day at {rows:,} rows", "s", {"while lines are written": watch.looks["query"][-len(compacted) :], "compacted": compacted}),
