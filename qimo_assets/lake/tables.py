@@ -88,6 +88,8 @@ def write_options(table: Table, lake: LakeSettings) -> dict[str, str]:
         # `compaction.py` does what is scheduled.
         "hoodie.compact.inline": "false",
         "hoodie.compact.schedule.inline": "true",
+        # Of each of four tasks, beside a batch; the rest goes to disk. By default each takes 368 MB of a heap of 1.5 GB, which two at a time could.
+        "hoodie.memory.compaction.max.size": str(128 * 2**20),
         "hoodie.compact.inline.max.delta.commits": "20",
         "hoodie.clean.commits.retained": "24",
         "hoodie.keep.min.commits": "60",
