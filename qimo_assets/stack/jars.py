@@ -39,6 +39,14 @@ ROOTS: dict[str, tuple[tuple[str, bool], ...]] = {
         ("org.apache.hadoop:hadoop-common:3.4.2", True),
         ("org.apache.hadoop:hadoop-hdfs-client:3.4.2", True),
     ),
+    "yarn": (
+        ("org.apache.hadoop:hadoop-yarn-server-resourcemanager:3.4.2", True),
+        ("org.apache.hadoop:hadoop-yarn-server-nodemanager:3.4.2", True),
+        # A field of the resource manager's main class is of a type of it, which no dependency names.
+        ("org.apache.hadoop:hadoop-yarn-server-timelineservice:3.4.2", False),
+        ("org.apache.hadoop:hadoop-common:3.4.2", True),
+        ("org.apache.hadoop:hadoop-hdfs-client:3.4.2", True),
+    ),
     "flume": (
         ("org.apache.flume:flume-ng-node:1.11.0", True),
         ("org.apache.flume:flume-ng-sdk:1.11.0", False),
