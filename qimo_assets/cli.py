@@ -20,7 +20,7 @@ from qimo_assets.settings import LOOPBACK, PROJECT_ROOT, Settings, SettingsError
 from qimo_assets.stack import control, install
 from qimo_assets.stack.accounts import make_kafka_account
 from qimo_assets.stack.errors import StackError
-from qimo_assets.stack.jars import PYSPARK_HOME, read_lock
+from qimo_assets.stack.jars import PYSPARK_HOME, wanted
 from qimo_assets.stack.layout import Layout, current_layout
 from qimo_assets.stack.profiles import PROFILES
 from qimo_assets.stack.services import DEFINITIONS, common_environment, flume_configuration
@@ -84,7 +84,7 @@ def up(profile: str | None) -> None:
     """Start the embedded stack and Dagster; what runs already is left alone.
 
     The profile `single` runs one of each. `cluster` runs three brokers that are reached by SASL_SSL, two data nodes, Spark's own cluster of two
-    workers, and MariaDB by TLS.
+    workers, and MariaDB by TLS. `yarn` is `single` with a resource manager and a node manager, which runs Spark's executors.
     """
     layout = current_layout(profile)
     spent = _up(layout)
@@ -258,7 +258,7 @@ def _up(layout: Layout) -> dict[str, float]:
     """Install, configure and start; return the seconds of each part."""
     began = time.monotonic()
     if not (layout.install / "jars").exists():
-        click.echo(f"Fetching {len(read_lock())} jars; the first time takes minutes.")
+        click.echo(f"Fetching {len(wanted(layout))} jars; the first time takes minutes.")
     install.install(layout)
     installed = time.monotonic()
     install.configure(layout)

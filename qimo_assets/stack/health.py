@@ -80,6 +80,22 @@ def spark_worker(layout: Layout, worker: str) -> None:
         raise StackError("the worker has no master")
 
 
+def resourcemanager(layout: Layout) -> None:
+    """Ask the resource manager for its state."""
+    state = _json(f"http://{layout.address('resourcemanager', 'http')}/ws/v1/cluster/info")["clusterInfo"]["state"]
+    if state != "STARTED":
+        raise StackError(f"the resource manager is {state}")
+
+
+def nodemanager(layout: Layout, node: str) -> None:
+    """Ask a node manager whether its directories are usable, and the resource manager whether it gives containers to all of them."""
+    if not _json(f"http://{layout.address(node, 'http')}/ws/v1/node/info")["nodeInfo"]["nodeHealthy"]:
+        raise StackError("the node manager does not find itself healthy")
+    active = _json(f"http://{layout.address('resourcemanager', 'http')}/ws/v1/cluster/metrics")["clusterMetrics"]["activeNodes"]
+    if active < len(layout.profile.node_managers):
+        raise StackError(f"the resource manager has {active} nodes")
+
+
 def metastore(layout: Layout) -> None:
     """Ask for the names of the databases."""
     probes.metastore(LOOPBACK, layout.ports["metastore"], TIMEOUT_SECONDS)

@@ -20,7 +20,7 @@ from qimo_assets.settings import LOOPBACK, write_private
 from qimo_assets.stack.accounts import KAFKA_ACCOUNT
 from qimo_assets.stack.certificates import authority, own_certificate
 from qimo_assets.stack.errors import StackError
-from qimo_assets.stack.jars import class_path, install_jars
+from qimo_assets.stack.jars import PYSPARK_HOME, class_path, install_jars
 from qimo_assets.stack.java import java_home
 from qimo_assets.stack.layout import Layout, project_file
 from qimo_assets.stack.services import Service, common_environment, quoted, services, spark_master
@@ -28,7 +28,7 @@ from qimo_assets.stack.services import Service, common_environment, quoted, serv
 FORMAT_TIMEOUT_SECONDS = 120
 # Two more than the buckets of a day, whose compaction is a task of many seconds each.
 STREAM_THREADS = 4
-# Template -> place under QIMO_HOME, of those that each profile has once.
+# Template -> place under QIMO_HOME, of those that every profile has once.
 PLACES = {
     "log4j2.properties": "etc/log4j2/log4j2.properties",
     "log4j.properties": "etc/hadoop/log4j.properties",
@@ -42,8 +42,11 @@ PLACES = {
     "workspace.yaml": "etc/workspace.yaml",
     "supervisord.conf": "etc/supervisord.conf",
 }
-# The others: one for each broker, and one for Spark's own cluster.
-BROKER, SPARK_CLUSTER = "kafka.properties", "spark-defaults.conf"
+# One for each broker.
+BROKER = "kafka.properties"
+# Where Spark's executors are processes of their own, and where YARN starts them.
+EXECUTOR_PLACES = {"spark-defaults.conf": "etc/spark/spark-defaults.conf"}
+YARN_PLACES = {"yarn-site.xml": "etc/hadoop/yarn-site.xml", "log4j2-container.properties": "etc/hadoop/log4j2-container.properties"}
 
 _TEMPLATES = jinja2.Environment(  # nosec B701  # configuration files, no HTML
     loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
@@ -77,20 +80,25 @@ def configure(layout: Layout) -> None:
         "spark_master": spark_master(layout, STREAM_THREADS),
         "ip2region_jar": class_path(layout, "ip2region")[0],
         "java_home": java_home(),
+        "pyspark_home": PYSPARK_HOME,
         **_certificates(layout),
         **{name: getattr(layout, name) for name in ("home", "install", "data", "etc", "log", "run", "tmp", "secrets", "chat")},
     }
-    for template, place in PLACES.items():
+    for template, place in places(layout).items():
         _render(layout, template, place, values)
     for broker in layout.profile.brokers:
         _render(layout, BROKER, f"etc/{broker}.properties", {**values, **_broker(layout, broker)})
-    if layout.profile.spark_workers:
-        _render(layout, SPARK_CLUSTER, f"etc/spark/{SPARK_CLUSTER}", values)
     for web_application in ("hdfs", "datanode", "secondary", "static"):
         (layout.etc / "webapps" / "webapps" / web_application).mkdir(parents=True, exist_ok=True)
     shutil.copyfile(project_file("dagster.yaml"), layout.dagster_home / "dagster.yaml")
     for name in ("core-site.xml", "hdfs-site.xml"):
         shutil.copyfile(layout.etc / "hadoop" / name, layout.etc / "spark" / name)
+
+
+def places(layout: Layout) -> dict[str, str]:
+    """Return template -> place under QIMO_HOME, of those that a profile has once."""
+    executors = EXECUTOR_PLACES if layout.profile.executor_hosts else {}
+    return {**PLACES, **executors, **(YARN_PLACES if layout.profile.node_managers else {})}
 
 
 def format_data(layout: Layout) -> None:

@@ -98,6 +98,11 @@ def read_lock(path: Path = LOCK_FILE) -> list[Jar]:
     return jars
 
 
+def wanted(layout: Layout) -> list[Jar]:
+    """Return the locked jars that a profile runs: YARN's 80 MB are for the one that has it."""
+    return [jar for jar in read_lock() if jar.group != "yarn" or layout.profile.node_managers]
+
+
 def class_path(layout: Layout, group: str) -> list[Path]:
     """Return the jars of a group, as installed."""
     return [jar.path(layout) for jar in read_lock() if jar.group == group]
@@ -114,7 +119,7 @@ def install_jars(layout: Layout) -> int:
     Raises:
         StackError: The registry cannot be reached, or a file is not the one that was locked.
     """
-    missing = [jar for jar in read_lock() if not jar.path(layout).exists()]
+    missing = [jar for jar in wanted(layout) if not jar.path(layout).exists()]
     if not missing:
         return 0
     staging = layout.install / "jars.staging"

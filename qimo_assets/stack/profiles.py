@@ -1,9 +1,9 @@
-"""What the embedded stack is made of: one of each, or a small cluster whose doors are locked. Data is made with one profile and stays with it."""
+"""What the embedded stack is made of: one of each, with or without YARN, or a small cluster whose doors are locked. Data keeps its profile."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 USUAL_PORTS = {
     "kafka": 9092,
@@ -40,6 +40,18 @@ CLUSTER_PORTS = {
     "spark_worker_2": 7178,
     "spark_worker_2_http": 8181,
 }
+# The resource manager's usual port for HTTP is the report's; it takes the one that it has for HTTPS, and the node manager a number where it has none.
+YARN_PORTS = {
+    **USUAL_PORTS,
+    "resourcemanager": 8032,
+    "resourcemanager_scheduler": 8030,
+    "resourcemanager_tracker": 8031,
+    "resourcemanager_admin": 8033,
+    "resourcemanager_http": 8090,
+    "nodemanager": 8041,
+    "nodemanager_localizer": 8040,
+    "nodemanager_http": 8042,
+}
 
 
 @dataclass(frozen=True)
@@ -50,7 +62,8 @@ class Profile:
         name: What `up --profile` calls it.
         brokers: Kafka's brokers, by the names of their services; each is a controller as well.
         data_nodes: The data nodes of HDFS, likewise; each block is on all of them.
-        spark_workers: The workers of Spark's own cluster, likewise; without any, Spark's drivers do the work themselves.
+        spark_workers: The workers of Spark's own cluster, likewise.
+        node_managers: The node managers of YARN, likewise.
         secured: Whether Kafka and MariaDB take TLS alone, Kafka with a password or a certificate.
         ports: The name of each port -> its usual number; a service's ports begin with its name.
     """
@@ -59,6 +72,7 @@ class Profile:
     brokers: tuple[str, ...]
     data_nodes: tuple[str, ...]
     spark_workers: tuple[str, ...]
+    node_managers: tuple[str, ...]
     secured: bool
     ports: Mapping[str, int]
 
@@ -67,17 +81,24 @@ class Profile:
         """How many brokers have to hold a line before it is acknowledged: of three one may be away."""
         return len(self.brokers) // 2 + 1
 
+    @property
+    def executor_hosts(self) -> tuple[str, ...]:
+        """The services that start Spark's executors; without any, Spark's drivers do the work themselves."""
+        return self.spark_workers + self.node_managers
 
-SINGLE = Profile("single", brokers=("kafka",), data_nodes=("datanode",), spark_workers=(), secured=False, ports=USUAL_PORTS)
+
+SINGLE = Profile("single", brokers=("kafka",), data_nodes=("datanode",), spark_workers=(), node_managers=(), secured=False, ports=USUAL_PORTS)
+YARN = replace(SINGLE, name="yarn", node_managers=("nodemanager",), ports=YARN_PORTS)
 CLUSTER = Profile(
     "cluster",
     brokers=("kafka", "kafka-2", "kafka-3"),
     data_nodes=("datanode", "datanode-2"),
     spark_workers=("spark-worker", "spark-worker-2"),
+    node_managers=(),
     secured=True,
     ports=CLUSTER_PORTS,
 )
-PROFILES = {profile.name: profile for profile in (SINGLE, CLUSTER)}
+PROFILES = {profile.name: profile for profile in (SINGLE, CLUSTER, YARN)}
 
 
 def port_name(service: str, kind: str = "") -> str:

@@ -28,6 +28,7 @@ DEFINITIONS = "qimo_assets.definitions"
 CODE_SERVER = "qimo_assets.stack.code_server"
 # Where the main classes of HDFS are.
 HDFS = "org.apache.hadoop.hdfs.server"
+YARN = "org.apache.hadoop.yarn.server"
 METASTORE = Path(__file__).parent / "metastore" / "LoopbackMetastore.java"
 # The module that serves the report's files.
 REPORT_SERVER = "qimo_assets.report.serve"
@@ -106,6 +107,7 @@ def services(layout: Layout) -> list[Service]:
     return [
         *_kafka(layout),
         *_hdfs(layout),
+        *_yarn(layout),
         *_spark_cluster(layout),
         _metastore(layout),
         _thrift_server(layout),
@@ -118,7 +120,9 @@ def services(layout: Layout) -> list[Service]:
 
 
 def spark_master(layout: Layout, threads: int = 2) -> str:
-    """Return the master that Spark's drivers take: their own process, with so many threads, where there is no cluster."""
+    """Return the master that Spark's drivers take: their own process, with so many threads, where nothing else starts executors."""
+    if layout.profile.node_managers:
+        return "yarn"
     return f"spark://{layout.address('spark-master')}" if layout.profile.spark_workers else f"local[{threads}]"
 
 
@@ -198,6 +202,28 @@ def _data_node(layout: Layout, entries: list[Path], node: str) -> Service:
     return Service(node, command, probe, tuple(port_name(node, kind) for kind in ("", "http", "ipc")), ("namenode",), "hadoop-hdfs")
 
 
+def _yarn(layout: Layout) -> list[Service]:
+    if not layout.profile.node_managers:
+        return []
+    kinds = ("", "scheduler", "tracker", "admin", "http")
+    return [
+        _yarn_member(layout, "resourcemanager", "resourcemanager.ResourceManager", health.resourcemanager, kinds, ()),
+        *(
+            # The containers are its children, and it ends them when it is stopped.
+            _yarn_member(layout, name, "nodemanager.NodeManager", partial(health.nodemanager, node=name), ("", "localizer", "http"), ("resourcemanager",))
+            for name in layout.profile.node_managers
+        ),
+    ]
+
+
+def _yarn_member(layout: Layout, name: str, main: str, probe: Callable[[Layout], None], kinds: tuple[str, ...], after: tuple[str, ...]) -> Service:
+    entries = [layout.etc / "hadoop", *class_path(layout, "yarn")]
+    command = _java(layout, entries, f"{YARN}.{main}", "256m", [*SMALL_JVM, *OPEN_PACKAGES], [])
+    ports = tuple(port_name(name, kind) for kind in kinds)
+    # A container gets it from its node manager; without it Spark takes the address of the machine's name.
+    return Service(name, command, probe, ports, after, f"hadoop-yarn-server-{name}", (("SPARK_LOCAL_IP", LOOPBACK),))
+
+
 def _spark_cluster(layout: Layout) -> list[Service]:
     if not layout.profile.spark_workers:
         return []
@@ -268,7 +294,7 @@ def _thrift_server(layout: Layout) -> Service:
     main = "org.apache.spark.sql.hive.thriftserver.HiveThriftServer2"
     # Where both want the processors, lines go before figures: beside 1,000 lines/s a micro-batch took 5.3 s with it and 7.3 s without.
     command = ("nice", "-n", "5", str(PYSPARK_HOME / "bin" / "spark-submit"), *conf, "--class", main, "spark-internal")
-    needs = ("namenode", *layout.profile.data_nodes, *layout.profile.spark_workers, "metastore")
+    needs = ("namenode", *layout.profile.data_nodes, *layout.profile.executor_hosts, "metastore")
     return Service("thriftserver", command, health.hive, ("hive",), needs, "pyspark")
 
 

@@ -18,7 +18,7 @@ from qimo_assets.bench.measure import Figure, Machine, Report, alternate, means,
 from qimo_assets.bench.plans import AgePlan, CollectPlan, chosen
 from qimo_assets.bench.testbed import DEFAULT_PORT_OFFSET, tuning
 from qimo_assets.stack.layout import DEFAULT_PORT_OFFSET as STACK_PORT_OFFSET
-from qimo_assets.stack.profiles import CLUSTER_PORTS
+from qimo_assets.stack.profiles import PROFILES
 from qimo_assets_tests.conftest import TEST_PORT_OFFSET
 from qimo_assets_tests.contract.conftest import PORT_OFFSET as CONTRACT_PORT_OFFSET
 
@@ -152,8 +152,7 @@ def test_what_tunes_is_taken_over_and_what_names_another_system_is_not(tmp_path:
 
 @pytest.mark.parametrize("other", [STACK_PORT_OFFSET, int(TEST_PORT_OFFSET), CONTRACT_PORT_OFFSET])
 def test_no_port_of_another_stack_is_taken(other: int) -> None:
-    # Those of a cluster, among which are all others.
-    usual = CLUSTER_PORTS.values()
+    usual = {port for profile in PROFILES.values() for port in profile.ports.values()}
     assert max(usual) + DEFAULT_PORT_OFFSET < FIRST_OUTGOING_PORT
     assert not {port + DEFAULT_PORT_OFFSET for port in usual} & {port + other for port in usual}
 

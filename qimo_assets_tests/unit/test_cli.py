@@ -94,7 +94,7 @@ def test_waiting_recounts_when_all_stands_still_and_again_only_when_something_mo
     [
         (["nothing"], "No such command 'nothing'"),
         (["up", "--fast"], "No such option"),
-        (["up", "--profile", "enormous"], "'enormous' is not one of 'single', 'cluster'"),
+        (["up", "--profile", "enormous"], "'enormous' is not one of 'single', 'cluster', 'yarn'"),
         (["status", "all"], "unexpected extra argument"),
         (["feed"], "Missing option '--lines'"),
         (["feed", "--lines", "many"], "'many' is not a valid integer"),

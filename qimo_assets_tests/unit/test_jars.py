@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from qimo_assets.stack.errors import StackError
-from qimo_assets.stack.jars import ROOTS, Jar, _adopt, class_path, install_jars, read_lock, version_of
+from qimo_assets.stack.jars import ROOTS, Jar, _adopt, class_path, install_jars, read_lock, version_of, wanted
 from qimo_assets.stack.layout import current_layout
 
 LOCK = read_lock()
@@ -56,6 +56,11 @@ def test_paths_of_jars_are_distinct_and_under_the_home(home: Path) -> None:
     paths = [path for group in ROOTS for path in class_path(layout, group)]
     assert len(set(paths)) == len(LOCK)
     assert all(path.is_relative_to(home / "install" / "jars") for path in paths)
+
+
+def test_the_jars_of_yarn_are_for_its_profile_alone(home: Path) -> None:
+    assert {jar.group for jar in wanted(current_layout())} == set(ROOTS) - {"yarn"}
+    assert wanted(current_layout("yarn")) == LOCK
 
 
 def test_the_version_of_an_artifact_is_the_locked_one() -> None:

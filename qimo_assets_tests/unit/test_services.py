@@ -18,7 +18,7 @@ from qimo_assets.stack import control, install
 from qimo_assets.stack.jars import class_path
 from qimo_assets.stack.layout import Layout, current_layout
 from qimo_assets.stack.profiles import PROFILES
-from qimo_assets.stack.services import services
+from qimo_assets.stack.services import common_environment, services
 
 SECRETS = ("mysql_root", "mysql_publisher", "mysql_reader", "mysql_dagster")
 CLUSTER_SECRETS = ("kafka_qimo", "spark")
@@ -26,7 +26,7 @@ CLUSTER_SECRETS = ("kafka_qimo", "spark")
 HOLDS = {"secrets/accounts.sql": set(SECRETS), "qimo.toml": {"mysql_publisher", "mysql_reader"}, "etc/supervisord.conf": {"mysql_dagster"}}
 # In a cluster that of Kafka's account as well, and what Spark's processes know each other by.
 CLUSTER_HOLDS = {**HOLDS, "qimo.toml": {"mysql_publisher", "mysql_reader", "kafka_qimo"}, "etc/spark/spark-defaults.conf": {"spark"}}
-BOTH = pytest.mark.parametrize("layout", PROFILES, indirect=True)
+EACH = pytest.mark.parametrize("layout", PROFILES, indirect=True)
 
 
 @pytest.fixture
@@ -57,8 +57,7 @@ def pairs(path: Path) -> dict[str, str]:
 
 def rendered(layout: Layout) -> set[str]:
     """Return the places of the rendered files."""
-    spark = {f"etc/spark/{install.SPARK_CLUSTER}"} if layout.profile.spark_workers else set()
-    return {*install.PLACES.values(), *(f"etc/{broker}.properties" for broker in layout.profile.brokers), *spark}
+    return {*install.places(layout).values(), *(f"etc/{broker}.properties" for broker in layout.profile.brokers)}
 
 
 def option(command: tuple[str, ...], name: str) -> str:
@@ -69,7 +68,7 @@ def option(command: tuple[str, ...], name: str) -> str:
 # --- as data
 
 
-@BOTH
+@EACH
 def test_each_service_is_started_after_services_that_there_are(layout: Layout) -> None:
     needs = {service.name: set(service.after) for service in services(layout)}
     assert len(needs) == len(services(layout))
@@ -77,25 +76,25 @@ def test_each_service_is_started_after_services_that_there_are(layout: Layout) -
     assert len(list(TopologicalSorter(needs).static_order())) == len(needs)
 
 
-@BOTH
+@EACH
 def test_the_order_of_the_list_respects_the_needs(layout: Layout) -> None:
     # `down` stops in the reverse order of the list.
     names = [service.name for service in services(layout)]
     assert [(service.name, need) for service in services(layout) for need in service.after if names.index(need) > names.index(service.name)] == []
 
 
-@BOTH
+@EACH
 def test_each_port_belongs_to_exactly_one_service(layout: Layout) -> None:
     assert sorted(port for service in services(layout) for port in service.ports) == sorted(layout.profile.ports)
 
 
-@BOTH
+@EACH
 def test_no_password_stands_on_a_command_line(layout: Layout) -> None:
     passwords = [layout.secret(name) for name in SECRETS + CLUSTER_SECRETS]
     assert [service.name for service in services(layout) for password in passwords if password in " ".join(service.command)] == []
 
 
-@BOTH
+@EACH
 def test_each_service_has_a_version_and_a_place_for_its_files(layout: Layout) -> None:
     for component in control.components(layout):
         assert re.match(r"\d+\.\d+", component.version), component
@@ -116,12 +115,14 @@ def test_settings_of_the_environment_reach_the_runs_and_the_report_and_nothing_e
 # --- rendered
 
 
-@BOTH
+@EACH
 def test_every_rendered_file_is_its_owners_alone(configured: Layout) -> None:
     modes = {place: stat.S_IMODE((configured.home / place).stat().st_mode) for place in rendered(configured)}
     assert set(modes.values()) == {0o600}, modes
     assert stat.S_IMODE(configured.secrets.stat().st_mode) == 0o700
-    assert {*install.PLACES, install.BROKER, install.SPARK_CLUSTER} == {path.name for path in (Path(install.__file__).parent / "templates").iterdir()}
+    assert {*install.PLACES, *install.EXECUTOR_PLACES, *install.YARN_PLACES, install.BROKER} == {
+        path.name for path in (Path(install.__file__).parent / "templates").iterdir()
+    }
 
 
 def test_a_rendered_file_becomes_its_owners_alone_again(configured: Layout) -> None:
@@ -131,7 +132,7 @@ def test_a_rendered_file_becomes_its_owners_alone_again(configured: Layout) -> N
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-@BOTH
+@EACH
 def test_passwords_stand_only_where_they_are_needed(configured: Layout) -> None:
     secured = configured.profile.secured
     passwords = {name: configured.secret(name) for name in SECRETS + (CLUSTER_SECRETS if secured else ())}
@@ -140,13 +141,13 @@ def test_passwords_stand_only_where_they_are_needed(configured: Layout) -> None:
     assert {place: names for place, names in found.items() if names} == (CLUSTER_HOLDS if secured else HOLDS)
 
 
-@BOTH
+@EACH
 def test_nothing_is_left_to_fill_in(configured: Layout) -> None:
     texts = {place: (configured.home / place).read_text() for place in rendered(configured)}
     assert [place for place, text in texts.items() if "{{" in text or "{%" in text or "0.0.0.0" in text or "None" in text] == []
 
 
-@BOTH
+@EACH
 def test_rendering_again_changes_nothing(configured: Layout) -> None:
     before = {path: path.read_bytes() for path in configured.home.rglob("*") if path.is_file()}
     install.configure(configured)
@@ -198,7 +199,7 @@ def test_dagster_listens_on_the_loopback_only(configured: Layout, name: str, por
     assert (server["host"], server["port"]) == (LOOPBACK, configured.ports["dagster_code"])
 
 
-@BOTH
+@EACH
 def test_the_supervisor_takes_commands_by_its_socket_only(configured: Layout) -> None:
     parser = configparser.RawConfigParser()
     parser.read(configured.etc / "supervisord.conf")
@@ -301,3 +302,61 @@ def test_the_settings_point_at_the_cluster(configured: Layout) -> None:
     properties = spark_properties(settings)
     assert properties["spark.master"] == f"spark://{configured.address('spark-master')}"
     assert (properties["spark.driver.host"], properties["spark.driver.bindAddress"], properties["spark.jars"]) == (LOOPBACK, LOOPBACK, "")
+
+
+# --- YARN
+
+
+YARN = pytest.mark.parametrize("layout", ["yarn"], indirect=True)
+
+
+@YARN
+def test_yarn_listens_on_the_loopback_only(configured: Layout) -> None:
+    properties, ports = hadoop(configured.etc / "hadoop" / "yarn-site.xml"), configured.ports
+    assert {name: value for name, value in properties.items() if "address" in name or "hostname" in name} == {
+        "yarn.resourcemanager.hostname": LOOPBACK,
+        "yarn.resourcemanager.address": f"{LOOPBACK}:{ports['resourcemanager']}",
+        "yarn.resourcemanager.scheduler.address": f"{LOOPBACK}:{ports['resourcemanager_scheduler']}",
+        "yarn.resourcemanager.resource-tracker.address": f"{LOOPBACK}:{ports['resourcemanager_tracker']}",
+        "yarn.resourcemanager.admin.address": f"{LOOPBACK}:{ports['resourcemanager_admin']}",
+        "yarn.resourcemanager.webapp.address": f"{LOOPBACK}:{ports['resourcemanager_http']}",
+        "yarn.nodemanager.hostname": LOOPBACK,
+        "yarn.nodemanager.address": f"{LOOPBACK}:{ports['nodemanager']}",
+        "yarn.nodemanager.localizer.address": f"{LOOPBACK}:{ports['nodemanager_localizer']}",
+        "yarn.nodemanager.webapp.address": f"{LOOPBACK}:{ports['nodemanager_http']}",
+    }
+    members = [service for service in services(configured) if service.name in ("resourcemanager", "nodemanager")]
+    assert [dict(member.environment)["SPARK_LOCAL_IP"] for member in members] == [LOOPBACK, LOOPBACK]
+
+
+@YARN
+def test_a_container_gets_no_variable_with_a_password(configured: Layout) -> None:
+    passed = hadoop(configured.etc / "hadoop" / "yarn-site.xml")["yarn.nodemanager.env-whitelist"].split(",")
+    known = {**common_environment(configured), "SPARK_LOCAL_IP": LOOPBACK}
+    assert [name for name in passed if any(configured.secret(secret) in known[name] for secret in SECRETS)] == []
+
+
+@YARN
+def test_four_applications_fit_into_the_node(configured: Layout) -> None:
+    properties = hadoop(configured.etc / "hadoop" / "yarn-site.xml")
+    lines = (configured.etc / "spark" / "spark-defaults.conf").read_text().splitlines()
+    spark = dict(line.split(" ", 1) for line in lines if line and not line.startswith("#"))
+    total, step = (int(properties[f"yarn.{name}-mb"]) for name in ("nodemanager.resource.memory", "scheduler.minimum-allocation"))
+    master, executor = (
+        -(-sum(megabytes(spark[f"spark.{kind}.{part}"]) for part in ("memory", "memoryOverhead")) // step) * step for kind in ("yarn.am", "executor")
+    )
+    assert total == 4 * (master + executor)
+    assert 4 * master <= total * float(properties["yarn.scheduler.capacity.maximum-am-resource-percent"])
+
+
+def megabytes(text: str) -> int:
+    """Return an amount of memory as Spark writes it, in MB."""
+    return int(text[:-1]) * {"m": 1, "g": 1024}[text[-1]]
+
+
+@YARN
+def test_the_drivers_take_yarn_and_send_no_jars(configured: Layout) -> None:
+    properties = spark_properties(load_settings())
+    assert (properties["spark.master"], properties["spark.driver.host"], properties["spark.jars"]) == ("yarn", LOOPBACK, "")
+    assert "spark.yarn.jars local:/" in (configured.etc / "spark" / "spark-defaults.conf").read_text()
+    assert "spark.master=yarn" in next(service.command for service in services(configured) if service.name == "thriftserver")
