@@ -44,10 +44,13 @@ QUIET_SECONDS = 8
 # Every path ends within this time without any number moving: the slowest is active_user, which is asked for each five minutes and runs for one.
 STALLED_SECONDS = 420
 TESTS = PROJECT_ROOT / "qimo_assets_tests"
+# What runs on each profile beside the single one.
+ON_EACH_PROFILE = tuple(str(TESTS / "integration" / f"test_{name}.py") for name in ("end_to_end", "closed", "doctor"))
 # What the name of a tier stands for beside its folder; an option that is given again wins.
 TIER_OPTIONS = {
     "faults": ("--kills", "5", "--report", "docs"),
-    "cluster": (*(str(TESTS / "integration" / f"test_{name}.py") for name in ("end_to_end", "closed", "doctor")), "--profile", "cluster"),
+    "cluster": (*ON_EACH_PROFILE, "--profile", "cluster"),
+    "yarn": (*ON_EACH_PROFILE, "--profile", "yarn"),
 }
 
 
@@ -222,7 +225,7 @@ def test(arguments: tuple[str, ...]) -> None:
     """Run the tests with pytest; ARGUMENTS are pytest's, after the name of a tier (unit, faults ...) if only that is meant.
 
     `faults` runs the full fault matrix, more than an hour of it, and writes docs/reliability.md; without a name each process is killed once.
-    `cluster` runs the integration tests on a cluster and kills its members; nothing else does.
+    `cluster` and `yarn` run the integration tests on the profile of that name and kill what it alone has; nothing else does.
     """
     sys.exit(subprocess.run([sys.executable, "-m", "pytest", *_pytest_arguments(arguments)], cwd=PROJECT_ROOT).returncode)
 

@@ -1,7 +1,8 @@
 """Tiers by folder, and the one real stack that the tiers which need it share.
 
 unit and automation run alone; contract runs against the real software it names; browser looks at the report in Chromium; integration runs
-against everything; faults hits everything while lines flow; cluster hits the members of a cluster and runs only where the stack is one.
+against everything; faults hits everything while lines flow; cluster and yarn hit what only the profile of that name has, and run only
+where the stack is of it.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from qimo_assets.stack import control, install
 from qimo_assets.stack.layout import Layout, current_layout
 from qimo_assets.stack.profiles import PROFILES, SINGLE, USUAL_PORTS
 
-TIERS = ("unit", "automation", "contract", "browser", "integration", "faults", "cluster")
+TIERS = ("unit", "automation", "contract", "browser", "integration", "faults", "cluster", "yarn")
 # Beside a stack of one's own at the usual ports; 21,000 would give the webserver the port of that one's code server.
 TEST_PORT_OFFSET = os.environ.get("QIMO_TEST_PORT_OFFSET", "21500")
 UP_SECONDS = 900
@@ -109,6 +110,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--kills", type=int, default=0, help="Kills of each process on the data path; 0: the reduced matrix, each process once.")
     group.addoption("--seed", type=int, default=randrange(1_000_000), help="Seed of the moments and of the lines; by chance when not given.")
     group.addoption("--report", metavar="DIR", help="Directory in which the table is written.")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out the tier of another profile than the stack's."""
+    return True if collection_path.parent.name in {*PROFILES} - {config.option.profile} else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -134,7 +134,7 @@ def hang_driver_jvm(stack: Stack, random: Random) -> Iterator[None]:
 
 @contextmanager
 def kill_executor(stack: Stack, random: Random) -> Iterator[None]:
-    """Kill one of the processes that do the stream's work in Spark's own cluster."""
+    """Kill one of the processes that do the stream's work outside of its driver."""
     random.choice(wait_for(lambda: stream_executors(stack))).kill()
     yield
 
@@ -242,6 +242,12 @@ CLUSTER_FAULTS: tuple[Fault, ...] = (
     Fault("kill -9 one of the Spark workers", kill_one_of(lambda profile: profile.spark_workers)),
     Fault("kill -9 one of the stream's executors", kill_executor),
     Fault("kill -9 spark-master", kill("spark-master")),
+)
+# Of a stack with YARN.
+YARN_FAULTS: tuple[Fault, ...] = (
+    Fault("kill -9 one of the stream's executors", kill_executor),
+    Fault("kill -9 resourcemanager", kill("resourcemanager")),
+    Fault("kill -9 nodemanager", kill("nodemanager")),
 )
 # Directory under QIMO_HOME -> size of the disk that is mounted there for these two. Hudi asks for a block of 512 MB for each log file that it
 # appends to, which the data node keeps free until it is closed, with 1 GB beside them (additional-available-space). MariaDB's empty

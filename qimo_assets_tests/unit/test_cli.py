@@ -24,8 +24,8 @@ from qimo_assets.stack.services import services
 from qimo_assets_tests.conftest import own_environment
 
 FEED = ["feed", "--lines", "1"]
-# What runs on a cluster beside its own tier.
-ON_A_CLUSTER = [str(cli.TESTS / "integration" / f"test_{name}.py") for name in ("end_to_end", "closed", "doctor")]
+# What runs on a cluster and on YARN beside their own tiers.
+BESIDE = [str(cli.TESTS / "integration" / f"test_{name}.py") for name in ("end_to_end", "closed", "doctor")]
 # What the script needs beside a Python.
 TOOLS = ("cmp", "cp", "dirname", "mkdir", "rm", "tail")
 
@@ -54,7 +54,8 @@ def status_of(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> object:
         (("unit",), [str(cli.TESTS / "unit")]),
         (("faults",), [str(cli.TESTS / "faults"), "--kills", "5", "--report", "docs"]),
         (("faults", "--kills", "1"), [str(cli.TESTS / "faults"), "--kills", "5", "--report", "docs", "--kills", "1"]),
-        (("cluster", "-x"), [str(cli.TESTS / "cluster"), *ON_A_CLUSTER, "--profile", "cluster", "-x"]),
+        (("cluster", "-x"), [str(cli.TESTS / "cluster"), *BESIDE, "--profile", "cluster", "-x"]),
+        (("yarn", "-x"), [str(cli.TESTS / "yarn"), *BESIDE, "--profile", "yarn", "-x"]),
         (("qimo_assets_tests/unit", "-k", "cli"), ["qimo_assets_tests/unit", "-k", "cli"]),
         (("-k", "unit"), ["-k", "unit"]),
     ],
