@@ -248,6 +248,8 @@ YARN_FAULTS: tuple[Fault, ...] = (
     Fault("kill -9 one of the stream's executors", kill_executor),
     Fault("kill -9 resourcemanager", kill("resourcemanager")),
     Fault("kill -9 nodemanager", kill("nodemanager")),
+    # Both managers remember applications and containers that are no more.
+    Fault("reboot: kill -9 of everything, then up", reboot),
 )
 # Directory under QIMO_HOME -> size of the disk that is mounted there for these two. Hudi asks for a block of 512 MB for each log file that it
 # appends to, which the data node keeps free until it is closed, with 1 GB beside them (additional-available-space). MariaDB's empty
