@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 from pyspark.sql import SparkSession
 
+from qimo_assets.lake.beside import repeated
 from qimo_assets.lake.tables import Table, write_options
 from qimo_assets.lake.timeline import pending_compactions
 from qimo_assets.settings import LakeSettings
@@ -37,34 +38,26 @@ def compacting(spark: SparkSession, lake: LakeSettings, tables: Iterable[Table])
         lake: Where the tables are.
         tables: The tables that are compacted; each may still be made.
     """
-    ended, own = threading.Event(), list(tables)
+    own, at_work = list(tables), threading.Lock()
 
-    def work() -> None:
-        spark.sparkContext.setLocalProperty("spark.scheduler.pool", POOL)
-        while not ended.wait(LOOK_SECONDS):
-            _compact_all(spark, lake, own)
+    def look() -> None:
+        with at_work:
+            for table in own:
+                try:
+                    compact(spark, lake, table)
+                except Exception:  # the lines go on without it, and it is tried again at the next look
+                    logger.exception("%s could not be compacted", table.name)
 
-    thread = threading.Thread(target=work, name="compaction", daemon=True)
-    thread.start()
-    try:
+    with repeated(look, LOOK_SECONDS, "compaction", STOP_SECONDS):
         yield
-    finally:
-        ended.set()
-        thread.join(STOP_SECONDS)
-    _compact_all(spark, lake, own)
-
-
-def _compact_all(spark: SparkSession, lake: LakeSettings, tables: Iterable[Table]) -> None:
-    for table in tables:
-        try:
-            compact(spark, lake, table)
-        except Exception:  # the lines go on without it, and it is tried again at the next look
-            logger.exception("%s could not be compacted", table.name)
+    # Two at once on one compaction would undo each other's work: this waits for the one under way, however long it takes.
+    look()
 
 
 def compact(spark: SparkSession, lake: LakeSettings, table: Table) -> None:
     """Do the compactions of a table that are scheduled, also those that were broken off."""
     path = table.path(lake)
     if pending_compactions(spark, path):
+        spark.sparkContext.setLocalProperty("spark.scheduler.pool", POOL)
         options = ",".join(f"{name}={value}" for name, value in write_options(table, lake).items())
         spark.sql(f"CALL run_compaction(op => 'execute', path => '{path}', options => '{options}')")

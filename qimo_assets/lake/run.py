@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import re
 import signal
-import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from pyspark.errors import StreamingQueryException
 from pyspark.sql import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
+from qimo_assets.lake.beside import repeated
 from qimo_assets.lake.compaction import compacting
 from qimo_assets.lake.continuity import WAYS_ON, LinesLost, open_reading
 from qimo_assets.lake.replay import replay
@@ -141,19 +141,8 @@ def _committing(query: StreamingQuery, reporter: StreamReporter) -> Generator[No
 
     A report that writes took 222 s on a machine that was overloaded; without a word of its batches the supervisor ended a stream that moved.
     """
-    ended = threading.Event()
-
-    def commit() -> None:
-        while not ended.wait(POLL_SECONDS):
-            reporter.commit(query)
-
-    thread = threading.Thread(target=commit, name="progress", daemon=True)
-    thread.start()
-    try:
+    with repeated(lambda: reporter.commit(query), POLL_SECONDS, "progress"):
         yield
-    finally:
-        ended.set()
-        thread.join()
 
 
 def _follow(context: dg.AssetExecutionContext, query: StreamingQuery, reporter: StreamReporter, lock: WriterLock) -> None:

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 from dagster._core.test_utils import freeze_time
 
-from qimo_assets.automation import MESSAGES, metric_condition, view_condition
+from qimo_assets.automation import MESSAGES, RANGE_END_TAG, RANGE_START_TAG, metric_condition, view_condition
 from qimo_assets.contract import TIMEZONE
 from qimo_assets.lake.reporter import INSTANT
 from qimo_assets.partitions import daily, window
@@ -83,7 +83,7 @@ class Graph:
     def materialize(self, key: dg.AssetKey = METRIC, *days: str, minutes: float = 0) -> bool:
         """Run an asset: without a day, for one, or for all from the first to the last of them."""
         job = self.defs.resolve_implicit_global_asset_job_def()
-        tags = {"dagster/asset_partition_range_start": days[0], "dagster/asset_partition_range_end": days[-1]} if len(days) > 1 else {}
+        tags = {RANGE_START_TAG: days[0], RANGE_END_TAG: days[-1]} if len(days) > 1 else {}
         day = days[0] if len(days) == 1 else None
         with self.clock(minutes):
             run = job.execute_in_process(instance=self.instance, asset_selection=[key], partition_key=day, tags=tags, raise_on_error=False)

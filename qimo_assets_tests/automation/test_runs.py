@@ -8,7 +8,7 @@ from datetime import date, timedelta
 import dagster as dg
 import pytest
 
-from qimo_assets.automation import MESSAGES, RANGE_END_TAG, RANGE_START_TAG
+from qimo_assets.automation import MESSAGES, PARTITION_TAG, RANGE_END_TAG, RANGE_START_TAG
 from qimo_assets.metrics.assets import metric_key
 from qimo_assets.metrics.catalog import METRICS, TOTAL
 from qimo_assets.partitions import daily
@@ -95,7 +95,7 @@ def test_a_metric_waits_for_the_run_of_the_others_and_shares_the_next_one(platfo
     platform.touch(YEAR[7])
     platform.tick()
     job = platform.repository.get_implicit_global_asset_job_def()
-    run = platform.instance.create_run_for_job(job, asset_selection=frozenset({total}), tags={"dagster/partition": YEAR[7]}, status=STARTED)
+    run = platform.instance.create_run_for_job(job, asset_selection=frozenset({total}), tags={PARTITION_TAG: YEAR[7]}, status=STARTED)
     platform.touch(YEAR[7])
     assert not [request for request in platform.tick() if set(request.asset_selection or []) & PLAIN]
     platform.instance.report_run_failed(run)
