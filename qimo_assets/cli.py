@@ -41,7 +41,7 @@ GRAPHQL_SECONDS = 60
 REPLAYS_LOOKED_AT = 20
 WAIT_POLL_SECONDS = 3
 QUIET_SECONDS = 8
-# Every path ends within this time without any number moving: the slowest is active_user, which is asked for each five minutes and runs for one.
+# Every path ends within this time without any number moving: the slowest is active_user, which rests five minutes at most after a run of about one.
 STALLED_SECONDS = 420
 TESTS = PROJECT_ROOT / "qimo_assets_tests"
 # What runs on each profile beside the single one.
