@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import re
-import signal
 import socket
 import subprocess
 import sys
@@ -30,7 +28,8 @@ from qimo_assets.stack.services import Service, services
 Report = Callable[[str], None]
 PROBE_PAUSE_SECONDS = 0.5
 SUPERVISOR_START_SECONDS = 10
-SUPERVISOR_STOP_SECONDS = 60
+# Whatever is left after supervisord's own stops is on its way out; what has not gone by then hangs and is killed.
+END_SECONDS = 60
 # supervisor.xmlrpc.Faults
 ALREADY_STARTED = 60
 NOT_RUNNING = 70
@@ -84,6 +83,9 @@ def start(layout: Layout, report: Report, only: set[str] | None = None, once_rea
 def stop(layout: Layout, report: Report, only: set[str] | None = None) -> bool:
     """Stop the services that the supervisor runs, in the reverse order of starting; without `only` the supervisor as well.
 
+    Then it also waits for what they started: Spark's Java process outlives the run that it served by a second or two, in which it still
+    deletes its files, and whoever removed QIMO_HOME at once met files that vanished.
+
     Returns:
         Whether the supervisor was running.
     """
@@ -91,15 +93,16 @@ def stop(layout: Layout, report: Report, only: set[str] | None = None) -> bool:
     if supervisor is None:
         return False
     states = _states(supervisor)
+    process = psutil.Process(supervisor.supervisor.getPID())
+    family = {process}
     for service in reversed(services(layout)):
         if states.get(service.name, {}).get("pid") and (only is None or service.name in only):
+            family.update(process.children(recursive=True))
             _stop_one(layout, service)
             report(f"{service.name} stopped")
-    if only is not None:
-        return True
-    pid = supervisor.supervisor.getPID()
-    supervisor.supervisor.shutdown()
-    _wait_for_end(pid)
+    if only is None:
+        supervisor.supervisor.shutdown()
+        _wait_for_end(family)
     return True
 
 
@@ -269,18 +272,19 @@ def _owner(port: int) -> str:
     return "a process of another user"
 
 
-def _wait_for_end(pid: int) -> None:
-    deadline = time.monotonic() + SUPERVISOR_STOP_SECONDS
-    while _lives(pid):
+def _wait_for_end(family: set[psutil.Process]) -> None:
+    deadline = time.monotonic() + END_SECONDS
+    while left := [process for process in family if _lives(process)]:
         if time.monotonic() > deadline:
-            os.kill(pid, signal.SIGKILL)
+            for process in left:
+                process.kill()
             return
         time.sleep(0.1)
 
 
-def _lives(pid: int) -> bool:
+def _lives(process: psutil.Process) -> bool:
     try:
-        # In a container whose first process reaps nothing, an ended supervisord stays as a zombie.
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+        # In a container whose first process reaps nothing, an ended process stays as a zombie.
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
