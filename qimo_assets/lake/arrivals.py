@@ -29,7 +29,7 @@ class ArrivalReporter:
 
     Attributes:
         key: The asset `chat_arrival`.
-        find: Table -> its completed commits.
+        find: Table -> its completed commits later than an instant.
         write: Stores rows of `ARRIVAL_SCHEMA`.
         emit: Takes the materialization of each day.
         interval: Least seconds between two records.
@@ -38,7 +38,7 @@ class ArrivalReporter:
     """
 
     key: dg.AssetKey
-    find: Mapping[str, Callable[[], list[Commit]]]
+    find: Mapping[str, Callable[[str | None], list[Commit]]]
     write: Callable[[Sequence[Arrival]], None]
     emit: Callable[[dg.AssetMaterialization], None]
     interval: float
@@ -68,8 +68,7 @@ class ArrivalReporter:
         return len(lines)
 
     def _new_commits(self, table: str) -> list[Commit]:
-        since = self.since.get(table)
-        return [commit for commit in self.find[table]() if commit.batch != REPLAY_BATCH and (since is None or commit.instant > since)]
+        return [commit for commit in self.find[table](self.since.get(table)) if commit.batch != REPLAY_BATCH]
 
 
 def _named(instants: Mapping[str, str | None]) -> dict[str, str | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import dagster as dg
 import pytest
@@ -37,8 +38,11 @@ class World:
         self.events.append(event)
 
     def reporter(self, since: dict[str, str | None] | None = None) -> ArrivalReporter:
-        find = {table: (lambda table=table: self.commits[table]) for table in self.commits}
+        find = {table: partial(self.later, table) for table in self.commits}
         return ArrivalReporter(KEY, find, self.write, self.emit, 30, since or NO_INSTANTS, clock=lambda: self.now)
+
+    def later(self, table: str, since: str | None) -> list[Commit]:
+        return [commit for commit in self.commits[table] if since is None or commit.instant > since]
 
     def lines(self) -> dict[tuple[str, str], int]:
         """Return the lines of each table and day."""
