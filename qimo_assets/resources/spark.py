@@ -38,7 +38,9 @@ def spark_properties(settings: Settings) -> dict[str, str]:
     limits = f"-Dorg.apache.avro.limits.bytes.maxLength={longest} -Dorg.apache.avro.limits.string.maxLength={longest}"
     # Spark makes one method of 13,469 bytes of the contract, and the JVM compiles none over 8,000 unless it is told to: a third of the driver's time
     # went into interpreting it.
-    options = f"-XX:-DontCompileHugeMethods {limits}"
+    # Hudi names instants by the JVM's own time zone. A driver in another one would name them as earlier than what is there: what it wrote would pass
+    # for reported and compacted.
+    options = f"-XX:-DontCompileHugeMethods -Duser.timezone={TIMEZONE} {limits}"
     temporary = f" -Djava.io.tmpdir={spark.scratch_dir}" if spark.scratch_dir else ""
     # With a local master nothing outside the driver's process needs its ports; another one's executors need them, and the jars.
     is_local = spark.master.startswith("local")
