@@ -29,7 +29,7 @@ from pyspark.sql.streaming.query import StreamingQuery
 
 from qimo_assets.bench import hdfs
 from qimo_assets.bench.ingest import one_day
-from qimo_assets.bench.lakes import own_lake, spark_session, stream_all
+from qimo_assets.bench.lakes import compact_all, own_lake, spark_session, stream_all
 from qimo_assets.bench.measure import Figure, trend
 from qimo_assets.bench.plans import GrowPlan
 from qimo_assets.bench.testbed import Bed, BenchError, say
@@ -166,7 +166,7 @@ def _stream_day(plan: GrowPlan, bed: Bed, spark: SparkSession, rows: int) -> lis
         period = compacted_after(settings)
         if len(watch.seconds) < 2 * period or not watch.looks:
             raise BenchError(f"{len(watch.seconds)} commits are too few: give at least {2 * period + plan.sample_commits}.")
-        _compact(spark, settings)
+        compact_all(spark, settings)
         compacted = [watch.query_seconds() for _ in watch.looks["query"][-plan.queries :]]
     batches = [math.nan if batch in watch.disturbed else watch.seconds.get(batch, math.nan) for batch in range(max(watch.seconds) + 1)]
     of_blocks: dict[str, Callable[[Sequence[float]], float]] = {"batch": median, "batch beside a compaction": max}
@@ -175,13 +175,6 @@ def _stream_day(plan: GrowPlan, bed: Bed, spark: SparkSession, rows: int) -> lis
         Figure(f"query of a day at {rows:,} rows", "s", {"while lines are written": watch.looks["query"][-len(compacted) :], "compacted": compacted}),
         *(grown(f"{label} at {rows:,} rows", UNITS.get(label, "s"), values, plan.sample_commits) for label, values in watch.looks.items()),
     ]
-
-
-def _compact(spark: SparkSession, settings: Settings) -> None:
-    """Compact the table, whatever was compacted before."""
-    now = "hoodie.compact.inline.max.delta.commits=1"
-    done = spark.sql(f"CALL run_compaction(op => 'scheduleAndExecute', path => '{MESSAGE.path(settings.lake)}', options => '{now}')").collect()
-    say(f"compacted: {done}")
 
 
 def blocks(values: Sequence[float], size: int, of_block: Callable[[Sequence[float]], float]) -> list[float]:

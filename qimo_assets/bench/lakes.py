@@ -15,11 +15,12 @@ from pyspark.sql import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
 from qimo_assets.lake.assets import ARRIVALS, TABLES
-from qimo_assets.lake.compaction import compacting
+from qimo_assets.lake.compaction import compacting, run_compaction
 from qimo_assets.lake.continuity import open_reading
 from qimo_assets.lake.reporter import Reporter, StreamReporter, arrival_reporter, table_reporter
 from qimo_assets.lake.run import POLL_SECONDS
 from qimo_assets.lake.stream import start_query
+from qimo_assets.lake.tables import MESSAGE
 from qimo_assets.lake.timeline import file_system
 from qimo_assets.resources.kafka import KafkaResource
 from qimo_assets.resources.spark import spark_resource
@@ -70,6 +71,11 @@ def reporters(spark: SparkSession, settings: Settings) -> list[Reporter]:
     with dg.build_asset_context(instance=instance) as context:
         tables: list[Reporter] = [replace(table_reporter(context, spark, settings, table, key), emit=emit) for key, table in TABLES.items()]
         return [*tables, replace(arrival_reporter(context, spark, settings, ARRIVALS), emit=emit)]
+
+
+def compact_all(spark: SparkSession, settings: Settings) -> None:
+    """Compact all days of the messages, whatever was compacted before."""
+    run_compaction(spark, settings.lake, MESSAGE, "scheduleAndExecute", {"hoodie.compact.inline.max.delta.commits": "1"})
 
 
 def stream_all(spark: SparkSession, settings: Settings, look: Callable[[StreamingQuery], object] | None = None) -> float:

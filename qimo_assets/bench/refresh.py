@@ -29,10 +29,11 @@ from pyspark.sql import functions as F
 
 from qimo_assets import simulator
 from qimo_assets.bench.ingest import BAD_SHARE, LATE_SHARE, midnight
-from qimo_assets.bench.lakes import own_lake, reporters, spark_session
+from qimo_assets.bench.lakes import compact_all, own_lake, reporters, spark_session
 from qimo_assets.bench.measure import Figure, alternate
 from qimo_assets.bench.plans import RefreshPlan
 from qimo_assets.bench.testbed import Bed, BenchError, say
+from qimo_assets.lake.compaction import compact
 from qimo_assets.lake.parse import parse
 from qimo_assets.lake.stream import BatchWriter
 from qimo_assets.lake.tables import MESSAGE
@@ -87,11 +88,14 @@ class History:
         return (self.last - timedelta(days=self.days - 1)).date().isoformat()
 
     def fill(self, day_lines: int, seed: int) -> None:
-        """Write its days, as many at once as a micro-batch holds."""
+        """Write its days, as many at once as a micro-batch holds, and compact them as a stream has long done that writes on."""
         at_once = max(self.settings.lake.max_lines_per_batch // day_lines, 1)
         for first in range(0, self.days, at_once):
             days = min(at_once, self.days - first)
             self.write(days * day_lines, self.last - timedelta(days=self.days - first - days), days, seed + first)
+            # What is due meanwhile; a compaction that is scheduled and not done keeps Hudi from scheduling the next.
+            compact(self.spark, self.settings.lake, MESSAGE)
+        compact_all(self.spark, self.settings)
         self._arrivals.report(at_once=True)
         say(f"{self.settings.lake.database}: {self.days} days of {day_lines:,} lines")
 

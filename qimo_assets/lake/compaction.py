@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
+from typing import Literal
 
 from pyspark.sql import SparkSession
 
@@ -56,8 +57,22 @@ def compacting(spark: SparkSession, lake: LakeSettings, tables: Iterable[Table])
 
 def compact(spark: SparkSession, lake: LakeSettings, table: Table) -> None:
     """Do the compactions of a table that are scheduled, also those that were broken off."""
-    path = table.path(lake)
-    if pending_compactions(spark, path):
+    if pending_compactions(spark, table.path(lake)):
         spark.sparkContext.setLocalProperty("spark.scheduler.pool", POOL)
-        options = ",".join(f"{name}={value}" for name, value in write_options(table, lake).items())
-        spark.sql(f"CALL run_compaction(op => 'execute', path => '{path}', options => '{options}')")
+        run_compaction(spark, lake, table, "execute")
+
+
+def run_compaction(
+    spark: SparkSession, lake: LakeSettings, table: Table, operation: Literal["execute", "scheduleAndExecute"], more: Mapping[str, str] | None = None
+) -> None:
+    """Call Hudi's procedure.
+
+    Args:
+        spark: The driver's session.
+        lake: Where the table is.
+        table: The table.
+        operation: What is done.
+        more: Options that differ from the table's.
+    """
+    options = ",".join(f"{name}={value}" for name, value in {**write_options(table, lake), **(more or {})}.items())
+    spark.sql(f"CALL run_compaction(op => '{operation}', path => '{table.path(lake)}', options => '{options}')")
