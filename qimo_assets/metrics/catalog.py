@@ -59,6 +59,8 @@ class Metric:
         rest: After a run the metric rests so many times as long as it took, five minutes at most; 0 follows each change. For one that reads many days.
         looks_back: Days before its own from which a day's figures are made: 29 for the users of 30 days.
         looks_ahead: Days after its own from which a day's figures are made: 1 for the users who come back the next day.
+        remembers: The column of the messages that it reads beside the day, where of all days before those only the first of each value matters: the
+            account, for who is new. None for a metric that needs nothing from before.
     """
 
     name: str
@@ -73,6 +75,7 @@ class Metric:
     rest: int = 0
     looks_back: int = 0
     looks_ahead: int = 0
+    remembers: str | None = None
 
     @property
     def key_columns(self) -> tuple[Column, ...]:
@@ -198,6 +201,7 @@ METRICS: tuple[Metric, ...] = (
         rest=3,
         looks_back=29,
         looks_ahead=1,
+        remembers="sender_account",
     ),
     Metric(
         name="data_quality",

@@ -12,6 +12,7 @@ import pytest
 from qimo_assets.metrics.catalog import METRICS
 from qimo_assets.metrics.source import KEPT, LEFT_SECONDS, open_reader
 from qimo_assets.resources.hive import HiveError
+from qimo_assets.views.sql import MESSAGE_VIEW, message_columns, reads
 
 BY_NAME = {metric.name: metric for metric in METRICS}
 DAY = "2021-11-07"
@@ -69,11 +70,27 @@ def test_metrics_of_a_day_are_made_from_messages_that_are_read_once(server: Serv
     assert server.kept == []
 
 
-@pytest.mark.parametrize("names", [("os",), ("active_user",), ("os", "active_user")])
-def test_a_metric_alone_and_one_of_many_days_are_asked_of_their_views(server: Server, names: tuple[str, ...]) -> None:
-    assert set(server.read(*names)) == set(names)
+@pytest.mark.parametrize("name", ["os", "data_quality"])
+def test_a_metric_alone_is_asked_of_its_view(server: Server, name: str) -> None:
+    assert set(server.read(name)) == {name}
     assert server.said("CREATE") == server.said("CACHE") == []
-    assert {statement.partition("FROM ")[2].split()[0] for statement in server.said("SELECT")} == {f"lake.{name}" for name in names}
+    assert {statement.partition("FROM ")[2].split()[0] for statement in server.said("SELECT")} == {f"lake.{name}"}
+
+
+def test_of_what_was_long_before_a_metric_reads_the_first_day_of_each_account_alone(server: Server) -> None:
+    assert set(server.read("active_user")) == {"active_user"}
+    [needed] = server.said("What the figures")
+    assert "SELECT day, sender_account FROM lake.v_message WHERE day BETWEEN '2021-10-09' AND '2021-11-08'" in needed
+    assert "SELECT min(day) AS day, sender_account FROM lake.v_message WHERE day < '2021-10-09' GROUP BY sender_account" in needed
+    assert any("FROM (SELECT DISTINCT day, sender_account FROM remembered_message)" in statement for statement in server.statements)
+    assert any(statement.endswith("FROM `active_user` WHERE day IN %(days)s") for statement in server.statements)
+
+
+def test_a_metric_that_remembers_reads_nothing_else_of_the_messages() -> None:
+    for metric in METRICS:
+        if metric.remembers:
+            assert message_columns([metric.name], "lake") == ["day", metric.remembers]
+            assert reads(metric.name) == [MESSAGE_VIEW]
 
 
 def test_a_metric_that_is_refused_comes_as_its_error(server: Server) -> None:
