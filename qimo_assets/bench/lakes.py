@@ -96,11 +96,15 @@ def stream_all(spark: SparkSession, settings: Settings, look: Callable[[Streamin
     query = start_query(spark, settings, reading, until_caught_up=True)
     with compacting(spark, settings.lake, TABLES.values()), ThreadPoolExecutor(1) as pool:
         ended = pool.submit(_end_of, query)
-        while not ended.done():
-            time.sleep(POLL_SECONDS)
-            reporter.report(query)
-            if look:
-                look(query)
+        try:
+            while not ended.done():
+                time.sleep(POLL_SECONDS)
+                reporter.report(query)
+                if look:
+                    look(query)
+        finally:
+            # A benchmark that is ended would wait here for all the lines that are left.
+            query.stop()
         reporter.report(query, at_once=True)
         return ended.result() - began
 
