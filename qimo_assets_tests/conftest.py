@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import shutil
 import socket
 import subprocess
@@ -23,7 +22,6 @@ from random import randrange
 from typing import Any
 from urllib.request import Request, urlopen
 
-import psutil
 import pytest
 
 from qimo_assets.bench.testbed import FOREIGN
@@ -147,12 +145,6 @@ def new_stack(home: Path, port_offset: int) -> Stack:
     return Stack(home, {**own_environment(), "QIMO_HOME": str(home), "QIMO_PORT_OFFSET": str(port_offset)})
 
 
-def processes_of(home: Path) -> list[str]:
-    """Return the command line of each living process that was started for a stack."""
-    living = psutil.process_iter(["environ", "cmdline"])
-    return [shlex.join(one.info["cmdline"] or []) for one in living if (one.info["environ"] or {}).get("QIMO_HOME") == str(home)]
-
-
 def free_ports() -> dict[str, int]:
     """Return a port for each service at which nobody listens."""
     with ExitStack() as held:
@@ -189,5 +181,5 @@ def stack(software: None, request: pytest.FixtureRequest) -> Iterator[Stack]:
     finally:
         if not kept:
             stack.qimo("down", check=False)
-            assert not processes_of(stack.home), "down left processes behind"
+            assert not control.processes_of(stack.home), "down left processes behind"
             shutil.rmtree(stack.home)

@@ -80,14 +80,9 @@ class Bed:
             raise BenchError(f"{' '.join(arguments)} ended with {done.returncode}:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
         return done
 
-    def processes(self) -> list[psutil.Process]:
-        """Return every process that was started with this QIMO_HOME."""
-        found = psutil.process_iter(["environ"])
-        return [process for process in found if (process.info["environ"] or {}).get("QIMO_HOME") == str(self.layout.home)]
-
     def resident_mb(self) -> float:
-        """Return the resident memory of all of them, in MiB; what two of them share counts twice."""
-        return sum(_resident(process) for process in self.processes()) / 2**20
+        """Return the resident memory of all its processes, in MiB; what two of them share counts twice."""
+        return sum(_resident(process) for process in control.processes_of(self.layout.home)) / 2**20
 
 
 @contextmanager
@@ -184,7 +179,7 @@ def _clear(layout: Layout) -> None:
 def _end(layout: Layout) -> None:
     """End every process of this QIMO_HOME and remove the directory."""
     control.stop(layout, say)
-    left = Bed(layout).processes()
+    left = control.processes_of(layout.home)
     for process in left:
         process.terminate()
     for process in psutil.wait_procs(left, timeout=30)[1]:

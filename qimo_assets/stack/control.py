@@ -120,6 +120,11 @@ def is_running(layout: Layout, name: str | None = None) -> bool:
     return supervisor is not None and (name is None or bool(_states(supervisor).get(name, {}).get("pid")))
 
 
+def processes_of(home: Path) -> list[psutil.Process]:
+    """Return every process that was started with this QIMO_HOME, by whomever."""
+    return [process for process in psutil.process_iter(["environ"]) if (process.info["environ"] or {}).get("QIMO_HOME") == str(home)]
+
+
 def _component(layout: Layout, service: Service, state: dict[str, Any]) -> Component:
     port = layout.ports[service.ports[0]] if service.ports else None
     pid = state.get("pid") or None
