@@ -1,8 +1,8 @@
 """refresh: one touched day to all metrics in MySQL, with little and with much history behind it, and the whole history at once.
 
-Two lakes are filled by the stream's own writer, in micro-batches of its own size, with as many lines a day; their days differ, so that both publish into
-the same MySQL. Before each refresh some lines come to the newest day, as late ones do. A refresh is the command that the README names for it,
-`dagster asset materialize` of all metrics for that day, on Dagster's storage in MySQL:
+Two lakes are filled by the stream's own writer, in micro-batches of its own size, with as many lines a day, and compacted; their days differ, so that
+both publish into the same MySQL. Before each refresh some lines come to the newest day, as late ones do. A refresh is the command that the README names
+for it, `dagster asset materialize` of all metrics for that day, on Dagster's storage in MySQL:
 
 - **the command**: from the start of its process to its end, Python's start and the loading of the definitions included;
 - **the run**: from the start of Dagster's run to its end, both as its storage has them.
