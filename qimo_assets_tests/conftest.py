@@ -180,6 +180,6 @@ def stack(software: None, request: pytest.FixtureRequest) -> Iterator[Stack]:
         yield stack
     finally:
         if not kept:
-            stack.qimo("down", check=False)
+            assert stack.qimo("down").stderr == "", "down had to break something off"
             assert not control.processes_of(stack.home), "down left processes behind"
             shutil.rmtree(stack.home)

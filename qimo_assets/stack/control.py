@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version as package_version
 from pathlib import Path
@@ -84,7 +85,7 @@ def stop(layout: Layout, report: Report, only: set[str] | None = None) -> bool:
     """Stop the services that the supervisor runs, in the reverse order of starting; without `only` the supervisor as well.
 
     Then it also waits for what they started: Spark's Java process outlives the run that it served by a second or two, in which it still
-    deletes its files, and whoever removed QIMO_HOME at once met files that vanished.
+    deletes its files, and whoever removed QIMO_HOME at once met files that vanished. A run whose code server died is nobody's child.
 
     Returns:
         Whether the supervisor was running.
@@ -93,16 +94,14 @@ def stop(layout: Layout, report: Report, only: set[str] | None = None) -> bool:
     if supervisor is None:
         return False
     states = _states(supervisor)
-    process = psutil.Process(supervisor.supervisor.getPID())
-    family = {process}
     for service in reversed(services(layout)):
         if states.get(service.name, {}).get("pid") and (only is None or service.name in only):
-            family.update(process.children(recursive=True))
             _stop_one(layout, service)
             report(f"{service.name} stopped")
     if only is None:
+        process = psutil.Process(supervisor.supervisor.getPID())
         supervisor.supervisor.shutdown()
-        _wait_for_end(family)
+        _wait_for_end(layout.home, process)
     return True
 
 
@@ -277,14 +276,20 @@ def _owner(port: int) -> str:
     return "a process of another user"
 
 
-def _wait_for_end(family: set[psutil.Process]) -> None:
+def _wait_for_end(home: Path, supervisor: psutil.Process) -> None:
     deadline = time.monotonic() + END_SECONDS
-    while left := [process for process in family if _lives(process)]:
+    while left := [process for process in [supervisor, *_supervised(home)] if _lives(process)]:
         if time.monotonic() > deadline:
             for process in left:
-                process.kill()
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
             return
         time.sleep(0.1)
+
+
+def _supervised(home: Path) -> list[psutil.Process]:
+    # supervisord gives this name to what it starts, and whatever that starts inherits it.
+    return [process for process in processes_of(home) if "SUPERVISOR_PROCESS_NAME" in process.info["environ"]]
 
 
 def _lives(process: psutil.Process) -> bool:

@@ -2,15 +2,17 @@
 
 The default launcher has neither. A run that dies together with its code server, as at a power cut, would be STARTED for ever, the stream
 never launched again and its metrics never due; with this one Dagster's run monitoring marks such a run as failed. And a run whose process
-hangs would be marked as canceled while the process lives on and keeps the writer's lock.
+hangs, or whose code server died without it, would be marked as canceled while the process lives on and keeps the writer's lock.
 """
 
 from __future__ import annotations
 
+import signal
 import time
 
 import dagster as dg
 import psutil
+from dagster._core.errors import DagsterUserCodeProcessError, DagsterUserCodeUnreachableError
 from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
 
 # A process that began later than its run's first event is another one with the same number.
@@ -39,8 +41,10 @@ class LocalRunLauncher(dg.DefaultRunLauncher):
     def terminate(self, run_id: str) -> bool:
         """Ask a run to end; asked again when it did not end for two minutes, kill its process and those that it started."""
         run = self._instance.get_run_by_id(run_id)
-        if run is None or run.status is not dg.DagsterRunStatus.CANCELING:
-            return super().terminate(run_id)
+        if run is None or run.is_finished:
+            return False
+        if run.status is not dg.DagsterRunStatus.CANCELING:
+            return self._ask_code_server(run_id) or self._interrupt(run_id)
         asked = self._instance.all_logs(run_id, of_type=dg.DagsterEventType.RUN_CANCELING)
         if not asked or time.time() - asked[0].timestamp < KILL_AFTER_SECONDS:
             return True
@@ -51,6 +55,21 @@ class LocalRunLauncher(dg.DefaultRunLauncher):
         # Java's process would otherwise live on, stopped or not.
         for member in [process, *process.children(recursive=True)]:
             member.kill()
+        return True
+
+    def _ask_code_server(self, run_id: str) -> bool:
+        """Have the code server that launched the run interrupt it; one that died since is not there, and its successor does not know the run."""
+        try:
+            return super().terminate(run_id)
+        except (DagsterUserCodeUnreachableError, DagsterUserCodeProcessError):
+            return False
+
+    def _interrupt(self, run_id: str) -> bool:
+        """Interrupt a run's process as its code server does."""
+        _, process = self._process(run_id)
+        if process is None:
+            return False
+        process.send_signal(signal.SIGINT)
         return True
 
     def _process(self, run_id: str) -> tuple[int | None, psutil.Process | None]:

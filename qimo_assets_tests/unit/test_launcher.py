@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import dagster as dg
 import psutil
 import pytest
 from dagster._core.events import DagsterEvent
 from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
+from dagster._core.storage.tags import GRPC_INFO_TAG
 
-from qimo_assets.settings import PROJECT_ROOT
+from qimo_assets.settings import LOOPBACK, PROJECT_ROOT
 from qimo_assets.stack.launcher import CLOCK_SLACK_SECONDS, KILL_AFTER_SECONDS, LocalRunLauncher
 from qimo_assets_tests.conftest import wait_for
 
@@ -92,6 +95,35 @@ def test_a_process_that_does_not_end_is_killed_with_its_children_when_it_is_aske
             for member in family:
                 with suppress(psutil.NoSuchProcess):
                     member.kill()
+
+
+def test_a_run_whose_code_server_died_is_interrupted(instance: dg.DagsterInstance, tmp_path: Path) -> None:
+    with subprocess.Popen(["sleep", "600"]) as process:
+        try:
+            server = json.dumps({"host": LOOPBACK, "socket": str(tmp_path / "died")})
+            run = dg.DagsterRun(JOB, status=dg.DagsterRunStatus.STARTED, tags={GRPC_INFO_TAG: server})
+            instance.add_run(run)
+            instance.report_dagster_event(DagsterEvent(dg.DagsterEventType.RUN_START.value, JOB, pid=process.pid), run.run_id)
+            launcher = LocalRunLauncher()
+            launcher.register_instance(instance)
+            assert launcher.terminate(run.run_id)
+            assert process.wait(10) == -signal.SIGINT
+            asked = instance.get_run_by_id(run.run_id)
+            assert asked
+            assert asked.status is dg.DagsterRunStatus.CANCELING
+        finally:
+            process.kill()
+
+
+def test_a_run_that_is_gone_cannot_be_ended(instance: dg.DagsterInstance) -> None:
+    process = subprocess.Popen(["true"])
+    process.wait()
+    run = dg.DagsterRun(JOB, status=dg.DagsterRunStatus.STARTED)
+    instance.add_run(run)
+    instance.report_dagster_event(DagsterEvent(dg.DagsterEventType.RUN_START.value, JOB, pid=process.pid), run.run_id)
+    launcher = LocalRunLauncher()
+    launcher.register_instance(instance)
+    assert not launcher.terminate(run.run_id)
 
 
 def test_the_instance_of_the_project_uses_it() -> None:
