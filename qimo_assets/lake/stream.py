@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -10,6 +11,7 @@ from zoneinfo import ZoneInfo
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.streaming.query import StreamingQuery
+from pyspark.util import inheritable_thread_target
 
 from qimo_assets.clients import java_kafka_options
 from qimo_assets.contract import TIMEZONE, Reason
@@ -45,19 +47,27 @@ class BatchWriter:
         parsed.persist()
         try:
             counts = _count(parsed)
-            for table, rows in ((MESSAGE, accepted(parsed, self.settings.lake)), (QUARANTINE, _rejected(parsed))):
-                counted = counts[table.name]
-                lines = counted.lines
-                # Where no line was ever rejected, the views that count rejected lines need a table without any.
-                if not lines and not self._is_made(parsed.sparkSession, table):
-                    lines = {datetime.now(ZoneInfo(TIMEZONE)).date().isoformat(): 0}
-                if lines:
-                    # Hudi combines a new line with the one in the table, but writes two of one key into the first file of a day.
-                    once = rows.dropDuplicates(["message_id", "day"]) if counted.repeats else rows
-                    told = {LINES_OPTION: json.dumps(lines), **({REASONS_OPTION: json.dumps(counted.reasons)} if counted.reasons else {})}
-                    self._writer.write(table, once, set(lines), {BATCH_OPTION: f"{query_id}:{batch_id}", **told})
+            of_tables = ((MESSAGE, accepted(parsed, self.settings.lake)), (QUARANTINE, _rejected(parsed)))
+            with ThreadPoolExecutor(len(of_tables)) as pool:
+                # Each with a copy of its own of what says which query its jobs belong to, so that both end with the query.
+                written = [
+                    pool.submit(inheritable_thread_target(self._write), table, rows, counts[table.name], f"{query_id}:{batch_id}") for table, rows in of_tables
+                ]
+            for one in written:
+                one.result()
         finally:
             parsed.unpersist()
+
+    def _write(self, table: Table, rows: DataFrame, counted: Counted, batch: str) -> None:
+        lines = counted.lines
+        # Where no line was ever rejected, the views that count rejected lines need a table without any.
+        if not lines and not self._is_made(rows.sparkSession, table):
+            lines = {datetime.now(ZoneInfo(TIMEZONE)).date().isoformat(): 0}
+        if lines:
+            # Hudi combines a new line with the one in the table, but writes two of one key into the first file of a day.
+            once = rows.dropDuplicates(["message_id", "day"]) if counted.repeats else rows
+            told = {LINES_OPTION: json.dumps(lines), **({REASONS_OPTION: json.dumps(counted.reasons)} if counted.reasons else {})}
+            self._writer.write(table, once, set(lines), {BATCH_OPTION: batch, **told})
 
     def _is_made(self, spark: SparkSession, table: Table) -> bool:
         if table.name not in self._made and exists(spark, table.path(self.settings.lake)):

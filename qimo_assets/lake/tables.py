@@ -8,6 +8,8 @@ from qimo_assets.contract import FIELDS
 from qimo_assets.settings import LakeSettings
 
 WRITTEN_AT = "written_at"
+# Commits between two compactions.
+COMPACTED_AFTER = "20"
 
 
 @dataclass(frozen=True)
@@ -90,8 +92,10 @@ def write_options(table: Table, lake: LakeSettings) -> dict[str, str]:
         "hoodie.compact.schedule.inline": "true",
         # Of each of four tasks, beside a batch; the rest goes to disk. By default each takes 368 MB of a heap of 1.5 GB, which two at a time could.
         "hoodie.memory.compaction.max.size": str(128 * 2**20),
-        "hoodie.compact.inline.max.delta.commits": "20",
+        "hoodie.compact.inline.max.delta.commits": COMPACTED_AFTER,
         "hoodie.clean.commits.retained": "24",
+        # Files come free by a compaction, so looking for them after each commit (7 % of a batch's waiting) finds nothing 19 times of 20.
+        "hoodie.clean.trigger.max.commits": COMPACTED_AFTER,
         "hoodie.keep.min.commits": "60",
         "hoodie.keep.max.commits": "80",
         "hoodie.embed.timeline.server": "false",

@@ -11,21 +11,23 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 import dagster as dg
 
 from qimo_assets.definitions import build_definitions
 from qimo_assets.lake import replay, stream, tables, write
 from qimo_assets.lake.assets import MESSAGES, QUARANTINED, REPLAY_JOB, STREAM_JOB
-from qimo_assets.lake.tables import QUARANTINE, Table
+from qimo_assets.lake.tables import MESSAGE, QUARANTINE, Table
 from qimo_assets.settings import LakeSettings, load_settings
 
-# The point of a crash -> the table whose commit is the last, and whether the crash comes after it or before it.
-CRASHES = {"after the commits": (QUARANTINE, "after"), "between the tables": (QUARANTINE, "before")}
+# The point of a crash -> the tables of a batch that are committed at it.
+CRASHES = {"after the commits": {MESSAGE, QUARANTINE}, "after the messages": {MESSAGE}, "after the quarantine": {QUARANTINE}}
 BUSY = {
     "hoodie.compact.inline.max.delta.commits": "2",
+    "hoodie.clean.trigger.max.commits": "1",
     "hoodie.clean.commits.retained": "2",
     "hoodie.keep.min.commits": "4",
     "hoodie.keep.max.commits": "5",
@@ -40,14 +42,18 @@ def die() -> None:
 class CrashingWriter(write.TableWriter):
     """Writes as the platform does, up to the crash, and tells the metastore each time."""
 
+    committed: ClassVar[set[Table]] = set()
+
     def write(self, table: Table, *arguments: Any, **options: Any) -> None:
-        """Write one table, and die before or after it."""
+        """Write one table; die once those are written that are to be, and write none that is not."""
         self.synced.clear()
-        crash, moment = CRASHES.get(sys.argv[2], (None, None))
-        if table == crash and moment == "before":
-            die()
+        last = CRASHES.get(sys.argv[2])
+        if last and table not in last:
+            # The other table's thread ends the process meanwhile.
+            threading.Event().wait()
         super().write(table, *arguments, **options)
-        if table == crash:
+        self.committed.add(table)
+        if last and last <= self.committed:
             die()
 
 

@@ -33,7 +33,8 @@ def test_killed_between_the_commits_of_a_batch(lake: Lake) -> None:
     lake.send()
     # Before Spark's own commit log knows of the batch, and with one table of two written.
     lake.crash("catch_up", "after the commits")
-    lake.crash("catch_up", "between the tables")
+    lake.crash("catch_up", "after the messages")
+    lake.crash("catch_up", "after the quarantine")
     lake.finish()
     lake.assert_once()
 

@@ -103,7 +103,7 @@ def test_a_rejected_line_counts_once_and_is_read_again_once(lake: Lake) -> None:
 
     # Killed when the good ones are in the lake, and when the others have their new reason: what is in both tables counts once.
     del lake.env["QIMO_LAKE__MAX_LINE_BYTES"]
-    lake.crash("replay", "between the tables")
+    lake.crash("replay", "after the messages")
     assert set(messages(lake)) == {"early", "good", LONG}
     assert quarantine(lake) == {FEW_FIELDS: "field_count", TOO_EARLY: "time_ahead", LONG_AND_BAD: "too_long"}
     lake.crash("replay", "after the commits")
