@@ -55,6 +55,10 @@ def spark_properties(settings: Settings) -> dict[str, str]:
         "spark.ui.showConsoleProgress": "false",
         # A compaction is done beside the batches; one after the other, a batch would wait for all of it.
         "spark.scheduler.mode": "FAIR",
+        # A file is closed when the name node has heard of its last block. Where it has not, the client asks again after 400 ms by default, which made up
+        # a quarter of a small batch (twice a batch, of 3 s).
+        "spark.hadoop.dfs.client.block.write.locateFollowingBlock.initial.delay.ms": "10",
+        "spark.hadoop.dfs.client.block.write.locateFollowingBlock.retries": "10",
         "spark.serializer": "org.apache.spark.serializer.KryoSerializer",
         "spark.kryo.registrator": "org.apache.spark.HoodieSparkKryoRegistrar",
         "spark.sql.extensions": "org.apache.spark.sql.hudi.HoodieSparkSessionExtension",

@@ -5,7 +5,9 @@ What is expected stands three times: by hand in the corpus, in `reading` (plain 
 
 from __future__ import annotations
 
+import importlib.util
 import sys
+import zipfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,6 +17,7 @@ from math import inf
 from pathlib import Path
 from random import Random
 from typing import Any
+from zipimport import zipimporter
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -26,7 +29,7 @@ from pyspark.sql import functions as F
 
 from qimo_assets import contract, verify
 from qimo_assets.lake.parse import parse
-from qimo_assets.lake.regions import region_of
+from qimo_assets.lake.regions import load, region_of
 from qimo_assets.resources.spark import spark_resource
 from qimo_assets.settings import PROJECT_ROOT, KafkaSettings, LakeSettings, Settings, SourceSettings, SparkSettings
 from qimo_assets.stack.jars import class_path
@@ -42,7 +45,7 @@ KAFKA_RECORD = "value binary, topic string, partition int, offset long, timestam
 Record = tuple[bytes | None, str, int, int]
 Row = dict[str, Any]
 
-# The 20 fields in design.md's order, and a good line.
+# The 20 fields in the contract's order, and a good line.
 GOOD = {
     "msg_time": "2024-05-01 10:00:00",
     "sender_nickname": "小明",
@@ -257,7 +260,7 @@ CASES = [
 
 
 def reading(body: bytes) -> tuple[str | None, Row]:
-    """Return the line's reason, or its columns, by verify.py's reading and design.md's rule of each field."""
+    """Return the line's reason, or its columns, by verify.py's reading and the contract's rule of each field."""
     fields = verify._read(body, LONGEST, verify._latest(COLLECTED, LAKE))
     if isinstance(fields, str):
         return fields, {}
@@ -576,3 +579,19 @@ def test_addresses_are_where_the_plain_reading_of_the_database_finds_them(spark:
         address: locate(address) for address in [*KNOWN_PLACES, *addresses] if address
     }
     assert len({place for place in found if place[0]}) > 100
+
+
+def test_what_holds_the_regions_has_no_archives_to_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with zipfile.ZipFile(tmp_path / "modules.zip", "w") as archive:
+        archive.writestr("unused.py", "")
+    monkeypatch.syspath_prepend(tmp_path / "modules.zip")
+    assert importlib.util.find_spec("unused")
+    assert archives()
+    load.cache_clear()
+    load(str(IP2REGION))
+    assert not archives()
+
+
+def archives() -> list[str]:
+    """Return the archives that importlib.invalidate_caches() would read, as a worker of Spark has it do before each task."""
+    return [place for place, finder in sys.path_importer_cache.items() if isinstance(finder, zipimporter)]
