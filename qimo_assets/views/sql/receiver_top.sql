@@ -1,4 +1,5 @@
 -- The 100 accounts that received most messages on each day, with the latest nickname of that day.
+-- Nicknames are counted first: max_by sorts what it reads, and an account has few of them and many messages.
 CREATE OR REPLACE VIEW {{ database }}.receiver_top (
   day COMMENT '日期',
   rank COMMENT '名次(1-100)',
@@ -14,11 +15,15 @@ FROM (
   FROM (
     SELECT
       day,
-      receiver_account AS account,
-      coalesce(max_by(receiver_nickname, struct(msg_time, receiver_nickname)) FILTER (WHERE receiver_nickname <> ''), '{{ unknown }}') AS nickname,
-      count(*) AS messages
-    FROM {{ database }}.v_message
-    GROUP BY day, receiver_account
+      account,
+      coalesce(max_by(nickname, struct(latest, nickname)) FILTER (WHERE nickname <> ''), '{{ unknown }}') AS nickname,
+      sum(messages) AS messages
+    FROM (
+      SELECT day, receiver_account AS account, receiver_nickname AS nickname, max(msg_time) AS latest, count(*) AS messages
+      FROM {{ database }}.v_message
+      GROUP BY day, receiver_account, receiver_nickname
+    )
+    GROUP BY day, account
   )
 )
 WHERE rank <= 100

@@ -1,4 +1,5 @@
 -- The 100 accounts that sent most messages on each day, with the latest nickname of that day.
+-- Nicknames are counted first: max_by sorts what it reads, and an account has few of them and many messages.
 CREATE OR REPLACE VIEW {{ database }}.sender_top (
   day COMMENT '日期',
   rank COMMENT '名次(1-100)',
@@ -14,11 +15,15 @@ FROM (
   FROM (
     SELECT
       day,
-      sender_account AS account,
-      coalesce(max_by(sender_nickname, struct(msg_time, sender_nickname)) FILTER (WHERE sender_nickname <> ''), '{{ unknown }}') AS nickname,
-      count(*) AS messages
-    FROM {{ database }}.v_message
-    GROUP BY day, sender_account
+      account,
+      coalesce(max_by(nickname, struct(latest, nickname)) FILTER (WHERE nickname <> ''), '{{ unknown }}') AS nickname,
+      sum(messages) AS messages
+    FROM (
+      SELECT day, sender_account AS account, sender_nickname AS nickname, max(msg_time) AS latest, count(*) AS messages
+      FROM {{ database }}.v_message
+      GROUP BY day, sender_account, sender_nickname
+    )
+    GROUP BY day, account
   )
 )
 WHERE rank <= 100
