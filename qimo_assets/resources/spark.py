@@ -41,6 +41,10 @@ def spark_properties(settings: Settings) -> dict[str, str]:
     # Hudi names instants by the JVM's own time zone. A driver in another one would name them as earlier than what is there: what it wrote would pass
     # for reported and compacted.
     options = f"-XX:-DontCompileHugeMethods -Duser.timezone={TIMEZONE} {limits}"
+    # In the first minutes half of the driver's time went into compiling what is called now and then. With these thresholds, eight times the JVM's own, it
+    # took 69 % of a processor at 1,000 lines/s instead of 117 %; with the first compiler alone 73 %.
+    thresholds = {"Invocation": 40_000, "MinInvocation": 5_000, "Compile": 120_000, "BackEdge": 320_000}
+    compiler = " ".join(f"-XX:Tier4{name}Threshold={value}" for name, value in thresholds.items())
     temporary = f" -Djava.io.tmpdir={spark.scratch_dir}" if spark.scratch_dir else ""
     # With a local master nothing outside the driver's process needs its ports; another one's executors need them, and the jars.
     is_local = spark.master.startswith("local")
@@ -49,7 +53,7 @@ def spark_properties(settings: Settings) -> dict[str, str]:
         "spark.master": spark.master,
         "spark.driver.memory": spark.driver_memory,
         "spark.driver.extraClassPath": jars,
-        "spark.driver.extraJavaOptions": f"-Dfile.encoding=UTF-8 -XX:+UseSerialGC -XX:-UsePerfData {options}" + temporary,
+        "spark.driver.extraJavaOptions": f"-Dfile.encoding=UTF-8 -XX:+UseSerialGC -XX:-UsePerfData {compiler} {options}" + temporary,
         "spark.executor.extraJavaOptions": options,
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
