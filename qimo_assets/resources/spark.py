@@ -41,10 +41,10 @@ def spark_properties(settings: Settings) -> dict[str, str]:
     # Hudi names instants by the JVM's own time zone. A driver in another one would name them as earlier than what is there: what it wrote would pass
     # for reported and compacted.
     options = f"-XX:-DontCompileHugeMethods -Duser.timezone={TIMEZONE} {limits}"
-    # In the first minutes half of the driver's time went into compiling what is called now and then. With these thresholds, eight times the JVM's own, it
-    # took 69 % of a processor at 1,000 lines/s instead of 117 %; with the first compiler alone 73 %.
-    thresholds = {"Invocation": 40_000, "MinInvocation": 5_000, "Compile": 120_000, "BackEdge": 320_000}
-    compiler = " ".join(f"-XX:Tier4{name}Threshold={value}" for name, value in thresholds.items())
+    # In the third minute over a third of the driver's time went into compiling what is called now and then. With eight times the JVM's own thresholds it took
+    # 69 % of a processor at 1,000 lines/s instead of 117 %; with the first compiler alone 73 %.
+    thresholds = {"Invocation": 5_000, "MinInvocation": 600, "Compile": 15_000, "BackEdge": 40_000}
+    compiler = " ".join(f"-XX:Tier4{name}Threshold={8 * value}" for name, value in thresholds.items())
     temporary = f" -Djava.io.tmpdir={spark.scratch_dir}" if spark.scratch_dir else ""
     # With a local master nothing outside the driver's process needs its ports; another one's executors need them, and the jars.
     is_local = spark.master.startswith("local")
@@ -60,7 +60,7 @@ def spark_properties(settings: Settings) -> dict[str, str]:
         # A compaction is done beside the batches; one after the other, a batch would wait for all of it.
         "spark.scheduler.mode": "FAIR",
         # A file is closed when the name node has heard of its last block. Where it has not, the client asks again after 400 ms by default, which made up
-        # a quarter of a small batch (twice a batch, of 3 s).
+        # a quarter of a small batch (twice a batch, of 3 s). Each wait is twice as long as the last, so ten come to 10 s, where the default's five come to 12.
         "spark.hadoop.dfs.client.block.write.locateFollowingBlock.initial.delay.ms": "10",
         "spark.hadoop.dfs.client.block.write.locateFollowingBlock.retries": "10",
         "spark.serializer": "org.apache.spark.serializer.KryoSerializer",
