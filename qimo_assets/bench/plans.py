@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
+from qimo_assets.settings import LakeSettings
+
 Plan = TypeVar("Plan")
+LARGEST_BATCH = LakeSettings.model_fields["max_lines_per_batch"].default
 QUICK = "quick"
 HELP = "help"
 
@@ -36,7 +39,9 @@ class IngestPlan:
     """Topic to queryable Hudi rows, against plain Parquet and a first version of the job."""
 
     lines: int = size(1_200_000, 12_000, "Lines in the topic.")
-    batch_lines: int = size(50_000, 3_000, "Largest micro-batch. The default makes 24 of them, so that a compaction, due after 20 commits, is among them.")
+    batch_lines: int = size(
+        LARGEST_BATCH, 3_000, "Largest micro-batch. The default, the stream's own, makes 24 of them, so that a compaction, due after 20 commits, is among them."
+    )
     days: int = size(30, 5, "Days of the mixed lines.")
     repetitions: int = size(3, 1, "How often each job runs.")
     seed: int = size(1, 1, "Seed of the lines.")
