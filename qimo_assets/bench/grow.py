@@ -34,7 +34,7 @@ from qimo_assets.bench.measure import Figure, trend
 from qimo_assets.bench.plans import GrowPlan
 from qimo_assets.bench.testbed import Bed, BenchError, say
 from qimo_assets.bench.topic import fill, topic
-from qimo_assets.lake.tables import MESSAGE, write_options
+from qimo_assets.lake.tables import COMPACTED_AFTER, MESSAGE
 from qimo_assets.resources.hive import HiveResource
 from qimo_assets.settings import Settings
 
@@ -74,7 +74,7 @@ class Watch:
 
     def __post_init__(self) -> None:
         """Come first when some commits are made."""
-        self.next_look = self.plan.sample_commits + int(PHASE * compacted_after(self.settings))
+        self.next_look = self.plan.sample_commits + int(PHASE * COMPACTED_AFTER)
 
     def look(self, query: StreamingQuery) -> None:
         """Keep the times of the batches since the last call, and look at the rest when it is due."""
@@ -147,11 +147,6 @@ def run(plan: GrowPlan, bed: Bed) -> Sequence[Figure]:
         return [figure for rows in plan.rows for figure in _stream_day(plan, bed, spark, rows)]
 
 
-def compacted_after(settings: Settings) -> int:
-    """Return after how many commits the table is compacted."""
-    return int(write_options(MESSAGE, settings.lake)["hoodie.compact.inline.max.delta.commits"])
-
-
 def _stream_day(plan: GrowPlan, bed: Bed, spark: SparkSession, rows: int) -> list[Figure]:
     name = f"grow_{rows}"
     lines = bed.layout.data / name
@@ -163,15 +158,14 @@ def _stream_day(plan: GrowPlan, bed: Bed, spark: SparkSession, rows: int) -> lis
         fill(bed, settings, lines, rows)
         watch = Watch(bed, spark, settings, plan, day)
         stream_all(spark, settings, watch.look)
-        period = compacted_after(settings)
-        if len(watch.seconds) < 2 * period or not watch.looks:
-            raise BenchError(f"{len(watch.seconds)} commits are too few: give at least {2 * period + plan.sample_commits}.")
+        if len(watch.seconds) < 2 * COMPACTED_AFTER or not watch.looks:
+            raise BenchError(f"{len(watch.seconds)} commits are too few: give at least {2 * COMPACTED_AFTER + plan.sample_commits}.")
         compact_all(spark, settings)
         compacted = [watch.query_seconds() for _ in watch.looks["query"][-plan.queries :]]
     batches = [math.nan if batch in watch.disturbed else watch.seconds.get(batch, math.nan) for batch in range(max(watch.seconds) + 1)]
     of_blocks: dict[str, Callable[[Sequence[float]], float]] = {"batch": median, "batch beside a compaction": max}
     return [
-        *(grown(f"{label} at {rows:,} rows", "s", blocks(batches, period, kind), period) for label, kind in of_blocks.items()),
+        *(grown(f"{label} at {rows:,} rows", "s", blocks(batches, COMPACTED_AFTER, kind), COMPACTED_AFTER) for label, kind in of_blocks.items()),
         Figure(f"query of a day at {rows:,} rows", "s", {"while lines are written": watch.looks["query"][-len(compacted) :], "compacted": compacted}),
         *(grown(f"{label} at {rows:,} rows", UNITS.get(label, "s"), values, plan.sample_commits) for label, values in watch.looks.items()),
     ]
