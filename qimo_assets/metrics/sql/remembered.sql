@@ -2,4 +2,5 @@
 CREATE OR REPLACE TEMPORARY VIEW {{ name }} AS
 SELECT day, {{ column }} FROM {{ messages }} WHERE day BETWEEN '{{ first }}' AND '{{ last }}'
 UNION ALL
-SELECT min(day) AS day, {{ column }} FROM {{ messages }} WHERE day < '{{ first }}' GROUP BY {{ column }}
+-- As a date: Spark cannot hash where the least of texts is looked for, and sorts all messages (7.7 s instead of 2.8 for 9 million).
+SELECT CAST(min(CAST(day AS DATE)) AS STRING) AS day, {{ column }} FROM {{ messages }} WHERE day < '{{ first }}' GROUP BY {{ column }}
