@@ -44,6 +44,8 @@ from qimo_assets.settings import Settings
 from qimo_assets.stack.services import DEFINITIONS
 from qimo_assets.stack.storage import make_room
 
+# Lines that a history is written by. The stream's own largest batch is less than the usual day, and makes as many commits as there are days: twice as many.
+FILL_LINES = 200_000
 ALL_VIEWS, ALL_METRICS = 'key:"hive/*"', 'key:"mysql/*"'
 
 
@@ -88,8 +90,8 @@ class History:
         return (self.last - timedelta(days=self.days - 1)).date().isoformat()
 
     def fill(self, day_lines: int, seed: int) -> None:
-        """Write its days, as many at once as a micro-batch holds, and compact them as a stream has long done that writes on."""
-        at_once = max(self.settings.lake.max_lines_per_batch // day_lines, 1)
+        """Write its days, some at once, and compact them as a stream has long done that writes on."""
+        at_once = max(FILL_LINES // day_lines, 1)
         for first in range(0, self.days, at_once):
             days = min(at_once, self.days - first)
             self.write(days * day_lines, self.last - timedelta(days=self.days - first - days), days, seed + first)
