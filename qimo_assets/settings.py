@@ -204,7 +204,7 @@ class LakeSettings(Group):
     database: Identifier = Field(default="qimo", description="Database of the tables and views.")
     buckets: int = Field(default=2, ge=1, description="File groups per day; also the number of tasks that write one day.")
     trigger_seconds: int = Field(default=5, ge=0, description="Seconds between the starts of two micro-batches.")
-    max_lines_per_batch: int = Field(default=50_000, ge=1, description="Largest micro-batch, in lines; 20 of them are compacted at once, in the driver.")
+    max_lines_per_batch: int = Field(default=50_000, ge=1, description="Largest micro-batch, in lines; many of them are compacted at once, in the driver.")
     max_line_bytes: int = Field(default=1_048_576, ge=1, description="Longer lines go to quarantine as too_long.")
     max_ahead_minutes: int = Field(default=60, ge=0, description="A message further in the future is quarantined as time_ahead.")
     accept_data_loss: bool = Field(

@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5
 LOCK_SECONDS = 15
-# A batch under way is let end, because stop() would break off its write and leave a rollback to the next run; one of full size took 35 s
+# A batch under way is let end, because stop() would break off its write and leave a rollback to the next run; one of 200,000 lines took 35 s
 # in the first minute of a JVM.
 STOP_SECONDS = 90
 

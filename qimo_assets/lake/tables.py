@@ -95,8 +95,8 @@ def write_options(table: Table, lake: LakeSettings) -> dict[str, str]:
         # By default the keys of what goes to disk stay in memory, 250 bytes a row: those of 4 million rows, an hour of lines that were caught up with, left
         # no room for a batch. RocksDB has them on disk as well; a million rows took 65 s with it and 45 s without, and nothing goes to disk at 1,000 lines/s.
         "hoodie.common.spillable.diskmap.type": "ROCKS_DB",
-        # Rows are held as objects until a block is full, and by default it takes 256 MB: the driver ran out of memory at batches of 200,000 lines, the
-        # largest. With these a batch takes 10 s instead of 13, of which collecting garbage was 5.
+        # Rows are held as objects until a block is full, and by default it takes 256 MB: the driver ran out of memory at batches of 200,000 lines,
+        # which were the largest then. With these such a batch takes 10 s instead of 13, of which collecting garbage was 5.
         "hoodie.logfile.data.block.max.size": str(16 * 2**20),
         "hoodie.compact.inline.max.delta.commits": str(COMPACTED_AFTER),
         "hoodie.clean.commits.retained": "24",

@@ -8,7 +8,7 @@ from qimo_assets.resources.kafka import KafkaResource, PartitionState
 from qimo_assets.settings import Settings
 from qimo_assets.source.assets import AGENT
 
-# Up to this many records a lag is a batch under way, not a backlog.
+# Up to this many records a lag is some batches under way, not a backlog.
 LAG_ALLOWED = 200_000
 
 
