@@ -193,7 +193,7 @@ def refresh_metrics(metrics: Sequence[Metric], database: str, days: Sequence[str
             refresh.instant = max(instants[table] for table in lake_tables(refresh.metric.name))
         for start in range(0, len(days), DAYS_PER_TRANSACTION):
             part = days[start : start + DAYS_PER_TRANSACTION]
-            with closing(reader.read([refresh.metric for refresh in refreshes.values() if refresh.error is None], part)) as read:
+            with closing(reader.read([refresh.metric for refresh in refreshes.values() if refresh.error is None], part, instants)) as read:
                 for metric, rows in read:
                     with refreshes[metric.name].giving_up():
                         _publish(connection, refreshes[metric.name], part, rows, mask=mysql.mask_accounts)

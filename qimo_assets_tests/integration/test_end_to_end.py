@@ -11,6 +11,7 @@ from typing import Any
 
 from qimo_assets.lake.assets import STREAM_JOB
 from qimo_assets.metrics.catalog import METRICS
+from qimo_assets.metrics.source import KEPT
 from qimo_assets.resources.mysql import MySQLResource
 from qimo_assets_tests.conftest import TEST_PORT_OFFSET, Stack, wait_for
 from qimo_assets_tests.processes import processes_of
@@ -127,8 +128,21 @@ def test_lines_that_come_later_reach_mysql_by_themselves(stack: Stack, ask_mysql
     assert stack.verified()["ok"]
 
 
-def test_a_run_of_metrics_leaves_nothing_in_the_server_s_memory(ask_hive: Ask) -> None:
-    wait_for(lambda: not ask_hive("SHOW VIEWS IN global_temp"))
+def test_a_run_of_metrics_leaves_no_messages_in_the_server_s_memory(ask_hive: Ask) -> None:
+    wait_for(lambda: not ask_hive(f"SHOW VIEWS IN global_temp LIKE '{KEPT}_*'"))
+
+
+def test_what_active_user_remembers_serves_its_next_run(stack: Stack, ask_hive: Ask, ask_mysql: Ask) -> None:
+    [[newest]] = ask_mysql("SELECT max(day) FROM active_user")
+    refresh = ("dagster", "asset", "materialize", "--select", "key:mysql/active_user", "--partition", str(newest))
+    # Made now unless a run before has left one.
+    stack.qimo(*refresh)
+    digests = ask_hive("SHOW VIEWS IN global_temp LIKE 'remembered_*'")
+    assert digests
+    execute(stack, f"UPDATE active_user SET new = new + 1 WHERE day = '{newest}'")
+    stack.qimo(*refresh)
+    assert ask_hive("SHOW VIEWS IN global_temp LIKE 'remembered_*'") == digests
+    assert stack.verified()["ok"]
 
 
 def test_a_metric_is_materialized_for_a_day_and_for_a_range(stack: Stack, ask_mysql: Ask) -> None:

@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 
 from qimo_assets.metrics.catalog import METRICS
-from qimo_assets.metrics.source import KEPT, LEFT_SECONDS, open_reader
+from qimo_assets.metrics.kept import LEFT_SECONDS
+from qimo_assets.metrics.source import KEPT, open_reader
 from qimo_assets.resources.hive import HiveError
 from qimo_assets.views.sql import MESSAGE_VIEW, message_columns, reads
 
 BY_NAME = {metric.name: metric for metric in METRICS}
 DAY = "2021-11-07"
+INSTANTS = {"chat_message": "20211107120000000", "chat_quarantine": "20211107120000000"}
 
 
 class Server:
@@ -35,21 +37,25 @@ class Server:
         if self.refused in sql:
             raise HiveError("refused")
         words = sql.split()
-        if words[:4] == ["CREATE", "GLOBAL", "TEMPORARY", "VIEW"]:
-            self.kept.append(words[4])
+        if "GLOBAL" in words[:4]:
+            self.kept.append(words[words.index("VIEW") + 1])
         elif words[0] == "DROP":
             self.kept.remove(words[-1].removeprefix("global_temp."))
 
     def query(self, sql: str, params: dict[str, Any] | None = None) -> list[dict[str, Any]]:
         self.statements.append(sql)
-        if params is None:
-            return [{"viewName": name} for name in self.kept]
+        if sql.startswith("SHOW VIEWS"):
+            beginning = sql.split("'")[1].removesuffix("*")
+            return [{"viewName": name} for name in self.kept if name.startswith(beginning)]
+        if sql.startswith("CALL"):
+            return [{"commit_time": INSTANTS["chat_message"], "action": "deltacommit", "partition": f"day={DAY}"}]
+        assert params is not None
         return [{column.name: 1 for metric in METRICS for column in metric.columns} | {"day": day} for day in params["days"]]
 
     def read(self, *names: str) -> dict[str, object]:
         """Return what a reader gives for these metrics, by their names."""
         with open_reader(self, "lake") as reader:  # pyright: ignore[reportArgumentType]  # the part of the resource that is used
-            return {metric.name: rows for metric, rows in reader.read([BY_NAME[name] for name in names], [DAY])}
+            return {metric.name: rows for metric, rows in reader.read([BY_NAME[name] for name in names], [DAY], INSTANTS)}
 
     def said(self, beginning: str) -> list[str]:
         return [statement for statement in self.statements if statement.lstrip("- ").startswith(beginning)]
@@ -77,15 +83,18 @@ def test_a_metric_alone_is_asked_of_its_view(server: Server, name: str) -> None:
     assert {statement.partition("FROM ")[2].split()[0] for statement in server.said("SELECT")} == {f"lake.{name}"}
 
 
-def test_of_what_was_long_before_a_metric_reads_the_first_day_of_each_account_alone(server: Server) -> None:
+def test_a_metric_of_many_days_is_made_from_what_is_remembered(server: Server) -> None:
     assert set(server.read("os", "active_user")) == {"os", "active_user"}
-    assert server.said("CREATE GLOBAL") == server.said("CACHE") == []
-    [needed] = server.said("What the figures")
-    assert "SELECT day, sender_account FROM lake.v_message WHERE day BETWEEN '2021-10-09' AND '2021-11-08'" in needed
-    first_days = "SELECT CAST(min(CAST(day AS DATE)) AS STRING) AS day, sender_account"
-    assert f"{first_days} FROM lake.v_message WHERE day < '2021-10-09' GROUP BY sender_account" in needed
+    [digest] = server.said("CREATE GLOBAL TEMPORARY VIEW")
+    assert "FROM lake.v_message WHERE day >= '2021-10-02'" in digest
     assert any("FROM (SELECT DISTINCT day, sender_account FROM remembered_message)" in statement for statement in server.statements)
     assert {statement.partition("FROM ")[2].split()[0] for statement in server.statements if statement.startswith("SELECT")} == {"lake.os", "`active_user`"}
+
+
+def test_what_is_remembered_is_forgotten_with_an_error(server: Server) -> None:
+    server.refused = "VIEW `active_user`"
+    assert isinstance(server.read("active_user")["active_user"], HiveError)
+    assert server.statements[-1] == "DROP VIEW IF EXISTS global_temp.newest_remembered_lake_sender_account"
 
 
 def test_a_metric_that_remembers_reads_nothing_else_of_the_messages() -> None:
