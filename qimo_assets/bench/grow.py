@@ -9,7 +9,8 @@ at its pace of one each five seconds. Everything else is as it is there. Seen ar
 - **files** and **bytes** below the day and below the table's `.hoodie`, **heap** of the driver after a full collection, and its **resident memory**.
 
 For each look the batches that it overlaps are left out of the batch times; so is the first tenth of everything, in which the JVM compiles. A series grows
-when the test of Mann and Kendall says so (p below 0.05); its slope is that of Theil and Sen. At the end the day is compacted and queried again.
+when the test of Mann and Kendall says so (p below 0.05); its slope is that of Theil and Sen. At the end the day is queried again, with its log files and the
+processors to itself, and once more after it was compacted.
 """
 
 from __future__ import annotations
@@ -160,13 +161,15 @@ def _stream_day(plan: GrowPlan, bed: Bed, spark: SparkSession, rows: int) -> lis
         stream_all(spark, settings, watch.look)
         if len(watch.seconds) < 2 * COMPACTED_AFTER or not watch.looks:
             raise BenchError(f"{len(watch.seconds)} commits are too few: give at least {2 * COMPACTED_AFTER + plan.sample_commits}.")
+        written = watch.looks["query"][-plan.queries :]
+        idle = [watch.query_seconds() for _ in written]
         compact_all(spark, settings)
-        compacted = [watch.query_seconds() for _ in watch.looks["query"][-plan.queries :]]
+        compacted = [watch.query_seconds() for _ in written]
     batches = [math.nan if batch in watch.disturbed else watch.seconds.get(batch, math.nan) for batch in range(max(watch.seconds) + 1)]
     of_blocks: dict[str, Callable[[Sequence[float]], float]] = {"batch": median, "batch beside a compaction": max}
     return [
         *(grown(f"{label} at {rows:,} rows", "s", blocks(batches, COMPACTED_AFTER, kind), COMPACTED_AFTER) for label, kind in of_blocks.items()),
-        Figure(f"query of a day at {rows:,} rows", "s", {"while lines are written": watch.looks["query"][-len(compacted) :], "compacted": compacted}),
+        Figure(f"query of a day at {rows:,} rows", "s", {"while lines are written": written, "after the last line": idle, "compacted": compacted}),
         *(grown(f"{label} at {rows:,} rows", UNITS.get(label, "s"), values, plan.sample_commits) for label, values in watch.looks.items()),
     ]
 
