@@ -25,6 +25,7 @@ SLACK_DAYS = 7
 MOST_SLACK_DAYS = 31
 # Late lines are of three days, and each day that passes is one more: a live stream has all messages read once a week.
 MOST_CHANGED = 10
+# Of the timeline: a row for each commit and bucket, of which Hudi tells ten unless it is asked for more.
 MOST_ROWS = 100_000
 
 # Instant of a commit -> the days that it wrote to.
@@ -91,7 +92,7 @@ class Memory:
             begins = _days_before(first, SLACK_DAYS)
             # Of a lake without a commit nothing is known to have changed or not: the next run makes another.
             current = Digest(keep(session, self._digests, self._query(begins), "DISK_ONLY"), begins, max(commits, default=""))
-            drop_what_was_left(session, self._digests, {current.name, digest.name} if digest else {current.name})
+            drop_what_was_left(session, self._digests, {one.name for one in (current, digest) if one})
         if current != digest:
             self._tell(session, current)
         return self._view(session, render(SQL_DIR / "recalled.sql", column=self._column, messages=self._messages, digest=current))

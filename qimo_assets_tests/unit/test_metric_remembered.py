@@ -12,7 +12,6 @@ from qimo_assets.metrics.remembered import MOST_CHANGED, Commits, Digest, Memory
 FIRST, LAST = "2026-10-01", "2026-10-31"
 WITH_SLACK = "2026-09-24"
 OLD, NEW = "20261030120000000", "20261030120005000"
-DIGESTS = "remembered_lake_sender_account"
 
 
 class Server:
