@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from itertools import count
@@ -29,9 +28,9 @@ from qimo_assets.metrics.catalog import METRICS, TEXT, TEXT_LENGTH, Column, Metr
 from qimo_assets.metrics.course import build_course_report
 from qimo_assets.metrics.publish import PublicationError, PublicationResult, _replace, _stage, checksum, ensure_tables, publish
 from qimo_assets.partitions import daily
-from qimo_assets.resources.hive import HiveError
 from qimo_assets.resources.mysql import MySQLError, MySQLResource
 from qimo_assets_tests.contract.conftest import Server
+from qimo_assets_tests.hiveserver import FakeSession, delta_commit
 
 BY_NAME = {metric.name: metric for metric in METRICS}
 TOTAL, HOURLY, PROVINCE, TOP = (BY_NAME[name] for name in ("message_total", "message_hourly", "sender_province", "sender_top"))
@@ -415,30 +414,13 @@ ONE_DAY: dict[str, Any] = {"partition_key": "2021-11-07"}
 QUALITY = next(metric for metric in METRICS if metric.name == "data_quality")
 
 
-class FakeSession:
-    """A session that has one message of each day in every view, and one commit, and refuses what names one of its views."""
-
-    def __init__(self, refused: str = "") -> None:
-        self._refused = refused
-
-    def execute(self, sql: str) -> None:
-        if self._refused and f"VIEW `{self._refused}`" in sql:
-            raise HiveError(f"{self._refused} is refused")
-
-    def query(self, sql: str, params: dict[str, list[str]] | None = None) -> list[dict[str, Any]]:
-        if params is None:
-            return [{"commit_time": T1}] if sql.startswith("CALL") else []
-        values = {column.name: "1" if column.is_text else 1 for metric in METRICS for column in metric.columns}
-        return [{**values, "day": day} for day in params["days"]]
-
-
 class FakeHive(dg.ConfigurableResource):
     """HiveServer2 as far as a metric sees it; it may refuse one metric."""
 
     refused: str = ""
 
     def session(self) -> Any:
-        return nullcontext(FakeSession(self.refused))
+        return FakeSession([delta_commit(T1, DAY)], self.refused and f"VIEW `{self.refused}`").session()
 
 
 def test_the_assets_publish_a_range_of_days_and_the_checks_add_up(mysql: MySQLResource, connection: MySQLConnectionAbstract) -> None:

@@ -2,52 +2,32 @@
 
 from __future__ import annotations
 
-import re
-from typing import Any
-
 import pytest
 
 from qimo_assets.metrics.remembered import MOST_CHANGED, Commits, Digest, Memory, commits_until
+from qimo_assets_tests.hiveserver import FakeSession, delta_commit
 
 FIRST, LAST = "2026-10-01", "2026-10-31"
 WITH_SLACK = "2026-09-24"
 OLD, NEW = "20261030120000000", "20261030120005000"
 
 
-class Server:
-    """Keeps the global views, the last view of the session, and which statements cached something."""
+class Server(FakeSession):
+    """A server that remembers the accounts of a lake."""
 
     def __init__(self) -> None:
-        self.views: dict[str, str] = {}
-        self.cached: list[str] = []
-        self.recalled = ""
-        self.timeline: list[dict[str, Any]] = []
-
-    def execute(self, sql: str) -> None:
-        created = re.match(r"CREATE (?:OR REPLACE )?(GLOBAL )?TEMPORARY VIEW (\w+) AS", sql)
-        if created and created[1]:
-            self.views[created[2]] = sql
-        elif created:
-            self.recalled = sql
-        elif sql.startswith("CACHE TABLE global_temp."):
-            self.cached.append(sql.split()[2].removeprefix("global_temp."))
-        elif sql.startswith("DROP VIEW IF EXISTS global_temp."):
-            self.views.pop(sql.rpartition(".")[2], None)
-
-    def query(self, sql: str) -> list[dict[str, Any]]:
-        if sql.startswith("CALL"):
-            return self.timeline
-        if sql.startswith("SHOW VIEWS"):
-            pattern = re.compile(sql.split("'")[1].replace("*", ".*"))
-            return [{"viewName": name} for name in self.views if pattern.fullmatch(name)]
-        return [{name: value for value, name in re.findall(r"'([^']*)' AS `(\w+)`", self.views[sql.rpartition(".")[2]])}]
+        super().__init__([])
+        self.memory = Memory("lake", "sender_account")
 
     def recall(self, commits: Commits, first: str = FIRST) -> str:
-        Memory("lake", "sender_account").recall(self, first, LAST, commits)  # pyright: ignore[reportArgumentType]  # the part of a session that is used
-        return self.recalled.rstrip()
+        """Return the statement of the view that a run reads."""
+        self.memory.recall(self, first, LAST, commits)
+        return self.said("CREATE OR REPLACE TEMPORARY VIEW")[-1].rstrip()
 
-    def forget(self) -> None:
-        Memory("lake", "sender_account").forget(self)  # pyright: ignore[reportArgumentType]  # the part of a session that is used
+    @property
+    def cached(self) -> list[str]:
+        """The digests that were ever made."""
+        return [statement.split()[2].removeprefix("global_temp.") for statement in self.said("CACHE TABLE")]
 
 
 @pytest.fixture
@@ -58,9 +38,9 @@ def server() -> Server:
 def test_at_first_all_messages_are_read_for_a_digest(server: Server) -> None:
     recalled = server.recall({OLD: {LAST}})
     [digest] = server.cached
-    assert f"SELECT DISTINCT day, sender_account FROM lake.v_message WHERE day >= '{WITH_SLACK}'\n" in server.views[digest]
+    assert f"SELECT DISTINCT day, sender_account FROM lake.v_message WHERE day >= '{WITH_SLACK}'\n" in server.kept[digest]
     first_days = "SELECT CAST(min(CAST(day AS DATE)) AS STRING) AS day, sender_account"
-    assert f"{first_days} FROM lake.v_message WHERE day < '{WITH_SLACK}' GROUP BY sender_account" in server.views[digest]
+    assert f"{first_days} FROM lake.v_message WHERE day < '{WITH_SLACK}' GROUP BY sender_account" in server.kept[digest]
     assert recalled.endswith(f"SELECT day, sender_account FROM global_temp.{digest}")
 
 
@@ -94,7 +74,7 @@ def test_of_a_lake_without_a_commit_nothing_is_remembered_for_the_next_run(serve
 
 def test_after_an_error_all_is_read_again(server: Server) -> None:
     server.recall({OLD: {LAST}})
-    server.forget()
+    server.memory.forget(server)
     server.recall({OLD: {LAST}})
     assert len(server.cached) == 2
 
@@ -124,9 +104,9 @@ def test_a_digest_with_many_changed_days_serves_no_more() -> None:
 def test_commits_are_those_of_messages_up_to_what_was_asked_for_before_reading(server: Server) -> None:
     later = "20261030120009000"
     server.timeline = [
-        {"commit_time": later, "action": "deltacommit", "partition": "day=2026-10-31"},
-        {"commit_time": NEW, "action": "commit", "partition": "day=2026-10-01"},
-        {"commit_time": OLD, "action": "deltacommit", "partition": "day=2026-10-30"},
-        {"commit_time": OLD, "action": "deltacommit", "partition": "day=2026-10-29"},
+        delta_commit(later, "2026-10-31"),
+        {**delta_commit(NEW, "2026-10-01"), "action": "commit"},
+        delta_commit(OLD, "2026-10-30"),
+        delta_commit(OLD, "2026-10-29"),
     ]
-    assert commits_until(server, "lake", NEW) == {OLD: {"2026-10-29", "2026-10-30"}}  # pyright: ignore[reportArgumentType]  # the part that is used
+    assert commits_until(server, "lake", NEW) == {OLD: {"2026-10-29", "2026-10-30"}}

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
 
 import pytest
 
@@ -14,51 +11,23 @@ from qimo_assets.metrics.kept import LEFT_SECONDS
 from qimo_assets.metrics.source import KEPT, open_reader
 from qimo_assets.resources.hive import HiveError
 from qimo_assets.views.sql import MESSAGE_VIEW, message_columns, reads
+from qimo_assets_tests.hiveserver import FakeSession, delta_commit
 
 BY_NAME = {metric.name: metric for metric in METRICS}
 DAY = "2021-11-07"
 INSTANTS = {"chat_message": "20211107120000000", "chat_quarantine": "20211107120000000"}
 
 
-class Server:
-    """Keeps the views of all sessions, and refuses statements that hold a text."""
+class Server(FakeSession):
+    """A server that metrics are read from."""
 
     def __init__(self) -> None:
-        self.statements: list[str] = []
-        self.kept: list[str] = []
-        self.refused = "nothing"
-
-    @contextmanager
-    def session(self) -> Iterator[Server]:
-        yield self
-
-    def execute(self, sql: str) -> None:
-        self.statements.append(sql)
-        if self.refused in sql:
-            raise HiveError("refused")
-        words = sql.split()
-        if "GLOBAL" in words[:4]:
-            self.kept.append(words[words.index("VIEW") + 1])
-        elif words[0] == "DROP":
-            self.kept.remove(words[-1].removeprefix("global_temp."))
-
-    def query(self, sql: str, params: dict[str, Any] | None = None) -> list[dict[str, Any]]:
-        self.statements.append(sql)
-        if sql.startswith("SHOW VIEWS"):
-            beginning = sql.split("'")[1].removesuffix("*")
-            return [{"viewName": name} for name in self.kept if name.startswith(beginning)]
-        if sql.startswith("CALL"):
-            return [{"commit_time": INSTANTS["chat_message"], "action": "deltacommit", "partition": f"day={DAY}"}]
-        assert params is not None
-        return [{column.name: 1 for metric in METRICS for column in metric.columns} | {"day": day} for day in params["days"]]
+        super().__init__([delta_commit(INSTANTS["chat_message"], DAY)])
 
     def read(self, *names: str) -> dict[str, object]:
         """Return what a reader gives for these metrics, by their names."""
         with open_reader(self, "lake") as reader:  # pyright: ignore[reportArgumentType]  # the part of the resource that is used
             return {metric.name: rows for metric, rows in reader.read([BY_NAME[name] for name in names], [DAY], INSTANTS)}
-
-    def said(self, beginning: str) -> list[str]:
-        return [statement for statement in self.statements if statement.lstrip("- ").startswith(beginning)]
 
 
 @pytest.fixture
@@ -68,12 +37,12 @@ def server() -> Server:
 
 def test_metrics_of_a_day_are_made_from_messages_that_are_read_once(server: Server) -> None:
     found = server.read("os", "network")
-    assert found == {"os": [(DAY, 1, 1, 1)], "network": [(DAY, 1, 1, 1)]}
+    assert found == {"os": [(DAY, "1", 1, 1)], "network": [(DAY, "1", 1, 1)]}
     [kept] = server.said("CREATE GLOBAL")
     assert kept.endswith(f"SELECT day, sender_account, sender_os, sender_network FROM lake.v_message WHERE day IN ('{DAY}')")
     assert len(server.said("CACHE TABLE global_temp.")) == 1
     assert {statement.partition("FROM ")[2].split()[0] for statement in server.said("SELECT")} == {"`os`", "`network`"}
-    assert server.kept == []
+    assert server.kept == {}
 
 
 @pytest.mark.parametrize("name", ["os", "data_quality"])
@@ -108,20 +77,20 @@ def test_a_metric_that_is_refused_comes_as_its_error(server: Server) -> None:
     server.refused = "VIEW `os`"
     found = server.read("os", "network")
     assert isinstance(found["os"], HiveError)
-    assert found["network"] == [(DAY, 1, 1, 1)]
-    assert server.kept == []
+    assert found["network"] == [(DAY, "1", 1, 1)]
+    assert server.kept == {}
 
 
 def test_what_cannot_be_kept_is_not_left_behind(server: Server) -> None:
     server.refused = "CACHE TABLE"
     with pytest.raises(HiveError):
         server.read("os", "network")
-    assert server.kept == []
+    assert server.kept == {}
 
 
 def test_what_a_killed_run_left_is_dropped_once_no_run_can_need_it(server: Server) -> None:
     now = int(time.time())
     young, old = f"{KEPT}_{now - 60}_aaaaaaaa", f"{KEPT}_{now - LEFT_SECONDS - 60}_bbbbbbbb"
-    server.kept = [young, old]
+    server.kept = {young: "", old: ""}
     server.read("os", "network")
-    assert server.kept == [young]
+    assert set(server.kept) == {young}
