@@ -143,7 +143,6 @@ def read_topic(spark: SparkSession, settings: Settings, reading: Reading) -> Dat
         .option("startingOffsets", "earliest")
         .option("failOnDataLoss", not settings.lake.accept_data_loss)
         .option("maxOffsetsPerTrigger", settings.lake.max_lines_per_batch)
-        .option("kafka.max.partition.fetch.bytes", settings.kafka.max_message_bytes)
         .load()
         # The identity of a line without an origin is its place in the topic; one that is made anew has other lines at the same places.
         .withColumn("topic", F.lit(f"{settings.kafka.topic}.{reading.topic_id}"))
