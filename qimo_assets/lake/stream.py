@@ -23,6 +23,8 @@ from qimo_assets.lake.write import TableWriter
 from qimo_assets.settings import LakeSettings, Settings
 
 QUERY_NAME = "chat_message"
+# What a micro-batch is written to.
+BATCH_TABLES = (MESSAGE, QUARANTINE)
 
 
 @dataclass
@@ -46,12 +48,14 @@ class BatchWriter:
         query_id = parsed.sparkSession.sparkContext.getLocalProperty("sql.streaming.queryId")
         parsed.persist()
         try:
-            counts = _count(parsed)
-            of_tables = ((MESSAGE, accepted(parsed, self.settings.lake)), (QUARANTINE, _rejected(parsed)))
-            with ThreadPoolExecutor(len(of_tables)) as pool:
+            with ThreadPoolExecutor(len(BATCH_TABLES)) as pool:
+                counted = pool.submit(inheritable_thread_target(_count), parsed)
+                # Described meanwhile, which takes 0.1 s.
+                rows = {MESSAGE: accepted(parsed, self.settings.lake), QUARANTINE: _rejected(parsed)}
+                counts = counted.result()
                 # Each with a copy of its own of what says which query its jobs belong to, so that both end with the query.
                 written = [
-                    pool.submit(inheritable_thread_target(self._write), table, rows, counts[table.name], f"{query_id}:{batch_id}") for table, rows in of_tables
+                    pool.submit(inheritable_thread_target(self._write), table, rows[table], counts[table], f"{query_id}:{batch_id}") for table in BATCH_TABLES
                 ]
             for one in written:
                 one.result()
@@ -90,16 +94,16 @@ class Counted:
     reasons: dict[str, dict[str, int]]
 
 
-def _count(parsed: DataFrame) -> dict[str, Counted]:
+def _count(parsed: DataFrame) -> dict[Table, Counted]:
     """Count a micro-batch for each table; one pass serves both."""
     rejected = F.col("reason").isNotNull()
     days = parsed.groupBy(rejected.alias("rejected"), F.when(rejected, _arrival_day()).otherwise(F.col("day")).alias("day"))
     by_reason = [F.count_if(F.col("reason") == reason.value).alias(reason.value) for reason in Reason]
     found = days.agg(F.count("*").alias("lines"), F.countDistinct("message_id").alias("ids"), *by_reason).collect()
-    counts: dict[str, Counted] = {}
-    for table in (MESSAGE, QUARANTINE):
+    counts: dict[Table, Counted] = {}
+    for table in BATCH_TABLES:
         rows = [row for row in found if row["rejected"] is (table is QUARANTINE)]
-        counts[table.name] = Counted(
+        counts[table] = Counted(
             lines={row["day"]: row["lines"] for row in rows},
             repeats=any(row["lines"] != row["ids"] for row in rows),
             reasons={row["day"]: {reason.value: row[reason.value] for reason in Reason if row[reason.value]} for row in rows if row["rejected"]},
