@@ -22,6 +22,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 LOOPBACK = "127.0.0.1"
 LOOPBACK_NAMES = (LOOPBACK, "localhost", "::1")
+# Hudi opens each log file of a table with a buffer, of 16 MB by default, and a day may have dozens of files. Who writes and who reads takes this.
+LOG_FILE_BUFFER_BYTES = 256 * 2**10
 # The type of an error whose message begins with the name of a setting of the group.
 NAMED = "named"
 # What Spark itself takes for a secret in a property's name (spark.redaction.regex): such a value would stand on a command line.

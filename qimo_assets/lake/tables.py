@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from qimo_assets.contract import FIELDS
-from qimo_assets.settings import LakeSettings
+from qimo_assets.settings import LOG_FILE_BUFFER_BYTES, LakeSettings
 
 WRITTEN_AT = "written_at"
 # Commits between two compactions.
@@ -100,7 +100,7 @@ def write_options(table: Table, lake: LakeSettings) -> dict[str, str]:
         "hoodie.logfile.data.block.max.size": str(16 * 2**20),
         # A compaction opens each log file with a buffer of 16 MB by default: 160 files, one for each commit and bucket, had the collector at work while batches
         # waited. A batch beside a compaction took 3.1 to 3.5 s so and 3.9 to 5.1 s with the default.
-        "hoodie.memory.dfs.buffer.max.size": str(256 * 2**10),
+        "hoodie.memory.dfs.buffer.max.size": str(LOG_FILE_BUFFER_BYTES),
         "hoodie.compact.inline.max.delta.commits": str(COMPACTED_AFTER),
         "hoodie.clean.commits.retained": "24",
         # Files come free by a compaction, so looking for them after each commit (7 % of a batch's waiting) finds nothing 19 times of 20.
