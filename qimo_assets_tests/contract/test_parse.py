@@ -28,8 +28,11 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from qimo_assets import contract, verify
+from qimo_assets.lake.arrivals import ARRIVAL_SCHEMA
 from qimo_assets.lake.parse import parse
 from qimo_assets.lake.regions import load, region_of
+from qimo_assets.lake.tables import ARRIVAL, WRITTEN_AT
+from qimo_assets.lake.write import stamped
 from qimo_assets.resources.spark import spark_resource
 from qimo_assets.settings import PROJECT_ROOT, KafkaSettings, LakeSettings, Settings, SourceSettings, SparkSettings
 from qimo_assets.stack.jars import class_path
@@ -595,3 +598,23 @@ def test_what_holds_the_regions_has_no_archives_to_read_again(tmp_path: Path, mo
 def archives() -> list[str]:
     """Return the archives that importlib.invalidate_caches() would read, as a worker of Spark has it do before each task."""
     return [place for place, finder in sys.path_importer_cache.items() if isinstance(finder, zipimporter)]
+
+
+# --- the time of a commit
+
+
+def code_of(rows: DataFrame) -> list[str]:
+    """Return the Java code that Spark makes of a query."""
+    frame: Any = rows
+    stages = frame._jdf.queryExecution().debug().codegenToSeq()
+    return [stages.apply(number)._2() for number in range(stages.size())]
+
+
+def test_the_code_of_a_commit_is_that_of_the_one_before(spark: SparkSession) -> None:
+    rows = spark.createDataFrame([("a", "2024-05-06", "chat_message", "b", "20240506120000000", 1)], ARRIVAL_SCHEMA)
+    [code], [again] = (code_of(stamped(rows, ARRIVAL)) for _ in range(2))
+    assert "literal" in code
+    assert code == again
+    began = datetime.now(timezone.utc).timestamp()
+    [(written_at,)] = stamped(rows, ARRIVAL).select(F.unix_micros(WRITTEN_AT)).collect()
+    assert began <= written_at / 1e6 <= datetime.now(timezone.utc).timestamp()
