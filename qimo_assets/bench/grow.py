@@ -3,8 +3,8 @@
 The lines of one live day are streamed into an empty lake in at least a thousand micro-batches without a pause between them: what takes a stream hours
 at its pace of one each five seconds. Everything else is as it is there. Seen are
 
-- **batch**: the time of each micro-batch as Spark tells it. Each 20th commit makes a compaction due, so the series that is tested is that of blocks of so
-  many batches: the median of a block is the time of an ordinary batch, its maximum that of one beside a compaction.
+- **batch**: the time of each micro-batch as Spark tells it. At first each 20th commit makes a compaction due, later fewer do, so the series that is tested is
+  that of blocks of so many batches: the median of a block is the time of an ordinary batch, its maximum that of one beside a compaction, if there was one.
 - **query**: the messages of each province of the day, asked of the Thrift server while lines are written.
 - **files** and **bytes** below the day and below the table's `.hoodie`, **heap** of the driver after a full collection, and its **resident memory**.
 
@@ -41,7 +41,7 @@ from qimo_assets.settings import Settings
 
 MIB = 2**20
 WARM_SHARE = 0.1
-# The looks come half-way between two compactions.
+# The looks come half-way between two compactions, as long as these come as often as they may.
 PHASE = 0.5
 PER_COMMITS = 1_000
 # With fewer no order of them is rare enough for p below 0.05.

@@ -15,6 +15,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
 from qimo_assets.lake.assets import ARRIVALS, TABLES
+from qimo_assets.lake.cadence import Cadence
 from qimo_assets.lake.compaction import compacting, run_compaction
 from qimo_assets.lake.continuity import open_reading
 from qimo_assets.lake.reporter import Reporter, StreamReporter, arrival_reporter, table_reporter
@@ -93,8 +94,9 @@ def stream_all(spark: SparkSession, settings: Settings, look: Callable[[Streamin
     reporter = StreamReporter(reporters(spark, settings), kafka)
     reading = open_reading(spark, settings.lake, kafka)
     began = time.monotonic()
-    query = start_query(spark, settings, reading, until_caught_up=True)
-    with compacting(spark, settings.lake, TABLES.values()), ThreadPoolExecutor(1) as pool:
+    cadence = Cadence()
+    query = start_query(spark, settings, reading, cadence, until_caught_up=True)
+    with compacting(spark, settings.lake, TABLES.values(), cadence), ThreadPoolExecutor(1) as pool:
         ended = pool.submit(_end_of, query)
         try:
             while not ended.done():

@@ -15,6 +15,7 @@ from typing import Literal
 from pyspark.sql import SparkSession
 
 from qimo_assets.lake.beside import repeated
+from qimo_assets.lake.cadence import Cadence
 from qimo_assets.lake.tables import Table, write_options
 from qimo_assets.lake.timeline import pending_compactions
 from qimo_assets.settings import LakeSettings
@@ -29,7 +30,7 @@ STOP_SECONDS = 90
 
 
 @contextmanager
-def compacting(spark: SparkSession, lake: LakeSettings, tables: Iterable[Table]) -> Generator[None, None, None]:
+def compacting(spark: SparkSession, lake: LakeSettings, tables: Iterable[Table], cadence: Cadence) -> Generator[None, None, None]:
     """Do what commits have scheduled, in a thread of its own, and the rest of it at a good end.
 
     A run that is stopped waits for the compaction that is under way, but not for ever.
@@ -38,6 +39,7 @@ def compacting(spark: SparkSession, lake: LakeSettings, tables: Iterable[Table])
         spark: The driver's session.
         lake: Where the tables are.
         tables: The tables that are compacted; each may still be made.
+        cadence: Told of each compaction.
     """
     own, at_work = list(tables), threading.Lock()
 
@@ -45,7 +47,9 @@ def compacting(spark: SparkSession, lake: LakeSettings, tables: Iterable[Table])
         with at_work:
             for table in own:
                 try:
-                    compact(spark, lake, table)
+                    began = cadence.clock()
+                    if compact(spark, lake, table):
+                        cadence.compacted(table, began)
                 except Exception:  # the lines go on without it, and it is tried again at the next look
                     logger.exception("%s could not be compacted", table.name)
 
@@ -55,11 +59,13 @@ def compacting(spark: SparkSession, lake: LakeSettings, tables: Iterable[Table])
     look()
 
 
-def compact(spark: SparkSession, lake: LakeSettings, table: Table) -> None:
-    """Do the compactions of a table that are scheduled, also those that were broken off."""
-    if pending_compactions(spark, table.path(lake)):
-        spark.sparkContext.setLocalProperty("spark.scheduler.pool", POOL)
-        run_compaction(spark, lake, table, "execute")
+def compact(spark: SparkSession, lake: LakeSettings, table: Table) -> bool:
+    """Do the compactions of a table that are scheduled, also those that were broken off, and return whether there were any."""
+    if not pending_compactions(spark, table.path(lake)):
+        return False
+    spark.sparkContext.setLocalProperty("spark.scheduler.pool", POOL)
+    run_compaction(spark, lake, table, "execute")
+    return True
 
 
 def run_compaction(

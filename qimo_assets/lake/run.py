@@ -17,6 +17,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
 from qimo_assets.lake.beside import repeated
+from qimo_assets.lake.cadence import Cadence
 from qimo_assets.lake.compaction import compacting
 from qimo_assets.lake.continuity import WAYS_ON, LinesLost, open_reading
 from qimo_assets.lake.replay import replay
@@ -100,13 +101,14 @@ def _write(
         reading = open_reading(session, settings.lake, kafka)
     except LinesLost as error:
         raise dg.Failure(str(error)) from error
-    query = start_query(session, settings, reading, until_caught_up=mode is Mode.CATCH_UP)
+    cadence = Cadence()
+    query = start_query(session, settings, reading, cadence, until_caught_up=mode is Mode.CATCH_UP)
     context.log.info(f"Streaming query {query.id} started in mode {mode.value}; checkpoint {reading.checkpoint}")
     reporters: list[Reporter] = [table_reporter(context, session, settings, table, key) for key, table in tables.items()]
     # Last, because it writes: the days that the metrics wait for are told first.
     reporter = StreamReporter([*reporters, arrival_reporter(context, session, settings, arrivals)], kafka)
     try:
-        with compacting(session, settings.lake, [*tables.values(), ARRIVAL]), _committing(query, reporter):
+        with compacting(session, settings.lake, [*tables.values(), ARRIVAL], cadence), _committing(query, reporter):
             _follow(context, query, reporter, lock)
     finally:
         _stop_gently(query)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -15,6 +15,7 @@ from pyspark.util import inheritable_thread_target
 
 from qimo_assets.clients import java_kafka_options
 from qimo_assets.contract import TIMEZONE, Reason
+from qimo_assets.lake.cadence import Cadence
 from qimo_assets.lake.continuity import Reading
 from qimo_assets.lake.parse import parse
 from qimo_assets.lake.tables import MESSAGE, QUARANTINE, Table
@@ -36,10 +37,11 @@ class BatchWriter:
     """
 
     settings: Settings
+    cadence: Cadence = field(default_factory=Cadence)
 
     def __post_init__(self) -> None:
         """Begin with a metastore that has heard of nothing."""
-        self._writer = TableWriter(self.settings.lake)
+        self._writer = TableWriter(self.settings.lake, self.cadence)
         self._made: set[str] = set()
 
     def __call__(self, parsed: DataFrame, batch_id: int) -> None:
@@ -70,6 +72,7 @@ class BatchWriter:
         if lines:
             # Hudi combines a new line with the one in the table, but writes two of one key into the first file of a day.
             once = rows.dropDuplicates(["message_id", "day"]) if counted.repeats else rows
+            self.cadence.committing(table, sum(lines.values()))
             told = {LINES_OPTION: json.dumps(lines), **({REASONS_OPTION: json.dumps(counted.reasons)} if counted.reasons else {})}
             self._writer.write(table, once, set(lines), {BATCH_OPTION: batch, **told})
 
@@ -153,19 +156,20 @@ def read_topic(spark: SparkSession, settings: Settings, reading: Reading) -> Dat
     )
 
 
-def start_query(spark: SparkSession, settings: Settings, reading: Reading, *, until_caught_up: bool) -> StreamingQuery:
+def start_query(spark: SparkSession, settings: Settings, reading: Reading, cadence: Cadence, *, until_caught_up: bool) -> StreamingQuery:
     """Start the query; it resumes from its checkpoint, and begins with the earliest line where there is none.
 
     Args:
         spark: The driver's session.
         settings: The platform's settings.
         reading: The topic's id and the checkpoint.
+        cadence: When compactions are due.
         until_caught_up: End by itself at the offsets that the topic had at the start, instead of running on.
     """
     lake = settings.lake
     # Here and not in each batch: the columns are described to the JVM once, which took 14 % of the driver's time when each batch did it.
     parsed = parse(read_topic(spark, settings, reading), lake)
-    writer = parsed.writeStream.queryName(QUERY_NAME).option("checkpointLocation", reading.checkpoint).foreachBatch(BatchWriter(settings))
+    writer = parsed.writeStream.queryName(QUERY_NAME).option("checkpointLocation", reading.checkpoint).foreachBatch(BatchWriter(settings, cadence))
     trigger = writer.trigger(availableNow=True) if until_caught_up else writer.trigger(processingTime=f"{lake.trigger_seconds} seconds")
     return trigger.start()
 

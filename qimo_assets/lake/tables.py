@@ -8,7 +8,7 @@ from qimo_assets.contract import FIELDS
 from qimo_assets.settings import LOG_FILE_BUFFER_BYTES, LakeSettings
 
 WRITTEN_AT = "written_at"
-# Commits between two compactions.
+# Commits between two compactions, at least.
 COMPACTED_AFTER = 20
 
 
@@ -66,8 +66,14 @@ ARRIVAL = Table(
 )
 
 
-def write_options(table: Table, lake: LakeSettings) -> dict[str, str]:
-    """Return Hudi's options for writing into `table`, but for the operation."""
+def write_options(table: Table, lake: LakeSettings, compacted_after: int = COMPACTED_AFTER) -> dict[str, str]:
+    """Return Hudi's options for writing into `table`, but for the operation.
+
+    Args:
+        table: The table.
+        lake: Where it is.
+        compacted_after: Commits since the last compaction after which the next one is due.
+    """
     buckets = str(table.buckets or lake.buckets)
     return {
         "hoodie.table.name": table.name,
@@ -101,7 +107,7 @@ def write_options(table: Table, lake: LakeSettings) -> dict[str, str]:
         # A compaction opens each log file with a buffer of 16 MB by default: 160 files, one for each commit and bucket, had the collector at work while batches
         # waited. A batch beside a compaction took 3.1 to 3.5 s so and 3.9 to 5.1 s with the default.
         "hoodie.memory.dfs.buffer.max.size": str(LOG_FILE_BUFFER_BYTES),
-        "hoodie.compact.inline.max.delta.commits": str(COMPACTED_AFTER),
+        "hoodie.compact.inline.max.delta.commits": str(compacted_after),
         "hoodie.clean.commits.retained": "24",
         # Files come free by a compaction, so looking for them after each commit (7 % of a batch's waiting) finds nothing 19 times of 20.
         "hoodie.clean.trigger.max.commits": str(COMPACTED_AFTER),

@@ -9,6 +9,7 @@ from typing import Literal
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from qimo_assets.lake.cadence import Cadence
 from qimo_assets.lake.tables import WRITTEN_AT, Table, sync_options, write_options
 from qimo_assets.settings import LakeSettings
 
@@ -20,6 +21,7 @@ class TableWriter:
     """Upserts rows into the lake's tables and deletes them; it remembers which days of which table the metastore has heard of."""
 
     lake: LakeSettings
+    cadence: Cadence = field(default_factory=Cadence)
     synced: dict[str, set[str]] = field(default_factory=dict)
 
     def write(self, table: Table, rows: DataFrame, days: set[str], metadata: Mapping[str, str] | None = None, operation: Operation = "upsert") -> None:
@@ -35,7 +37,7 @@ class TableWriter:
         known = self.synced.setdefault(table.name, set())
         # The metastore needs to hear of a table or a day once; asking it at each commit costs more than a small commit itself.
         sync = sync_options(table, self.lake) if not days <= known else {}
-        options = {**write_options(table, self.lake), **sync, **(metadata or {}), "hoodie.datasource.write.operation": operation}
+        options = {**write_options(table, self.lake, self.cadence.commits(table)), **sync, **(metadata or {}), "hoodie.datasource.write.operation": operation}
         stamped(rows, table).write.format("hudi").options(**options).mode("append").save(table.path(self.lake))
         known |= days
 

@@ -57,9 +57,9 @@ class CrashingWriter(write.TableWriter):
             die()
 
 
-def busy_options(table: Table, lake: LakeSettings) -> dict[str, str]:
+def busy_options(table: Table, lake: LakeSettings, compacted_after: int) -> dict[str, str]:
     """Return the platform's options, with table services at nearly every commit."""
-    return {**tables.write_options(table, lake), **BUSY}
+    return {**tables.write_options(table, lake, compacted_after), **BUSY}
 
 
 def run(mode: str) -> None:
