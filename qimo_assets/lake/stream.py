@@ -149,6 +149,7 @@ def read_topic(spark: SparkSession, settings: Settings, reading: Reading) -> Dat
         .option("subscribe", settings.kafka.topic)
         .option("startingOffsets", "earliest")
         .option("failOnDataLoss", not settings.lake.accept_data_loss)
+        # How much is fetched at once is left to Kafka's 1 MiB a partition, or one larger record: each consumer keeps it, which with 32 MiB filled the heap.
         .option("maxOffsetsPerTrigger", settings.lake.max_lines_per_batch)
         .load()
         # The identity of a line without an origin is its place in the topic; one that is made anew has other lines at the same places.
