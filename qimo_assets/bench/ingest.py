@@ -38,7 +38,7 @@ from qimo_assets.lake import regions
 from qimo_assets.lake.continuity import open_reading
 from qimo_assets.lake.parse import parse
 from qimo_assets.lake.stream import accepted, read_topic
-from qimo_assets.lake.tables import MESSAGE, QUARANTINE, sync_options
+from qimo_assets.lake.tables import BATCH_TABLES, MESSAGE, sync_options
 from qimo_assets.resources.kafka import KafkaResource
 from qimo_assets.settings import LakeSettings, Settings
 
@@ -116,7 +116,7 @@ def _rate(spark: SparkSession, settings: Settings, name: str, job: Job, lines: i
 
 def _platform(spark: SparkSession, settings: Settings) -> tuple[float, int]:
     seconds = stream_all(spark, settings)
-    return seconds, sum(_count(spark, "hudi", table.path(settings.lake)) for table in (MESSAGE, QUARANTINE))
+    return seconds, sum(_count(spark, "hudi", table.path(settings.lake)) for table in BATCH_TABLES)
 
 
 def _plain_parquet(spark: SparkSession, settings: Settings) -> tuple[float, int]:

@@ -21,7 +21,7 @@ from pyspark.sql.streaming.query import StreamingQuery
 from qimo_assets.lake.arrivals import ARRIVAL_SCHEMA, INSTANT_PREFIX, Arrival, ArrivalReporter
 from qimo_assets.lake.events import emit_days
 from qimo_assets.lake.stream import end_offsets
-from qimo_assets.lake.tables import ARRIVAL, MESSAGE, QUARANTINE, Table
+from qimo_assets.lake.tables import ARRIVAL, BATCH_TABLES, Table
 from qimo_assets.lake.timeline import Touched, completed_commits, touched_days
 from qimo_assets.lake.write import TableWriter
 from qimo_assets.resources.kafka import KafkaResource
@@ -143,11 +143,11 @@ def arrival_reporter(context: dg.AssetExecutionContext, spark: SparkSession, set
 
     return ArrivalReporter(
         key=key,
-        find={table.name: partial(completed_commits, spark, table.path(settings.lake)) for table in (MESSAGE, QUARANTINE)},
+        find={table.name: partial(completed_commits, spark, table.path(settings.lake)) for table in BATCH_TABLES},
         write=write,
         emit=context.log_event,
         interval=settings.lake.report_seconds,
-        since={table.name: last_instant(context.instance, key, f"{INSTANT_PREFIX}{table.name}") for table in (MESSAGE, QUARANTINE)},
+        since={table.name: last_instant(context.instance, key, f"{INSTANT_PREFIX}{table.name}") for table in BATCH_TABLES},
     )
 
 

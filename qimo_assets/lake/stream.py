@@ -18,14 +18,12 @@ from qimo_assets.contract import TIMEZONE, Reason
 from qimo_assets.lake.cadence import Cadence
 from qimo_assets.lake.continuity import Reading
 from qimo_assets.lake.parse import parse
-from qimo_assets.lake.tables import MESSAGE, QUARANTINE, Table
+from qimo_assets.lake.tables import BATCH_TABLES, MESSAGE, QUARANTINE, Table
 from qimo_assets.lake.timeline import BATCH_OPTION, LINES_OPTION, REASONS_OPTION, exists
 from qimo_assets.lake.write import TableWriter
 from qimo_assets.settings import LakeSettings, Settings
 
 QUERY_NAME = "chat_message"
-# What a micro-batch is written to.
-BATCH_TABLES = (MESSAGE, QUARANTINE)
 
 
 @dataclass

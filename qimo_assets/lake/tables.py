@@ -56,6 +56,8 @@ MESSAGE = Table(
     "Each good line, once.",
 )
 QUARANTINE = Table("chat_quarantine", ("message_id", "day", "reason", "raw", *ORIGIN), "Each rejected line, once, with its bytes and the reason.")
+# What a micro-batch is written to.
+BATCH_TABLES = (MESSAGE, QUARANTINE)
 
 ARRIVAL = Table(
     "chat_arrival",
