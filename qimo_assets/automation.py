@@ -52,7 +52,14 @@ def pause_seconds(failures: int) -> int:
 
 def failures_in_a_row(statuses: Sequence[dg.DagsterRunStatus]) -> int:
     """Return how many of the newest runs failed, by the statuses of runs, newest first."""
-    return next((place for place, status in enumerate(statuses) if status is not dg.DagsterRunStatus.FAILURE), len(statuses))
+    return next(
+        (
+            place
+            for place, status in enumerate(statuses)
+            if status is not dg.DagsterRunStatus.FAILURE
+        ),
+        len(statuses),
+    )
 
 
 def metric_condition(rest: int = 0, beside: dg.AssetKey | None = None) -> dg.AutomationCondition:
@@ -65,11 +72,20 @@ def metric_condition(rest: int = 0, beside: dg.AssetKey | None = None) -> dg.Aut
         beside: The metric for whose run this one waits as for its own, so that both share the next one; two that began at different times would take
             turns for ever, each with a reading of the messages of its own.
     """
-    ready = ~_Condition.any_deps_missing().ignore(LAKE) & _Condition.any_deps_match(~_Condition.missing()).allow(LAKE)
+    ready = ~_Condition.any_deps_missing().ignore(LAKE) & _Condition.any_deps_match(
+        ~_Condition.missing()
+    ).allow(LAKE)
     touched = _Condition.any_deps_match(_Condition.newly_updated()).allow(LAKE)
     unpublished = (_Condition.missing() & ready).newly_true()
-    wanted = (_pending(touched) | _pending(unpublished) | _pending(_Condition.execution_failed())) & ready & ~_Condition.in_progress() & ~_resting()
-    alone = wanted & ~_Condition.asset_matches(beside, _Condition.in_progress()) if beside else wanted
+    wanted = (
+        (_pending(touched) | _pending(unpublished) | _pending(_Condition.execution_failed()))
+        & ready
+        & ~_Condition.in_progress()
+        & ~_resting()
+    )
+    alone = (
+        wanted & ~_Condition.asset_matches(beside, _Condition.in_progress()) if beside else wanted
+    )
     return alone & ~RestsAfterRun(times=rest) if rest else alone
 
 
@@ -79,11 +95,19 @@ def view_condition(deps: Sequence[dg.AssetKey]) -> dg.AutomationCondition:
     Args:
         deps: What the view reads; of a dated table one day is enough.
     """
-    each = [_Condition.any_deps_match(~_Condition.missing()).allow(dg.AssetSelection.assets(key)) for key in deps]
+    each = [
+        _Condition.any_deps_match(~_Condition.missing()).allow(dg.AssetSelection.assets(key))
+        for key in deps
+    ]
     readable = reduce(and_, each)
     absent = _Condition.missing().newly_true()
     changed = _Condition.code_version_changed()
-    return (_pending(absent) | _pending(changed) | _pending(_Condition.execution_failed())) & readable & ~_Condition.in_progress() & ~_resting()
+    return (
+        (_pending(absent) | _pending(changed) | _pending(_Condition.execution_failed()))
+        & readable
+        & ~_Condition.in_progress()
+        & ~_resting()
+    )
 
 
 def hourly() -> dg.AutomationCondition:
@@ -122,7 +146,11 @@ def in_ranges(requests: Sequence[dg.RunRequest]) -> list[dg.RunRequest]:
     assets: defaultdict[frozenset[str], list[dg.AssetKey]] = defaultdict(list)
     for key, of_asset in days.items():
         assets[frozenset(of_asset)].append(key)
-    tags = {name: value for name, value in dated[0].tags.items() if name != PARTITION_TAG} if dated else {}
+    tags = (
+        {name: value for name, value in dated[0].tags.items() if name != PARTITION_TAG}
+        if dated
+        else {}
+    )
     return [
         *(request for request in requests if not request.partition_key),
         *(
@@ -133,10 +161,16 @@ def in_ranges(requests: Sequence[dg.RunRequest]) -> list[dg.RunRequest]:
     ]
 
 
-def _for_range(keys: Sequence[dg.AssetKey], span: dg.PartitionKeyRange, tags: Mapping[str, str]) -> dg.RunRequest:
+def _for_range(
+    keys: Sequence[dg.AssetKey], span: dg.PartitionKeyRange, tags: Mapping[str, str]
+) -> dg.RunRequest:
     if span.start == span.end:
-        return dg.RunRequest(asset_selection=keys, partition_key=span.start, tags={**tags, PARTITION_TAG: span.start})
-    return dg.RunRequest(asset_selection=keys, tags={**tags, RANGE_START_TAG: span.start, RANGE_END_TAG: span.end})
+        return dg.RunRequest(
+            asset_selection=keys, partition_key=span.start, tags={**tags, PARTITION_TAG: span.start}
+        )
+    return dg.RunRequest(
+        asset_selection=keys, tags={**tags, RANGE_START_TAG: span.start, RANGE_END_TAG: span.end}
+    )
 
 
 def _pending(cause: dg.AutomationCondition) -> dg.AutomationCondition:
@@ -168,13 +202,21 @@ class PausedAfterFailure(dg.AutomationCondition):
     def _is_paused(self, context: AutomationContext) -> bool:
         instance = context.asset_graph_view.instance
         failed = context.candidate_subset
-        days = sorted(day for day in failed.expensively_compute_partition_keys() if day)[-1:] if failed.is_partitioned else []
+        days = (
+            sorted(day for day in failed.expensively_compute_partition_keys() if day)[-1:]
+            if failed.is_partitioned
+            else []
+        )
         planned = _newest_planned(context, TRIES_LOOKED_AT, days)
-        records = instance.get_run_records(dg.RunsFilter(run_ids=[event.run_id for event in planned]))
+        records = instance.get_run_records(
+            dg.RunsFilter(run_ids=[event.run_id for event in planned])
+        )
         runs = {record.dagster_run.run_id: record for record in records}
         tries = [runs[event.run_id] for event in planned if event.run_id in runs]
         failures = failures_in_a_row([run.dagster_run.status for run in tries])
-        return bool(failures) and context.evaluation_time.timestamp() - (tries[0].end_time or 0) < pause_seconds(failures)
+        return bool(failures) and context.evaluation_time.timestamp() - (
+            tries[0].end_time or 0
+        ) < pause_seconds(failures)
 
 
 @record
@@ -194,17 +236,31 @@ class RestsAfterRun(dg.AutomationCondition):
     def evaluate(self, context: AutomationContext) -> dg.AutomationResult:
         """Return the whole of the candidates or nothing: days that change one after the other do not make a run each."""
         subset = context.candidate_subset
-        rests = not subset.is_empty and context.evaluation_time.timestamp() < self._rests_until(context)
+        rests = not subset.is_empty and context.evaluation_time.timestamp() < self._rests_until(
+            context
+        )
         return dg.AutomationResult(context, subset if rests else context.get_empty_subset())
 
     def _rests_until(self, context: AutomationContext) -> float:
         planned = _newest_planned(context, 1)
-        run = context.asset_graph_view.instance.get_run_record_by_id(planned[0].run_id) if planned else None
+        run = (
+            context.asset_graph_view.instance.get_run_record_by_id(planned[0].run_id)
+            if planned
+            else None
+        )
         if run is None or not (run.start_time and run.end_time):
             return 0
-        return run.end_time + min(self.times * (run.end_time - run.start_time), LONGEST_PAUSE_SECONDS)
+        return run.end_time + min(
+            self.times * (run.end_time - run.start_time), LONGEST_PAUSE_SECONDS
+        )
 
 
-def _newest_planned(context: AutomationContext, limit: int, days: Sequence[str] = ()) -> Sequence[dg.EventLogRecord]:
-    which = dg.EventRecordsFilter(dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED, asset_key=context.key, asset_partitions=list(days) or None)
+def _newest_planned(
+    context: AutomationContext, limit: int, days: Sequence[str] = ()
+) -> Sequence[dg.EventLogRecord]:
+    which = dg.EventRecordsFilter(
+        dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
+        asset_key=context.key,
+        asset_partitions=list(days) or None,
+    )
     return context.asset_graph_view.instance.event_log_storage.get_event_records(which, limit=limit)

@@ -45,7 +45,9 @@ QUIET_SECONDS = 8
 STALLED_SECONDS = 420
 TESTS = PROJECT_ROOT / "qimo_assets_tests"
 # What runs on each profile beside the single one.
-ON_EACH_PROFILE = tuple(str(TESTS / "integration" / f"test_{name}.py") for name in ("end_to_end", "closed", "doctor"))
+ON_EACH_PROFILE = tuple(
+    str(TESTS / "integration" / f"test_{name}.py") for name in ("end_to_end", "closed", "doctor")
+)
 # What the name of a tier stands for beside its folder; an option that is given again wins.
 TIER_OPTIONS = {
     "faults": ("--kills", "5", "--report", "docs"),
@@ -61,7 +63,9 @@ def cli(debug: bool) -> None:
 
 
 @cli.command()
-@click.option("--lines", type=click.IntRange(min=1), default=200_000, show_default=True, help="Lines to feed.")
+@click.option(
+    "--lines", type=click.IntRange(min=1), default=200_000, show_default=True, help="Lines to feed."
+)
 def demo(lines: int) -> None:
     """Install and start everything, feed lines, wait until MySQL shows them, and verify; it is left running."""
     layout = current_layout()
@@ -82,7 +86,11 @@ def demo(lines: int) -> None:
 
 
 @cli.command()
-@click.option("--profile", type=click.Choice(tuple(PROFILES)), help="What the stack is made of; that of the data which is there, or single, if not given.")
+@click.option(
+    "--profile",
+    type=click.Choice(tuple(PROFILES)),
+    help="What the stack is made of; that of the data which is there, or single, if not given.",
+)
 def up(profile: str | None) -> None:
     """Start the embedded stack and Dagster; what runs already is left alone.
 
@@ -91,7 +99,9 @@ def up(profile: str | None) -> None:
     """
     layout = current_layout(profile)
     spent = _up(layout)
-    click.echo(f"Up in {sum(spent.values()):.0f} s. Dagster: {_endpoints(layout, secrets=False)['dagster']}")
+    click.echo(
+        f"Up in {sum(spent.values()):.0f} s. Dagster: {_endpoints(layout, secrets=False)['dagster']}"
+    )
 
 
 @cli.command()
@@ -107,7 +117,10 @@ def down() -> None:
         try:
             _end_runs(layout)
         except Exception as error:  # noqa: BLE001  # whatever Dagster says of its storage, nothing is left running
-            click.echo(f"The runs could not be asked to end and are broken off: {str(error).splitlines()[0]}", err=True)
+            click.echo(
+                f"The runs could not be asked to end and are broken off: {str(error).splitlines()[0]}",
+                err=True,
+            )
     control.stop(layout, click.echo)
 
 
@@ -119,9 +132,20 @@ def status(as_json: bool, secrets: bool) -> None:
     layout = current_layout()
     found = control.components(layout)
     state = _overall({component.state for component in found})
-    endpoints = _endpoints(layout, secrets=secrets) if (layout.secrets / "mysql_reader").exists() else {}
+    endpoints = (
+        _endpoints(layout, secrets=secrets) if (layout.secrets / "mysql_reader").exists() else {}
+    )
     if as_json:
-        click.echo(json.dumps({"state": state, "components": [asdict(component) for component in found], "endpoints": endpoints}, indent=2))
+        click.echo(
+            json.dumps(
+                {
+                    "state": state,
+                    "components": [asdict(component) for component in found],
+                    "endpoints": endpoints,
+                },
+                indent=2,
+            )
+        )
     else:
         _print_status(state, found, endpoints)
     if state != "running":
@@ -130,17 +154,64 @@ def status(as_json: bool, secrets: bool) -> None:
 
 @cli.command()
 @click.option("--lines", type=click.IntRange(min=0), required=True, help="Lines to append.")
-@click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Lines per second, each with the present time; without it as fast as possible.")
-@click.option("--days", type=click.IntRange(min=1), default=1, show_default=True, help="Days up to now over which the messages are spread, without --rate.")
-@click.option("--bad", type=click.FloatRange(0, 1), default=0.0, show_default=True, help="Share of lines that break the contract.")
-@click.option("--late", type=click.FloatRange(0, 1), default=0.0, show_default=True, help="Share of lines that are one to three days late.")
-@click.option("--repeat", type=click.FloatRange(0, 1), default=0.0, show_default=True, help="Share of lines that are copies of an earlier line.")
+@click.option(
+    "--rate",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Lines per second, each with the present time; without it as fast as possible.",
+)
+@click.option(
+    "--days",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Days up to now over which the messages are spread, without --rate.",
+)
+@click.option(
+    "--bad",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    show_default=True,
+    help="Share of lines that break the contract.",
+)
+@click.option(
+    "--late",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    show_default=True,
+    help="Share of lines that are one to three days late.",
+)
+@click.option(
+    "--repeat",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    show_default=True,
+    help="Share of lines that are copies of an earlier line.",
+)
 @click.option("--seed", type=int, help="Seed of everything that is left to chance.")
-def feed(lines: int, rate: float | None, days: int, bad: float, late: float, repeat: float, seed: int | None) -> None:
+def feed(
+    lines: int,
+    rate: float | None,
+    days: int,
+    bad: float,
+    late: float,
+    repeat: float,
+    seed: int | None,
+) -> None:
     """Append lines to the log files as the chat servers do."""
     if bad + late + repeat > 1:
-        raise click.UsageError("--bad, --late and --repeat are shares of the lines: together at most 1.")
-    _feed(load_settings(), lines=lines, rate=rate, days=days, bad=bad, late=late, repeat=repeat, seed=seed)
+        raise click.UsageError(
+            "--bad, --late and --repeat are shares of the lines: together at most 1."
+        )
+    _feed(
+        load_settings(),
+        lines=lines,
+        rate=rate,
+        days=days,
+        bad=bad,
+        late=late,
+        repeat=repeat,
+        seed=seed,
+    )
 
 
 @cli.command(name="verify")
@@ -150,7 +221,11 @@ def verify_command(as_json: bool, wait: bool) -> None:
     """Recount the source files in plain Python against lake, quarantine and every MySQL metric; exit status 1 on any difference."""
     settings = load_settings()
     verification = _wait_until_verified(settings) if wait else verify.verify(settings)
-    click.echo(json.dumps(verification.as_dict(), indent=2, ensure_ascii=False) if as_json else verify.render(verification))
+    click.echo(
+        json.dumps(verification.as_dict(), indent=2, ensure_ascii=False)
+        if as_json
+        else verify.render(verification)
+    )
     if not verification.ok:
         sys.exit(1)
 
@@ -165,7 +240,11 @@ def doctor_command(as_json: bool) -> None:
     from qimo_assets import doctor
 
     answers = doctor.examine(settings)
-    click.echo(json.dumps(doctor.as_dict(answers), indent=2, ensure_ascii=False) if as_json else doctor.render(answers))
+    click.echo(
+        json.dumps(doctor.as_dict(answers), indent=2, ensure_ascii=False)
+        if as_json
+        else doctor.render(answers)
+    )
     if not all(answer.ok for answer in answers):
         sys.exit(1)
 
@@ -182,9 +261,15 @@ def replay(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(replayed, indent=2))
     else:
-        reasons = ", ".join(f"{reason} {count:,}" for reason, count in sorted(replayed["moved"].items()))
-        click.echo(f"{moved:,} rows are good now and in the lake" + (f" ({reasons})" if reasons else ""))
-        click.echo(f"{changed:,} rows stay in quarantine for another reason than before, {kept:,} as they are")
+        reasons = ", ".join(
+            f"{reason} {count:,}" for reason, count in sorted(replayed["moved"].items())
+        )
+        click.echo(
+            f"{moved:,} rows are good now and in the lake" + (f" ({reasons})" if reasons else "")
+        )
+        click.echo(
+            f"{changed:,} rows stay in quarantine for another reason than before, {kept:,} as they are"
+        )
 
 
 @cli.command(context_settings={"ignore_unknown_options": True})
@@ -194,11 +279,24 @@ def sql(query: str | None) -> None:
     layout, settings = current_layout(), load_settings()
     hive = settings.hive
     if hive.auth not in ("NONE", "LDAP", "CUSTOM") or hive.ca_file:
-        raise StackError("beeline takes neither a CA in a PEM file nor a principal from the settings; run your own beeline for KERBEROS, NOSASL or TLS.")
+        raise StackError(
+            "beeline takes neither a CA in a PEM file nor a principal from the settings; run your own beeline for KERBEROS, NOSASL or TLS."
+        )
     url = f"jdbc:hive2://{hive.host}:{hive.port}/{settings.lake.database}"
     password = ["-w", _readable_once(hive.password.get_secret_value())] if hive.password else []
     statement = ["-e", query] if query else []
-    _replace_process(layout, [str(PYSPARK_HOME / "bin" / "beeline"), "-u", url, "-n", hive.username, *password, *statement])
+    _replace_process(
+        layout,
+        [
+            str(PYSPARK_HOME / "bin" / "beeline"),
+            "-u",
+            url,
+            "-n",
+            hive.username,
+            *password,
+            *statement,
+        ],
+    )
 
 
 @cli.command()
@@ -227,7 +325,11 @@ def test(arguments: tuple[str, ...]) -> None:
     `faults` runs the full fault matrix, more than an hour of it, and writes docs/reliability.md; without a name each process is killed once.
     `cluster` and `yarn` run the integration tests on the profile of that name and kill what it alone has; nothing else does.
     """
-    sys.exit(subprocess.run([sys.executable, "-m", "pytest", *_pytest_arguments(arguments)], cwd=PROJECT_ROOT).returncode)
+    sys.exit(
+        subprocess.run(
+            [sys.executable, "-m", "pytest", *_pytest_arguments(arguments)], cwd=PROJECT_ROOT
+        ).returncode
+    )
 
 
 @cli.command()
@@ -243,7 +345,10 @@ def env() -> None:
     """Print the environment of the embedded stack, for `eval "$(./qimo env)"`."""
     import shlex
 
-    for name, value in {**common_environment(current_layout()), "DAGSTER_MODULE_NAME": DEFINITIONS}.items():
+    for name, value in {
+        **common_environment(current_layout()),
+        "DAGSTER_MODULE_NAME": DEFINITIONS,
+    }.items():
         click.echo(f"export {name}={shlex.quote(value)}")
 
 
@@ -267,11 +372,16 @@ def _up(layout: Layout) -> dict[str, float]:
     install.configure(layout)
     settings = load_settings()
     if not settings.report.is_local:
-        raise StackError(f"report.host: every part of the embedded stack listens on {LOOPBACK}; let a reverse proxy or qimo_assets.report.serve do the rest.")
+        raise StackError(
+            f"report.host: every part of the embedded stack listens on {LOOPBACK}; let a reverse proxy or qimo_assets.report.serve do the rest."
+        )
     _render_agent(layout, settings)
     install.format_data(layout)
     # Those who need the topic wait for the last broker.
-    hooks = {layout.profile.brokers[-1]: lambda: _ensure_topic(layout, settings), "mysql": lambda: _make_room(layout)}
+    hooks = {
+        layout.profile.brokers[-1]: lambda: _ensure_topic(layout, settings),
+        "mysql": lambda: _make_room(layout),
+    }
     control.start(layout, click.echo, once_ready=hooks)
     return {"install": installed - began, "start": time.monotonic() - installed}
 
@@ -298,8 +408,27 @@ def _make_room(layout: Layout) -> None:
     make_room()
 
 
-def _feed(settings: Settings, *, lines: int, rate: float | None, days: int, bad: float, late: float, repeat: float, seed: int | None) -> None:
-    report = simulator.feed(settings.source.log_dir, lines, rate=rate, days=days, bad=bad, late=late, repeat=repeat, seed=seed)
+def _feed(
+    settings: Settings,
+    *,
+    lines: int,
+    rate: float | None,
+    days: int,
+    bad: float,
+    late: float,
+    repeat: float,
+    seed: int | None,
+) -> None:
+    report = simulator.feed(
+        settings.source.log_dir,
+        lines,
+        rate=rate,
+        days=days,
+        bad=bad,
+        late=late,
+        repeat=repeat,
+        seed=seed,
+    )
     click.echo(
         f"{report.lines:,} lines ({report.bytes:,} bytes; {report.bad:,} bad, {report.late:,} late, {report.repeated:,} repeated) "
         f"appended in {settings.source.log_dir} in {report.seconds:.1f} s"
@@ -318,7 +447,11 @@ def _wait_until_verified(settings: Settings) -> verify.Verification:
         if (counts, state) != (seen, published):
             seen, published, moved = counts, state, time.monotonic()
         # A recount costs seconds of a processor, so it waits for figures that stand still, and for other ones after one that did not agree.
-        stands = time.monotonic() - moved > QUIET_SECONDS and not counts["bytes unread"] and counts["topic"] == counts["in the lake"]
+        stands = (
+            time.monotonic() - moved > QUIET_SECONDS
+            and not counts["bytes unread"]
+            and counts["topic"] == counts["in the lake"]
+        )
         stalled = time.monotonic() - moved > STALLED_SECONDS
         if stalled or (stands and recounted != (seen, published)):
             recounted = seen, published
@@ -352,19 +485,32 @@ def _replay(layout: Layout) -> dict[str, dict[str, int]]:
     from qimo_assets.lake.assets import QUARANTINED, REPLAY_JOB
     from qimo_assets.lake.supervisor import UNFINISHED
 
-    client = DagsterGraphQLClient(LOOPBACK, port_number=layout.ports["dagster"], timeout=GRAPHQL_SECONDS)
+    client = DagsterGraphQLClient(
+        LOOPBACK, port_number=layout.ports["dagster"], timeout=GRAPHQL_SECONDS
+    )
     with dg.DagsterInstance.get() as instance:
         # Launched first: it stands in the queue before the next live run, which the supervising sensor launches within seconds.
         run_id = client.submit_job_execution(REPLAY_JOB)
         _end_live_runs(instance, "replay")
-        _wait_for_runs(instance, dg.RunsFilter(run_ids=[run_id], statuses=list(UNFINISHED)), REPLAY_SECONDS)
-        observations = instance.fetch_observations(dg.AssetRecordsFilter(QUARANTINED), limit=REPLAYS_LOOKED_AT).records
-        told = next((record.asset_observation for record in observations if record.run_id == run_id), None)
+        _wait_for_runs(
+            instance, dg.RunsFilter(run_ids=[run_id], statuses=list(UNFINISHED)), REPLAY_SECONDS
+        )
+        observations = instance.fetch_observations(
+            dg.AssetRecordsFilter(QUARANTINED), limit=REPLAYS_LOOKED_AT
+        ).records
+        told = next(
+            (record.asset_observation for record in observations if record.run_id == run_id), None
+        )
         run = instance.get_run_by_id(run_id)
     if told is None or run is None or run.status is not dg.DagsterRunStatus.SUCCESS:
         state = run.status.value if run else "gone"
-        raise StackError(f"The replay did not succeed (run {run_id} is {state}); see http://{LOOPBACK}:{layout.ports['dagster']}/runs/{run_id}")
-    return {name: cast("dict[str, int]", told.metadata[name].value) for name in ("moved", "changed", "kept")}
+        raise StackError(
+            f"The replay did not succeed (run {run_id} is {state}); see http://{LOOPBACK}:{layout.ports['dagster']}/runs/{run_id}"
+        )
+    return {
+        name: cast("dict[str, int]", told.metadata[name].value)
+        for name in ("moved", "changed", "kept")
+    }
 
 
 def _end_runs(layout: Layout) -> None:
@@ -376,8 +522,14 @@ def _end_runs(layout: Layout) -> None:
 
     with dg.DagsterInstance.get() as instance:
         _end_live_runs(instance, "down")
-        started = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.CANCELING]
-        _wait_for_runs(instance, dg.RunsFilter(job_name=STREAM_JOB, statuses=started), STREAM_STOP_SECONDS)
+        started = [
+            dg.DagsterRunStatus.STARTED,
+            dg.DagsterRunStatus.STARTING,
+            dg.DagsterRunStatus.CANCELING,
+        ]
+        _wait_for_runs(
+            instance, dg.RunsFilter(job_name=STREAM_JOB, statuses=started), STREAM_STOP_SECONDS
+        )
         _wait_for_runs(instance, dg.RunsFilter(statuses=started), RUNS_STOP_SECONDS)
 
 
@@ -420,10 +572,16 @@ def _endpoints(layout: Layout, *, secrets: bool) -> dict[str, str | None]:
     }
 
 
-def _print_status(state: str, found: list[control.Component], endpoints: Mapping[str, str | None]) -> None:
-    click.echo(f"{state}\n\n{'component':<20}{'state':<11}{'pid':>8}{'port':>8}{'MiB':>7}   version")
+def _print_status(
+    state: str, found: list[control.Component], endpoints: Mapping[str, str | None]
+) -> None:
+    click.echo(
+        f"{state}\n\n{'component':<20}{'state':<11}{'pid':>8}{'port':>8}{'MiB':>7}   version"
+    )
     for item in found:
-        click.echo(f"{item.name:<20}{item.state:<11}{item.pid or '':>8}{item.port or '':>8}{item.rss_mb or '':>7}   {item.version}  {item.reason}".rstrip())
+        click.echo(
+            f"{item.name:<20}{item.state:<11}{item.pid or '':>8}{item.port or '':>8}{item.rss_mb or '':>7}   {item.version}  {item.reason}".rstrip()
+        )
     click.echo(f"{'':<20}{'':<11}{'':>8}{'':>8}{sum(item.rss_mb or 0 for item in found):>7}")
     for name, address in endpoints.items():
         if address:
@@ -462,7 +620,9 @@ def main() -> None:
     except Exception as error:
         if debug:
             raise
-        click.echo(f"qimo: {type(error).__name__}: {error}\nRun ./qimo --debug ... to see where.", err=True)
+        click.echo(
+            f"qimo: {type(error).__name__}: {error}\nRun ./qimo --debug ... to see where.", err=True
+        )
         sys.exit(1)
 
 

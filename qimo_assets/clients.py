@@ -22,20 +22,32 @@ _LOGIN_MODULES = {
 
 def librdkafka_options(kafka: KafkaSettings) -> dict[str, Any]:
     """Return how confluent-kafka's clients reach the brokers; a secret stands in it as it is."""
-    options: dict[str, Any] = {"bootstrap.servers": kafka.bootstrap, "security.protocol": kafka.security_protocol, "log_level": 0}
+    options: dict[str, Any] = {
+        "bootstrap.servers": kafka.bootstrap,
+        "security.protocol": kafka.security_protocol,
+        "log_level": 0,
+    }
     if kafka.sasl_mechanism:
         options["sasl.mechanism"] = kafka.sasl_mechanism
     if kafka.username and kafka.password:
-        options |= {"sasl.username": kafka.username, "sasl.password": kafka.password.get_secret_value()}
+        options |= {
+            "sasl.username": kafka.username,
+            "sasl.password": kafka.password.get_secret_value(),
+        }
     if kafka.ca_file:
         options["ssl.ca.location"] = str(kafka.ca_file)
     if kafka.client_file:
-        options |= {"ssl.certificate.location": str(kafka.client_file), "ssl.key.location": str(kafka.client_file)}
+        options |= {
+            "ssl.certificate.location": str(kafka.client_file),
+            "ssl.key.location": str(kafka.client_file),
+        }
     if kafka.client_key_password:
         options["ssl.key.password"] = kafka.client_key_password.get_secret_value()
     if not kafka.verify_hostname:
         options["ssl.endpoint.identification.algorithm"] = "none"
-    return options | {name: value.get_secret_value() for name, value in kafka.librdkafka_options.items()}
+    return options | {
+        name: value.get_secret_value() for name, value in kafka.librdkafka_options.items()
+    }
 
 
 def java_kafka_options(kafka: KafkaSettings) -> dict[str, str]:
@@ -75,7 +87,11 @@ def mysql_arguments(mysql: MySQLSettings) -> dict[str, Any]:
 
 def mysql_tls(ca_file: Path | None) -> dict[str, Any]:
     """Return the driver's options of TLS. Without a CA it encrypts where the server can, and takes any certificate."""
-    return {"ssl_ca": str(ca_file), "ssl_verify_cert": True, "ssl_verify_identity": True} if ca_file else {}
+    return (
+        {"ssl_ca": str(ca_file), "ssl_verify_cert": True, "ssl_verify_identity": True}
+        if ca_file
+        else {}
+    )
 
 
 def hive_transport(hive: HiveSettings, seconds: float) -> tuple[TTransportBase, Any]:
@@ -97,9 +113,15 @@ def hive_transport(hive: HiveSettings, seconds: float) -> tuple[TTransportBase, 
     from thrift_sasl import TSaslClientTransport
 
     if hive.auth == "KERBEROS" and not any(find_spec(name) for name in ("kerberos", "sasl")):
-        raise SettingsError("hive.auth: KERBEROS needs the Python package kerberos (or sasl), which requirements.lock does not bring.")
+        raise SettingsError(
+            "hive.auth: KERBEROS needs the Python package kerberos (or sasl), which requirements.lock does not bring."
+        )
     context = ssl.create_default_context(cafile=str(hive.ca_file)) if hive.ca_file else None
-    socket = TSSLSocket(hive.host, hive.port, ssl_context=context) if context else TSocket(hive.host, hive.port)
+    socket = (
+        TSSLSocket(hive.host, hive.port, ssl_context=context)
+        if context
+        else TSocket(hive.host, hive.port)
+    )
     socket.setTimeout(seconds * 1000)
     if hive.auth == "NOSASL":
         return TBufferedTransport(socket), socket
@@ -109,7 +131,13 @@ def hive_transport(hive: HiveSettings, seconds: float) -> tuple[TTransportBase, 
     password = hive.password.get_secret_value() if hive.password else "x"
 
     def sasl() -> Any:
-        return get_installed_sasl(host=hive.host, sasl_auth=mechanism, service=service, username=hive.username, password=password)
+        return get_installed_sasl(
+            host=hive.host,
+            sasl_auth=mechanism,
+            service=service,
+            username=hive.username,
+            password=password,
+        )
 
     return TSaslClientTransport(sasl, mechanism, socket), socket
 

@@ -68,7 +68,9 @@ def main(role: str, arguments: tuple[str, ...]) -> None:
         return
     found = commands(layout).get(role)
     if found is None:
-        raise click.UsageError(f"There is no role {role}; there are {', '.join([*commands(layout), SETUP])}.")
+        raise click.UsageError(
+            f"There is no role {role}; there are {', '.join([*commands(layout), SETUP])}."
+        )
     layout.tmp.mkdir(parents=True, exist_ok=True)
     os.execv(found[0], [*found, *arguments])
 

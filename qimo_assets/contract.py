@@ -45,7 +45,10 @@ class Field:
         if self.kind != "gps":
             return {self.name: self.comment}
         party = self.name.removesuffix("_gps")
-        return {f"{party}_longitude": f"{self.comment}经度", f"{party}_latitude": f"{self.comment}纬度"}
+        return {
+            f"{party}_longitude": f"{self.comment}经度",
+            f"{party}_latitude": f"{self.comment}纬度",
+        }
 
 
 FIELDS: tuple[Field, ...] = (

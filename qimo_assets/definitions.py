@@ -32,7 +32,8 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     metrics = [*build_metric_assets(settings.lake.database), build_course_report()]
     automation = RunPerRangeSensor(
         "views_and_metrics",
-        target=dg.AssetSelection.assets(*views, *metrics) | dg.AssetSelection.checks(QUARANTINE_CHECK),
+        target=dg.AssetSelection.assets(*views, *metrics)
+        | dg.AssetSelection.checks(QUARANTINE_CHECK),
         default_status=dg.DefaultSensorStatus.RUNNING,
         minimum_interval_seconds=AUTOMATION_SECONDS,
         # A run that hangs would keep its days old for ever; one takes seconds, and a year of days at once minutes.

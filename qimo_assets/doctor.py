@@ -95,7 +95,10 @@ def examine(settings: Settings, seconds: float = QUESTION_SECONDS) -> list[Answe
 
 def as_dict(answers: list[Answer]) -> dict[str, Any]:
     """Return the answers as `doctor --json` prints them."""
-    return {"ok": all(answer.ok for answer in answers), "questions": [asdict(answer) for answer in answers]}
+    return {
+        "ok": all(answer.ok for answer in answers),
+        "questions": [asdict(answer) for answer in answers],
+    }
 
 
 def render(answers: list[Answer]) -> str:
@@ -124,7 +127,13 @@ def _ask_beside(question: Question, settings: Settings) -> Future[tuple[str, flo
     return future
 
 
-def _answer(question: Question, future: Future[tuple[str, float]], began: float, seconds: float, settings: Settings) -> Answer:
+def _answer(
+    question: Question,
+    future: Future[tuple[str, float]],
+    began: float,
+    seconds: float,
+    settings: Settings,
+) -> Answer:
     try:
         found, spent = future.result(timeout=max(began + seconds - time.monotonic(), 0))
         return Answer(question.name, True, round(spent, 1), without_secrets(found, settings), "")
@@ -132,7 +141,13 @@ def _answer(question: Question, future: Future[tuple[str, float]], began: float,
         found = str(error) if future.done() else f"no answer within {seconds:.0f} s"
     except Exception as error:  # noqa: BLE001  # as above
         found = str(error) or type(error).__name__
-    return Answer(question.name, False, round(time.monotonic() - began, 1), _short(without_secrets(found, settings)), question.advice)
+    return Answer(
+        question.name,
+        False,
+        round(time.monotonic() - began, 1),
+        _short(without_secrets(found, settings)),
+        question.advice,
+    )
 
 
 def without_secrets(text: str, settings: BaseModel) -> str:
@@ -147,8 +162,16 @@ def secrets_of(value: object) -> set[str]:
     if isinstance(value, SecretStr):
         return {value.get_secret_value()} - {""}
     if isinstance(value, BaseModel):
-        return {secret for name in type(value).model_fields for secret in secrets_of(getattr(value, name))}
-    return {secret for item in value.values() for secret in secrets_of(item)} if isinstance(value, Mapping) else set()
+        return {
+            secret
+            for name in type(value).model_fields
+            for secret in secrets_of(getattr(value, name))
+        }
+    return (
+        {secret for item in value.values() for secret in secrets_of(item)}
+        if isinstance(value, Mapping)
+        else set()
+    )
 
 
 def _short(text: str) -> str:
@@ -163,12 +186,18 @@ def _source(settings: Settings) -> str:
     source = settings.source
     if not source.log_dir.is_dir():
         raise Wrong(f"there is no directory {source.log_dir}")
-    files = [path for path in source.log_dir.iterdir() if re.fullmatch(source.file_pattern, path.name)]
+    files = [
+        path for path in source.log_dir.iterdir() if re.fullmatch(source.file_pattern, path.name)
+    ]
     closed = [path.name for path in files if not os.access(path, os.R_OK)]
     if closed:
-        raise Wrong(f"{len(closed)} of {len(files)} log files cannot be read, {closed[0]!r} among them")
+        raise Wrong(
+            f"{len(closed)} of {len(files)} log files cannot be read, {closed[0]!r} among them"
+        )
     if source.link_dir.exists() and source.link_dir.stat().st_dev != source.log_dir.stat().st_dev:
-        raise Wrong(f"{source.link_dir} is on another file system than {source.log_dir}, so that no hard link can be made")
+        raise Wrong(
+            f"{source.link_dir} is on another file system than {source.log_dir}, so that no hard link can be made"
+        )
     return f"{source.log_dir}: {len(files)} log files"
 
 
@@ -191,15 +220,23 @@ def _region_database(settings: Settings) -> str:
 
 def _kafka(settings: Settings) -> str:
     kafka = settings.kafka
-    admin = AdminClient({**librdkafka_options(kafka), "socket.connection.setup.timeout.ms": ASK_SECONDS * 1000})
-    described = admin.describe_topics(TopicCollection([kafka.topic]), include_authorized_operations=True, request_timeout=ASK_SECONDS)[kafka.topic]
+    admin = AdminClient(
+        {**librdkafka_options(kafka), "socket.connection.setup.timeout.ms": ASK_SECONDS * 1000}
+    )
+    described = admin.describe_topics(
+        TopicCollection([kafka.topic]),
+        include_authorized_operations=True,
+        request_timeout=ASK_SECONDS,
+    )[kafka.topic]
     topic = described.result(timeout=ASK_SECONDS + 1)
     headless = [item.id for item in topic.partitions if item.leader is None or item.leader.id < 0]
     if headless:
         raise Wrong(f"partitions {headless} of {kafka.topic} have no leader")
     refused = {AclOperation.READ, AclOperation.WRITE} - set(topic.authorized_operations or ())
     if refused:
-        raise Wrong(f"the account may not {' or '.join(sorted(item.name.lower() for item in refused))} the topic {kafka.topic}")
+        raise Wrong(
+            f"the account may not {' or '.join(sorted(item.name.lower() for item in refused))} the topic {kafka.topic}"
+        )
     replicas = min(len(item.replicas) for item in topic.partitions)
     return f"{kafka.topic} at {kafka.bootstrap} by {kafka.security_protocol}: {len(topic.partitions)} partitions of {replicas} replicas, to be read and written"
 
@@ -208,7 +245,11 @@ def _warehouse(settings: Settings) -> str:
     done = _hadoop_shell(settings, "-ls", settings.lake.warehouse)
     if done.returncode == 0:
         return f"{settings.lake.warehouse}: {max(len(done.stdout.splitlines()) - 1, 0)} entries"
-    said = [line for line in done.stderr.splitlines() if line.startswith("ls: ")] or done.stderr.splitlines() or ["no word"]
+    said = (
+        [line for line in done.stderr.splitlines() if line.startswith("ls: ")]
+        or done.stderr.splitlines()
+        or ["no word"]
+    )
     if said[-1].endswith("No such file or directory"):
         return f"{settings.lake.warehouse} answers and is not there yet; the first batch makes it"
     raise Wrong(said[-1])
@@ -220,28 +261,54 @@ def _hadoop_shell(settings: Settings, *arguments: str) -> subprocess.CompletedPr
 
     home = settings.spark.java_home or java_home()
     jars = Path(pyspark.__file__).parent / "jars" / "*"
-    options = {**ATTEMPTS, **{name: value.get_secret_value() for name, value in settings.lake.hadoop_options.items()}}
+    options = {
+        **ATTEMPTS,
+        **{name: value.get_secret_value() for name, value in settings.lake.hadoop_options.items()},
+    }
     # Files in a directory that is its owner's alone, for the command line can be seen by everybody.
     with tempfile.TemporaryDirectory() as directory:
         given = _write_options(Path(directory) / "options.xml", options)
         # The client insists on a core-site.xml; the last place of the class path leaves it to HADOOP_CONF_DIR where that is set.
         _write_options(Path(directory) / "core-site.xml", {})
-        entries = [os.environ.get("HADOOP_CONF_DIR", ""), str(jars), *(str(jar) for jar in settings.spark.jars), directory]
-        command = [home / "bin" / "java", "-Xmx256m", "-XX:-UsePerfData", "-cp", os.pathsep.join(filter(None, entries)), SHELL, "-conf", given]
+        entries = [
+            os.environ.get("HADOOP_CONF_DIR", ""),
+            str(jars),
+            *(str(jar) for jar in settings.spark.jars),
+            directory,
+        ]
+        command = [
+            home / "bin" / "java",
+            "-Xmx256m",
+            "-XX:-UsePerfData",
+            "-cp",
+            os.pathsep.join(filter(None, entries)),
+            SHELL,
+            "-conf",
+            given,
+        ]
         try:
-            return subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=WAREHOUSE_SECONDS)
+            return subprocess.run(
+                [*command, *arguments], capture_output=True, text=True, timeout=WAREHOUSE_SECONDS
+            )
         except subprocess.TimeoutExpired:
             raise Wrong(f"no answer within {WAREHOUSE_SECONDS} s") from None
 
 
 def _write_options(path: Path, options: Mapping[str, str]) -> Path:
-    properties = "".join(f"<property><name>{escape(name)}</name><value>{escape(value)}</value></property>" for name, value in options.items())
+    properties = "".join(
+        f"<property><name>{escape(name)}</name><value>{escape(value)}</value></property>"
+        for name, value in options.items()
+    )
     path.write_text(f"<configuration>{properties}</configuration>")
     return path
 
 
 # The streaming job may wait for a name node that comes back; a question does not.
-ATTEMPTS = {"ipc.client.connect.max.retries": "2", "ipc.client.connect.max.retries.on.timeouts": "2", "fs.s3a.attempts.maximum": "2"}
+ATTEMPTS = {
+    "ipc.client.connect.max.retries": "2",
+    "ipc.client.connect.max.retries.on.timeouts": "2",
+    "fs.s3a.attempts.maximum": "2",
+}
 
 
 def _metastore(settings: Settings) -> str:
@@ -258,9 +325,13 @@ def _metastore(settings: Settings) -> str:
 
 def _hive(settings: Settings) -> str:
     hive = settings.hive
-    with HiveResource.from_settings(hive.model_copy(update={"timeout_seconds": QUERY_SECONDS})).session() as session:
+    with HiveResource.from_settings(
+        hive.model_copy(update={"timeout_seconds": QUERY_SECONDS})
+    ).session() as session:
         session.query("SELECT 1 AS one")
-    return f"{hive.host}:{hive.port} as {hive.username} ({hive.auth}{', TLS' if hive.ca_file else ''})"
+    return (
+        f"{hive.host}:{hive.port} as {hive.username} ({hive.auth}{', TLS' if hive.ca_file else ''})"
+    )
 
 
 def _mysql_publisher(settings: Settings) -> str:
@@ -274,14 +345,21 @@ def _mysql_publisher(settings: Settings) -> str:
 
 def _mysql_reader(settings: Settings) -> str:
     def read(cursor: Any) -> None:
-        cursor.execute("SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE()")
+        cursor.execute(
+            "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE()"
+        )
         cursor.fetchall()
 
     return _ask_mysql(settings.reader, read)
 
 
 def _ask_mysql(mysql: MySQLSettings, ask: Callable[[Any], None]) -> str:
-    with MySQLResource.from_settings(mysql.model_copy(update={"timeout_seconds": ASK_SECONDS})).connect() as connection, connection.cursor() as cursor:
+    with (
+        MySQLResource.from_settings(
+            mysql.model_copy(update={"timeout_seconds": ASK_SECONDS})
+        ).connect() as connection,
+        connection.cursor() as cursor,
+    ):
         ask(cursor)
         cursor.execute("SELECT version()")
         (row,) = cursor.fetchall()
@@ -311,22 +389,64 @@ def _dagster_webserver(settings: Settings) -> str:
 def _report(settings: Settings) -> str:
     report = settings.report
     password = report.access_password
-    headers = probes.basic_authorization(report.access_username, password.get_secret_value()) if password else {}
+    headers = (
+        probes.basic_authorization(report.access_username, password.get_secret_value())
+        if password
+        else {}
+    )
     probes.report_page(report.address, ASK_SECONDS, headers, report.server_file)
     return report.address
 
 
 QUESTIONS = (
-    Question("log directory", _source, "Set QIMO_SOURCE__LOG_DIR, and run as a user who may read the files."),
+    Question(
+        "log directory",
+        _source,
+        "Set QIMO_SOURCE__LOG_DIR, and run as a user who may read the files.",
+    ),
     Question("java", _java, "Set QIMO_SPARK__JAVA_HOME or JAVA_HOME to a Java 17."),
-    Question("ip2region", _region_database, "Set QIMO_LAKE__IP2REGION_JAR to the jar of net.dreamlu:mica-ip2region, which ./qimo up fetches."),
-    Question("kafka topic", _kafka, "Check the settings QIMO_KAFKA__* and the account's ACLs; materializing the topic's asset makes a topic that is missing."),
-    Question("warehouse", _warehouse, "Check QIMO_LAKE__WAREHOUSE, QIMO_LAKE__HADOOP_OPTIONS and HADOOP_CONF_DIR."),
-    Question("hive metastore", _metastore, "Check QIMO_LAKE__METASTORE_URIS; one with Kerberos cannot be asked from here."),
+    Question(
+        "ip2region",
+        _region_database,
+        "Set QIMO_LAKE__IP2REGION_JAR to the jar of net.dreamlu:mica-ip2region, which ./qimo up fetches.",
+    ),
+    Question(
+        "kafka topic",
+        _kafka,
+        "Check the settings QIMO_KAFKA__* and the account's ACLs; materializing the topic's asset makes a topic that is missing.",
+    ),
+    Question(
+        "warehouse",
+        _warehouse,
+        "Check QIMO_LAKE__WAREHOUSE, QIMO_LAKE__HADOOP_OPTIONS and HADOOP_CONF_DIR.",
+    ),
+    Question(
+        "hive metastore",
+        _metastore,
+        "Check QIMO_LAKE__METASTORE_URIS; one with Kerberos cannot be asked from here.",
+    ),
     Question("hiveserver2", _hive, "Check the settings QIMO_HIVE__*, hive.auth above all."),
-    Question("mysql publisher", _mysql_publisher, "Check the settings QIMO_MYSQL__* and the privileges of the account."),
-    Question("mysql reader", _mysql_reader, "Check QIMO_REPORT__USERNAME and QIMO_REPORT__PASSWORD."),
-    Question("dagster storage", _dagster_storage, "Set DAGSTER_HOME, and what its dagster.yaml names, such as QIMO_DAGSTER_STORAGE_URL."),
-    Question("dagster webserver", _dagster_webserver, "Start it, or set QIMO_DAGSTER__WEBSERVER to where it is."),
-    Question("report", _report, "Start python -m qimo_assets.report.serve, or check QIMO_REPORT__HOST and QIMO_REPORT__PORT."),
+    Question(
+        "mysql publisher",
+        _mysql_publisher,
+        "Check the settings QIMO_MYSQL__* and the privileges of the account.",
+    ),
+    Question(
+        "mysql reader", _mysql_reader, "Check QIMO_REPORT__USERNAME and QIMO_REPORT__PASSWORD."
+    ),
+    Question(
+        "dagster storage",
+        _dagster_storage,
+        "Set DAGSTER_HOME, and what its dagster.yaml names, such as QIMO_DAGSTER_STORAGE_URL.",
+    ),
+    Question(
+        "dagster webserver",
+        _dagster_webserver,
+        "Start it, or set QIMO_DAGSTER__WEBSERVER to where it is.",
+    ),
+    Question(
+        "report",
+        _report,
+        "Start python -m qimo_assets.report.serve, or check QIMO_REPORT__HOST and QIMO_REPORT__PORT.",
+    ),
 )

@@ -41,7 +41,9 @@ def build_housekeeping_definitions() -> dg.Definitions:
         forgotten, context_cursor = sweep(context.instance, now - KEEP, context.cursor)
         context.update_cursor(context_cursor)
         deleted = delete_tick_logs(context.instance, now - TICK_LOGS_KEPT)
-        return dg.SkipReason(f"{forgotten} old runs were forgotten, and the logs of {deleted} old ticks.")
+        return dg.SkipReason(
+            f"{forgotten} old runs were forgotten, and the logs of {deleted} old ticks."
+        )
 
     return dg.Definitions(sensors=[old_runs])
 
@@ -76,9 +78,15 @@ def sweep(instance: dg.DagsterInstance, before: datetime, cursor: str | None) ->
 
 def is_superseded(instance: dg.DagsterInstance, run_id: str) -> bool:
     """Return whether each partition that the run materialized was materialized later by another run."""
-    records = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION).records
+    records = instance.get_records_for_run(
+        run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION
+    ).records
     events = [record.event_log_entry.dagster_event for record in records]
-    partitions = {(event.asset_key, event.partition) for event in events if event is not None and event.asset_key is not None}
+    partitions = {
+        (event.asset_key, event.partition)
+        for event in events
+        if event is not None and event.asset_key is not None
+    }
     return all(_newest_run(instance, key, partition) != run_id for key, partition in partitions)
 
 
@@ -93,7 +101,9 @@ def delete_tick_logs(instance: dg.DagsterInstance, before: datetime) -> int:
     if not isinstance(manager, LocalComputeLogManager):
         return 0
     # The name of the repository stands where a run's logs have the run's id.
-    directory = Path(manager.get_captured_local_path([SINGLETON_REPOSITORY_NAME, "any sensor"], "err")).parent
+    directory = Path(
+        manager.get_captured_local_path([SINGLETON_REPOSITORY_NAME, "any sensor"], "err")
+    ).parent
     old = [path for path in directory.glob("*/*") if path.stat().st_mtime < before.timestamp()]
     for path in old:
         path.unlink(missing_ok=True)

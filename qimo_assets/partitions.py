@@ -16,4 +16,6 @@ def window(looks_back: int = 0, looks_ahead: int = 0) -> dg.TimeWindowPartitionM
         looks_back: Days before its own.
         looks_ahead: Days after its own.
     """
-    return dg.TimeWindowPartitionMapping(start_offset=-looks_back, end_offset=looks_ahead, allow_nonexistent_upstream_partitions=True)
+    return dg.TimeWindowPartitionMapping(
+        start_offset=-looks_back, end_offset=looks_ahead, allow_nonexistent_upstream_partitions=True
+    )

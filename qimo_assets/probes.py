@@ -47,22 +47,38 @@ def metastore(host: str, port: int, seconds: float) -> None:
 
 def code_locations(webserver: str, seconds: float) -> None:
     """Ask a Dagster webserver whether every code location loaded."""
-    data = graphql(webserver, "{ workspaceOrError { ... on Workspace { locationEntries { locationOrLoadError { __typename } } } } }", seconds)
+    data = graphql(
+        webserver,
+        "{ workspaceOrError { ... on Workspace { locationEntries { locationOrLoadError { __typename } } } } }",
+        seconds,
+    )
     entries = data["workspaceOrError"]["locationEntries"]
-    if not entries or any(entry["locationOrLoadError"]["__typename"] != "RepositoryLocation" for entry in entries):
-        raise ProbeError("the code location did not load; see the page Deployment in the Dagster UI")
+    if not entries or any(
+        entry["locationOrLoadError"]["__typename"] != "RepositoryLocation" for entry in entries
+    ):
+        raise ProbeError(
+            "the code location did not load; see the page Deployment in the Dagster UI"
+        )
 
 
 def daemons(webserver: str, seconds: float) -> None:
     """Ask a Dagster webserver whether every daemon has a fresh heartbeat."""
-    data = graphql(webserver, "{ instance { daemonHealth { allDaemonStatuses { daemonType required healthy } } } }", seconds)
+    data = graphql(
+        webserver,
+        "{ instance { daemonHealth { allDaemonStatuses { daemonType required healthy } } } }",
+        seconds,
+    )
     statuses = data["instance"]["daemonHealth"]["allDaemonStatuses"]
-    silent = [status["daemonType"] for status in statuses if status["required"] and not status["healthy"]]
+    silent = [
+        status["daemonType"] for status in statuses if status["required"] and not status["healthy"]
+    ]
     if silent:
         raise ProbeError(f"no heartbeat from {', '.join(silent)}")
 
 
-def report_page(url: str, seconds: float, headers: Mapping[str, str] | None = None, own_file: Path | None = None) -> None:
+def report_page(
+    url: str, seconds: float, headers: Mapping[str, str] | None = None, own_file: Path | None = None
+) -> None:
     """Ask for the report.
 
     Args:
@@ -81,13 +97,19 @@ def report_page(url: str, seconds: float, headers: Mapping[str, str] | None = No
 
 def basic_authorization(username: str, password: str) -> dict[str, str]:
     """Return the header that gives a name and a password."""
-    return {"Authorization": f"Basic {base64.b64encode(f'{username}:{password}'.encode()).decode()}"}
+    return {
+        "Authorization": f"Basic {base64.b64encode(f'{username}:{password}'.encode()).decode()}"
+    }
 
 
 def graphql(webserver: str, query: str, seconds: float) -> Any:
     """Return a Dagster webserver's answer."""
     answer = http(
-        f"{webserver.rstrip('/')}/graphql", seconds, method="POST", body=json.dumps({"query": query}).encode(), headers={"Content-Type": "application/json"}
+        f"{webserver.rstrip('/')}/graphql",
+        seconds,
+        method="POST",
+        body=json.dumps({"query": query}).encode(),
+        headers={"Content-Type": "application/json"},
     )
     return json.loads(answer)["data"]
 
@@ -105,9 +127,16 @@ def http(
     Raises:
         ProbeError: The status is not a good one.
     """
-    request = urllib.request.Request(url, data=body, method=method, headers={"Content-Type": "application/octet-stream", **(headers or {})})
+    request = urllib.request.Request(
+        url,
+        data=body,
+        method=method,
+        headers={"Content-Type": "application/octet-stream", **(headers or {})},
+    )
     # Without the environment's proxies: the embedded stack is always on this machine, and a proxy would answer for a system that is away.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
+    opener = urllib.request.build_opener(
+        urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
+    )
     # WebHDFS sends the client on to the data node with a 307, which urllib follows for GET but not for PUT.
     try:
         with opener.open(request, timeout=seconds) as answer:
@@ -115,4 +144,6 @@ def http(
     except urllib.error.HTTPError as error:
         if error.code == 307 and error.headers.get("Location"):
             return http(error.headers["Location"], seconds, method, body, headers, context)
-        raise ProbeError(f"HTTP {error.code}: {error.read(ERROR_BYTES).decode(errors='replace')}") from None
+        raise ProbeError(
+            f"HTTP {error.code}: {error.read(ERROR_BYTES).decode(errors='replace')}"
+        ) from None

@@ -15,9 +15,23 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FilePath, SecretStr, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    FilePath,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 LOOPBACK = "127.0.0.1"
@@ -42,13 +56,39 @@ def _form(pattern: str, says: str) -> AfterValidator:
 
 
 _HOST_PORT = r"([^\s,:/\[\]]+|\[[0-9a-fA-F:]+\]):\d{1,5}"
-Bootstrap = Annotated[str, _form(rf"{_HOST_PORT}(,{_HOST_PORT})*", "host:port, several of them separated by commas without spaces")]
-MetastoreUris = Annotated[str, _form(rf"thrift://{_HOST_PORT}(,thrift://{_HOST_PORT})*", "thrift://host:port, several of them separated by commas")]
+Bootstrap = Annotated[
+    str,
+    _form(
+        rf"{_HOST_PORT}(,{_HOST_PORT})*",
+        "host:port, several of them separated by commas without spaces",
+    ),
+]
+MetastoreUris = Annotated[
+    str,
+    _form(
+        rf"thrift://{_HOST_PORT}(,thrift://{_HOST_PORT})*",
+        "thrift://host:port, several of them separated by commas",
+    ),
+]
 # Without its scheme a path would mean another place on each machine.
-Uri = Annotated[str, _form(r"[a-z][a-z0-9+.-]*:/\S+", "a URI with its scheme, such as hdfs://host:port/path or s3a://bucket/path")]
-Master = Annotated[str, _form(r"local(\[(\*|\d+)(,\d+)?\])?|spark://\S+|yarn|k8s://\S+", "local[N], spark://host:port, yarn or k8s://host:port")]
+Uri = Annotated[
+    str,
+    _form(
+        r"[a-z][a-z0-9+.-]*:/\S+",
+        "a URI with its scheme, such as hdfs://host:port/path or s3a://bucket/path",
+    ),
+]
+Master = Annotated[
+    str,
+    _form(
+        r"local(\[(\*|\d+)(,\d+)?\])?|spark://\S+|yarn|k8s://\S+",
+        "local[N], spark://host:port, yarn or k8s://host:port",
+    ),
+]
 # It stands in statements, where nothing but a name may stand.
-Identifier = Annotated[str, _form(r"[A-Za-z_][A-Za-z0-9_]*", "a name of letters, digits and underscores")]
+Identifier = Annotated[
+    str, _form(r"[A-Za-z_][A-Za-z0-9_]*", "a name of letters, digits and underscores")
+]
 Url = Annotated[str, _form(r"https?://\S+", "an http:// or https:// URL")]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -88,7 +128,11 @@ class Group(BaseModel):
         if not isinstance(values, dict):
             return values
         found = dict(values)
-        for name in [name for name, field in cls.model_fields.items() if field.annotation in (SecretStr, SecretStr | None)]:
+        for name in [
+            name
+            for name, field in cls.model_fields.items()
+            if field.annotation in (SecretStr, SecretStr | None)
+        ]:
             path = found.pop(f"{name}_file", None)
             if path is None:
                 continue
@@ -111,14 +155,22 @@ class SourceSettings(Group):
     """The chat servers' log files and the agent that tails them."""
 
     log_dir: Path = Field(description="Directory in which the chat servers append their lines.")
-    file_pattern: str = Field(default=r".*\.log", description="Regular expression of the file names that are tailed.")
-    host: str = Field(default_factory=socket.gethostname, description="Name of this chat server; part of a line's identity.")
+    file_pattern: str = Field(
+        default=r".*\.log", description="Regular expression of the file names that are tailed."
+    )
+    host: str = Field(
+        default_factory=socket.gethostname,
+        description="Name of this chat server; part of a line's identity.",
+    )
     position_file: Path = Field(description="Where the agent keeps how far it read each file.")
     link_dir: Path = Field(
         default_factory=lambda values: values["position_file"].parent / "links",
         description="Directory of the links that the agent tails, on the file system of log_dir; `links` beside the position file unless set.",
     )
-    agent: str = Field(default="7mo_kafka_channel", description="The agent's configuration: a file of flume_conf/, without its ending.")
+    agent: str = Field(
+        default="7mo_kafka_channel",
+        description="The agent's configuration: a file of flume_conf/, without its ending.",
+    )
 
 
 class KafkaSettings(Group):
@@ -128,48 +180,94 @@ class KafkaSettings(Group):
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
         default="PLAINTEXT", description="How every client talks to the brokers."
     )
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "GSSAPI", "OAUTHBEARER"] | None = Field(
-        default=None, description="Needed with SASL_*. GSSAPI and OAUTHBEARER get their own options by java_options and librdkafka_options."
+    sasl_mechanism: (
+        Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "GSSAPI", "OAUTHBEARER"] | None
+    ) = Field(
+        default=None,
+        description="Needed with SASL_*. GSSAPI and OAUTHBEARER get their own options by java_options and librdkafka_options.",
     )
     username: str | None = Field(default=None, description="Account of PLAIN and SCRAM.")
     password: SecretStr | None = Field(default=None, description="Its password.")
-    ca_file: FilePath | None = Field(default=None, description="PEM file of the CAs that may have signed a broker's certificate; None takes the system's.")
-    client_file: FilePath | None = Field(
-        default=None, description="PEM file with the client's private key (PKCS#8) and its certificate chain, both in one file as Java takes them, for mTLS."
+    ca_file: FilePath | None = Field(
+        default=None,
+        description="PEM file of the CAs that may have signed a broker's certificate; None takes the system's.",
     )
-    client_key_password: SecretStr | None = Field(default=None, description="Password of that key, when it is encrypted.")
-    verify_hostname: bool = Field(default=True, description="Whether a broker's certificate has to name its host.")
-    java_options: dict[str, SecretStr] = Field(default_factory=dict, description="Further options of the Java clients (Flume, Spark); they win.")
-    librdkafka_options: dict[str, SecretStr] = Field(default_factory=dict, description="Further options of the Python client (librdkafka); they win.")
+    client_file: FilePath | None = Field(
+        default=None,
+        description="PEM file with the client's private key (PKCS#8) and its certificate chain, both in one file as Java takes them, for mTLS.",
+    )
+    client_key_password: SecretStr | None = Field(
+        default=None, description="Password of that key, when it is encrypted."
+    )
+    verify_hostname: bool = Field(
+        default=True, description="Whether a broker's certificate has to name its host."
+    )
+    java_options: dict[str, SecretStr] = Field(
+        default_factory=dict,
+        description="Further options of the Java clients (Flume, Spark); they win.",
+    )
+    librdkafka_options: dict[str, SecretStr] = Field(
+        default_factory=dict,
+        description="Further options of the Python client (librdkafka); they win.",
+    )
     topic: str = Field(default="7MO-MSG", description="Topic of the chat lines.")
-    partitions: int = Field(default=4, ge=1, description="Partitions of the topic when it is created.")
-    replication: int = Field(default=1, ge=1, description="Replicas of each partition when the topic is created.")
-    min_insync_replicas: int = Field(default=1, ge=1, description="Replicas that have to hold a line before it is acknowledged, when the topic is created.")
-    max_message_bytes: int = Field(default=33_554_432, description="Largest record that the topic takes, in bytes.")
-    retention_hours: int = Field(default=168, ge=1, description="How long the topic keeps a line when the topic is created.")
-    progress_group: str = Field(default="qimo-lake", description="Consumer group under which the lake's progress is committed, so that any tool sees the lag.")
-    timeout_seconds: float = Field(default=10, gt=0, description="Time-out of each call to the broker.")
+    partitions: int = Field(
+        default=4, ge=1, description="Partitions of the topic when it is created."
+    )
+    replication: int = Field(
+        default=1, ge=1, description="Replicas of each partition when the topic is created."
+    )
+    min_insync_replicas: int = Field(
+        default=1,
+        ge=1,
+        description="Replicas that have to hold a line before it is acknowledged, when the topic is created.",
+    )
+    max_message_bytes: int = Field(
+        default=33_554_432, description="Largest record that the topic takes, in bytes."
+    )
+    retention_hours: int = Field(
+        default=168, ge=1, description="How long the topic keeps a line when the topic is created."
+    )
+    progress_group: str = Field(
+        default="qimo-lake",
+        description="Consumer group under which the lake's progress is committed, so that any tool sees the lag.",
+    )
+    timeout_seconds: float = Field(
+        default=10, gt=0, description="Time-out of each call to the broker."
+    )
 
     @model_validator(mode="after")
     def check_security(self) -> KafkaSettings:
         """Refuse what no client could connect with, and a secret that would be sent in the clear by mistake."""
-        by_sasl, by_tls = self.security_protocol.startswith("SASL"), self.security_protocol.endswith("SSL")
+        by_sasl, by_tls = (
+            self.security_protocol.startswith("SASL"),
+            self.security_protocol.endswith("SSL"),
+        )
         if by_sasl and self.sasl_mechanism is None:
-            raise wrong("sasl_mechanism", f"is needed with security_protocol {self.security_protocol}")
+            raise wrong(
+                "sasl_mechanism", f"is needed with security_protocol {self.security_protocol}"
+            )
         if not by_sasl and (self.sasl_mechanism or self.username or self.password):
             raise wrong(
-                "security_protocol", f"is {self.security_protocol}, which takes no sasl_mechanism, username or password; set SASL_SSL or SASL_PLAINTEXT"
+                "security_protocol",
+                f"is {self.security_protocol}, which takes no sasl_mechanism, username or password; set SASL_SSL or SASL_PLAINTEXT",
             )
         if by_sasl and self.sasl_mechanism not in ("GSSAPI", "OAUTHBEARER"):
             for name in ("username", "password"):
                 if getattr(self, name) is None:
                     raise wrong(name, f"is needed with sasl_mechanism {self.sasl_mechanism}")
         if not by_tls and (self.ca_file or self.client_file):
-            raise wrong("security_protocol", f"is {self.security_protocol}, which takes no ca_file or client_file; set SSL or SASL_SSL")
+            raise wrong(
+                "security_protocol",
+                f"is {self.security_protocol}, which takes no ca_file or client_file; set SSL or SASL_SSL",
+            )
         if self.client_key_password and not self.client_file:
             raise wrong("client_file", "is needed with client_key_password")
         if self.min_insync_replicas > self.replication:
-            raise wrong("min_insync_replicas", f"is {self.min_insync_replicas}, more than the {self.replication} of replication: no line could be written")
+            raise wrong(
+                "min_insync_replicas",
+                f"is {self.min_insync_replicas}, more than the {self.replication} of replication: no line could be written",
+            )
         return self
 
 
@@ -177,17 +275,33 @@ class SparkSettings(Group):
     """The Spark driver of the streaming job."""
 
     master: Master = Field(default="local[4]", description="local[*], spark://, yarn or k8s://.")
-    driver_memory: str = Field(default="1536m", description="Heap of the driver; in local mode it does the work as well.")
-    jars: list[Path] = Field(default_factory=list, description="Hudi bundle, Kafka connector and Avro, on the driver's class path.")
-    java_home: Path | None = Field(default=None, description="A Java 17; None takes JAVA_HOME or PATH.")
-    scratch_dir: Path | None = Field(default=None, description="Directory of shuffle and spill files; None takes Spark's own default.")
-    conf: dict[str, str] = Field(default_factory=dict, description="Further Spark properties; they win over the platform's own.")
+    driver_memory: str = Field(
+        default="1536m", description="Heap of the driver; in local mode it does the work as well."
+    )
+    jars: list[Path] = Field(
+        default_factory=list,
+        description="Hudi bundle, Kafka connector and Avro, on the driver's class path.",
+    )
+    java_home: Path | None = Field(
+        default=None, description="A Java 17; None takes JAVA_HOME or PATH."
+    )
+    scratch_dir: Path | None = Field(
+        default=None,
+        description="Directory of shuffle and spill files; None takes Spark's own default.",
+    )
+    conf: dict[str, str] = Field(
+        default_factory=dict,
+        description="Further Spark properties; they win over the platform's own.",
+    )
 
     @model_validator(mode="after")
     def check_conf(self) -> SparkSettings:
         """Refuse a secret among the properties, which stand on the driver's command line and in Dagster's UI."""
         if found := next((name for name in self.conf if SECRET_PROPERTY.search(name)), None):
-            raise wrong("conf", f"{found} is a secret, and properties stand on a command line: put it into lake.hadoop_options, or into SPARK_CONF_DIR")
+            raise wrong(
+                "conf",
+                f"{found} is a secret, and properties stand on a command line: put it into lake.hadoop_options, or into SPARK_CONF_DIR",
+            )
         return self
 
 
@@ -202,18 +316,41 @@ class LakeSettings(Group):
         default_factory=dict,
         description="Options of Hadoop's and Hive's clients beside those of HADOOP_CONF_DIR: dfs.nameservices, fs.s3a.*, hive.metastore.*.",
     )
-    metastore_uris: MetastoreUris = Field(description="thrift://host:port of the Hive metastore; several are separated by commas.")
-    database: Identifier = Field(default="qimo", description="Database of the tables and views.")
-    buckets: int = Field(default=2, ge=1, description="File groups per day; also the number of tasks that write one day.")
-    trigger_seconds: int = Field(default=5, ge=0, description="Seconds between the starts of two micro-batches.")
-    max_lines_per_batch: int = Field(default=50_000, ge=1, description="Largest micro-batch, in lines; many of them are compacted at once, in the driver.")
-    max_line_bytes: int = Field(default=1_048_576, ge=1, description="Longer lines go to quarantine as too_long.")
-    max_ahead_minutes: int = Field(default=60, ge=0, description="A message further in the future is quarantined as time_ahead.")
-    accept_data_loss: bool = Field(
-        default=False, description="Go on after the topic deleted lines that the lake had not read; false stops the stream with instructions."
+    metastore_uris: MetastoreUris = Field(
+        description="thrift://host:port of the Hive metastore; several are separated by commas."
     )
-    report_seconds: int = Field(default=10, ge=1, description="Least time between two materialization events of one day.")
-    ip2region_jar: Path = Field(description="The jar that holds ip2region's database (net.dreamlu:mica-ip2region).")
+    database: Identifier = Field(default="qimo", description="Database of the tables and views.")
+    buckets: int = Field(
+        default=2,
+        ge=1,
+        description="File groups per day; also the number of tasks that write one day.",
+    )
+    trigger_seconds: int = Field(
+        default=5, ge=0, description="Seconds between the starts of two micro-batches."
+    )
+    max_lines_per_batch: int = Field(
+        default=50_000,
+        ge=1,
+        description="Largest micro-batch, in lines; many of them are compacted at once, in the driver.",
+    )
+    max_line_bytes: int = Field(
+        default=1_048_576, ge=1, description="Longer lines go to quarantine as too_long."
+    )
+    max_ahead_minutes: int = Field(
+        default=60,
+        ge=0,
+        description="A message further in the future is quarantined as time_ahead.",
+    )
+    accept_data_loss: bool = Field(
+        default=False,
+        description="Go on after the topic deleted lines that the lake had not read; false stops the stream with instructions.",
+    )
+    report_seconds: int = Field(
+        default=10, ge=1, description="Least time between two materialization events of one day."
+    )
+    ip2region_jar: Path = Field(
+        description="The jar that holds ip2region's database (net.dreamlu:mica-ip2region)."
+    )
 
 
 class HiveSettings(Group):
@@ -221,18 +358,31 @@ class HiveSettings(Group):
 
     host: str = Field(description="Host of HiveServer2.")
     port: Port = Field(description="Port of HiveServer2.")
-    auth: Literal["NONE", "NOSASL", "LDAP", "CUSTOM", "KERBEROS"] = Field(default="NONE", description="hive.server2.authentication of the server.")
+    auth: Literal["NONE", "NOSASL", "LDAP", "CUSTOM", "KERBEROS"] = Field(
+        default="NONE", description="hive.server2.authentication of the server."
+    )
     username: str = Field(default="qimo", description="User name of the session.")
-    password: SecretStr | None = Field(default=None, description="Its password, with LDAP and CUSTOM.")
-    kerberos_service_name: str = Field(default="hive", description="First part of the server's principal, with KERBEROS; the ticket is the process's own.")
-    ca_file: FilePath | None = Field(default=None, description="PEM file of the CAs of the server's certificate; with it the connection is TLS.")
+    password: SecretStr | None = Field(
+        default=None, description="Its password, with LDAP and CUSTOM."
+    )
+    kerberos_service_name: str = Field(
+        default="hive",
+        description="First part of the server's principal, with KERBEROS; the ticket is the process's own.",
+    )
+    ca_file: FilePath | None = Field(
+        default=None,
+        description="PEM file of the CAs of the server's certificate; with it the connection is TLS.",
+    )
     timeout_seconds: int = Field(default=300, gt=0, description="Time-out of a query.")
 
     @model_validator(mode="after")
     def check_auth(self) -> HiveSettings:
         """Refuse a password that would not be used, and its absence where it is."""
         if (self.auth in ("LDAP", "CUSTOM")) != (self.password is not None):
-            raise wrong("password", f"is {'needed' if self.password is None else 'not used'} with auth {self.auth}")
+            raise wrong(
+                "password",
+                f"is {'needed' if self.password is None else 'not used'} with auth {self.auth}",
+            )
         return self
 
 
@@ -242,28 +392,50 @@ class MySQLSettings(Group):
     host: str = Field(description="Host of MySQL.")
     port: Port = Field(default=3306, description="Port of MySQL.")
     ca_file: FilePath | None = Field(
-        default=None, description="PEM file of the CAs of the server's certificate; with it the connection has to be TLS and the certificate to name the host."
+        default=None,
+        description="PEM file of the CAs of the server's certificate; with it the connection has to be TLS and the certificate to name the host.",
     )
     database: str = Field(default="qimo_report", description="Database of the metric tables.")
-    username: str = Field(default="qimo_publisher", description="Account that publishes the metrics.")
+    username: str = Field(
+        default="qimo_publisher", description="Account that publishes the metrics."
+    )
     password: SecretStr = Field(description="Its password.")
-    timeout_seconds: int = Field(default=10, gt=0, description="Time-out of a connection and of a lock.")
-    mask_accounts: bool = Field(default=False, description="Publish accounts as 138****1234; days published before keep theirs until published again.")
+    timeout_seconds: int = Field(
+        default=10, gt=0, description="Time-out of a connection and of a lock."
+    )
+    mask_accounts: bool = Field(
+        default=False,
+        description="Publish accounts as 138****1234; days published before keep theirs until published again.",
+    )
 
 
 class ReportSettings(Group):
     """The built-in report: its files, its server and the account that reads the tables."""
 
-    directory: Path = Field(default_factory=lambda: qimo_home() / "report", description="Directory of the report's files.")
+    directory: Path = Field(
+        default_factory=lambda: qimo_home() / "report",
+        description="Directory of the report's files.",
+    )
     host: str = Field(default="127.0.0.1", description="Address on which the report is served.")
     port: Port = Field(default=8088, description="Port on which the report is served.")
-    access_username: str = Field(default="report", description="Name with which a browser asks, where access_password is set.")
-    access_password: SecretStr | None = Field(default=None, description="Its password; needed for a host that is not the loopback.")
-    server_file: FilePath | None = Field(
-        default=None, description="PEM file with the server's private key and certificate chain, for https; needed for a host that is not the loopback."
+    access_username: str = Field(
+        default="report",
+        description="Name with which a browser asks, where access_password is set.",
     )
-    username: str = Field(default="finebi_reader", description="Account that reads the metric tables.")
-    password: SecretStr | None = Field(default=None, description="Its password; without one the report reads as the account that publishes.")
+    access_password: SecretStr | None = Field(
+        default=None, description="Its password; needed for a host that is not the loopback."
+    )
+    server_file: FilePath | None = Field(
+        default=None,
+        description="PEM file with the server's private key and certificate chain, for https; needed for a host that is not the loopback.",
+    )
+    username: str = Field(
+        default="finebi_reader", description="Account that reads the metric tables."
+    )
+    password: SecretStr | None = Field(
+        default=None,
+        description="Its password; without one the report reads as the account that publishes.",
+    )
     mask_accounts: bool = Field(default=True, description="Show accounts as 138****1234.")
 
     @property
@@ -282,20 +454,27 @@ class ReportSettings(Group):
         """Refuse to serve the figures to other machines without a password, or with one that everybody on the way can read."""
         for name in ("access_password", "server_file"):
             if not self.is_local and getattr(self, name) is None:
-                raise wrong(name, f"is needed, because host {self.host} is not the loopback; or keep {LOOPBACK} and put a reverse proxy before it")
+                raise wrong(
+                    name,
+                    f"is needed, because host {self.host} is not the loopback; or keep {LOOPBACK} and put a reverse proxy before it",
+                )
         return self
 
 
 class DagsterSettings(Group):
     """Dagster itself. Its storage is the instance's own affair: `dagster.yaml` and what its variables name."""
 
-    webserver: Url | None = Field(default=None, description="URL of the webserver, which `doctor` asks.")
+    webserver: Url | None = Field(
+        default=None, description="URL of the webserver, which `doctor` asks."
+    )
 
 
 class Settings(BaseSettings):
     """All settings of the platform."""
 
-    model_config = SettingsConfigDict(env_prefix="QIMO_", env_nested_delimiter="__", extra="forbid", hide_input_in_errors=True)
+    model_config = SettingsConfigDict(
+        env_prefix="QIMO_", env_nested_delimiter="__", extra="forbid", hide_input_in_errors=True
+    )
 
     source: SourceSettings
     kafka: KafkaSettings
@@ -309,7 +488,11 @@ class Settings(BaseSettings):
     @property
     def reader(self) -> MySQLSettings:
         """How the report reads MySQL: with its own account, or with the publisher's where that one's password is not known."""
-        account = {"username": self.report.username, "password": self.report.password} if self.report.password else {}
+        account = (
+            {"username": self.report.username, "password": self.report.password}
+            if self.report.password
+            else {}
+        )
         return self.mysql.model_copy(update=account)
 
     @model_validator(mode="before")
@@ -343,14 +526,21 @@ def load_settings() -> Settings:
     except ValidationError as error:
         # A default that is made of another setting fails with it, which is named by itself.
         errors = [item for item in error.errors() if item["type"] != "default_factory_not_called"]
-        lines = [f"  {'.'.join(str(part) for part in item['loc'])}{'.' if item['type'] == NAMED else ': '}{item['msg']}" for item in errors]
+        lines = [
+            f"  {'.'.join(str(part) for part in item['loc'])}{'.' if item['type'] == NAMED else ': '}{item['msg']}"
+            for item in errors
+        ]
         raise SettingsError(
-            f"{len(lines)} setting(s) missing or wrong (file: {settings_file()}):\n" + "\n".join(lines) + "\n"
+            f"{len(lines)} setting(s) missing or wrong (file: {settings_file()}):\n"
+            + "\n".join(lines)
+            + "\n"
             "Run ./qimo up to write the embedded stack's settings, or set QIMO_<GROUP>__<NAME>."
         ) from error
     except ValueError as error:  # neither the file's parser nor the environment's says where
         groups = tuple(f"QIMO_{name.upper()}" for name in Settings.model_fields)
-        variables = ", ".join(sorted(name for name in os.environ if name.startswith(groups))) or "nothing"
+        variables = (
+            ", ".join(sorted(name for name in os.environ if name.startswith(groups))) or "nothing"
+        )
         raise SettingsError(
             f"The settings cannot be read: {error}\nThe file is {settings_file()} (TOML); set in the environment: {variables}.\n"
             "A list or a whole group is JSON there, such as QIMO_SPARK__JARS='[\"/opt/hudi.jar\"]'."

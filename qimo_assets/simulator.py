@@ -39,7 +39,32 @@ _TIME = "%Y-%m-%d %H:%M:%S"
 _POSITION = {field.name: position for position, field in enumerate(FIELDS)}
 _MINUTES_SECONDS = tuple(f"{second // 60:02d}:{second % 60:02d}" for second in range(3600))
 # How much is written in each hour of the day: little at night, most in the evening.
-_HOUR_WEIGHTS = (9, 5, 3, 2, 2, 3, 8, 18, 30, 38, 42, 44, 48, 42, 38, 38, 40, 44, 50, 58, 66, 64, 46, 24)
+_HOUR_WEIGHTS = (
+    9,
+    5,
+    3,
+    2,
+    2,
+    3,
+    8,
+    18,
+    30,
+    38,
+    42,
+    44,
+    48,
+    42,
+    38,
+    38,
+    40,
+    44,
+    50,
+    58,
+    66,
+    64,
+    46,
+    24,
+)
 
 
 @dataclass(frozen=True)
@@ -136,7 +161,14 @@ _PHONES = {
         "vivo X90",
         "Samsung S23",
     ),
-    "iOS": ("iPhone 12", "iPhone 13", "iPhone 14", "iPhone 14 Pro", "iPhone 15", "iPhone 15 Pro Max"),
+    "iOS": (
+        "iPhone 12",
+        "iPhone 13",
+        "iPhone 14",
+        "iPhone 14 Pro",
+        "iPhone 15",
+        "iPhone 15 Pro Max",
+    ),
     "HarmonyOS": ("HUAWEI Mate 60 Pro", "HUAWEI P60", "HUAWEI nova 12", "HUAWEI Mate X5"),
     "Windows": ("PC",),
     "": ("",),
@@ -156,10 +188,31 @@ _ODD_ADDRESSES = (
     "2408:8400::1a2b",
     "240e:3a1:4c2::5f",
 )
-_TYPES = {"TEXT": 700, "IMAGE": 120, "AUDIO": 80, "VIDEO": 35, "EMOJI": 35, "LOCATION": 10, "FILE": 10, "LINK": 8, "": 2}
+_TYPES = {
+    "TEXT": 700,
+    "IMAGE": 120,
+    "AUDIO": 80,
+    "VIDEO": 35,
+    "EMOJI": 35,
+    "LOCATION": 10,
+    "FILE": 10,
+    "LINK": 8,
+    "": 2,
+}
 _SURNAMES = "王李张刘陈杨黄赵吴周徐孙马朱胡郭何林高罗郑梁谢宋唐许韩冯邓曹彭曾肖田董潘袁蔡蒋余于杜叶程魏苏吕丁任卢姚沈钟姜崔谭陆范汪廖石金"
 _GIVEN = "伟芳娜敏静丽强磊军洋勇艳杰娟涛明超霞平刚桂英华玉萍红鑫宇浩然子轩梓涵一诺欣怡雨桐佳琪思远晓东海燕建国志强文博俊熙"
-_LABELS = ("快乐的{}", "小{}同学", "{}哥", "{}姐", "阿{}", "爱吃{}的猫", "{}在路上", "{}_official", "云淡风轻{}", "{}🌸")
+_LABELS = (
+    "快乐的{}",
+    "小{}同学",
+    "{}哥",
+    "{}姐",
+    "阿{}",
+    "爱吃{}的猫",
+    "{}在路上",
+    "{}_official",
+    "云淡风轻{}",
+    "{}🌸",
+)
 _OPENINGS = (
     "在吗？",
     "哈哈哈，",
@@ -271,8 +324,14 @@ def feed(
     started = time.monotonic()
     end = _in_zone(now)
     writer = _Writer(Random(seed), end, (1 - bad - late - repeat, bad, late, repeat))
-    report = FeedReport(0, 0, tuple(log_dir / name for name in FILES) if lines else (), 0, 0, 0, 0.0)
-    batches = _paced(lines, rate) if rate else _spread(writer.random, lines, end - timedelta(days=days), end)
+    report = FeedReport(
+        0, 0, tuple(log_dir / name for name in FILES) if lines else (), 0, 0, 0, 0.0
+    )
+    batches = (
+        _paced(lines, rate)
+        if rate
+        else _spread(writer.random, lines, end - timedelta(days=days), end)
+    )
     try:
         log_dir.mkdir(parents=True, exist_ok=True)
         with ExitStack() as stack:
@@ -285,11 +344,21 @@ def feed(
                 if on_progress:
                     on_progress(report.lines)
     except OSError as error:
-        raise FeedError(f"{log_dir} cannot be written: {error}. Make room or choose another directory, then feed again.") from error
-    return replace(report, bad=writer.bad, repeated=writer.repeated, late=writer.late, seconds=time.monotonic() - started)
+        raise FeedError(
+            f"{log_dir} cannot be written: {error}. Make room or choose another directory, then feed again."
+        ) from error
+    return replace(
+        report,
+        bad=writer.bad,
+        repeated=writer.repeated,
+        late=writer.late,
+        seconds=time.monotonic() - started,
+    )
 
 
-def _check(lines: int, rate: float | None, days: int, bad: float, late: float, repeat: float) -> None:
+def _check(
+    lines: int, rate: float | None, days: int, bad: float, late: float, repeat: float
+) -> None:
     if lines < 0:
         raise ValueError(f"lines is {lines}; give 0 or more")
     if rate is not None and rate <= 0:
@@ -297,7 +366,9 @@ def _check(lines: int, rate: float | None, days: int, bad: float, late: float, r
     if days < 1:
         raise ValueError(f"days is {days}; give 1 or more")
     if min(bad, late, repeat) < 0 or bad + late + repeat > 1:
-        raise ValueError(f"bad {bad}, late {late} and repeat {repeat} are shares: give 0 or more each, and at most 1 together")
+        raise ValueError(
+            f"bad {bad}, late {late} and repeat {repeat} are shares: give 0 or more each, and at most 1 together"
+        )
 
 
 def _in_zone(now: datetime | None) -> datetime:
@@ -318,7 +389,9 @@ def _append(descriptor: int, block: bytes) -> None:
 def _spread(random: Random, lines: int, start: datetime, end: datetime) -> Iterator[list[str]]:
     """Yield the times of all lines in order, in chunks, between start and end, more by day than by night."""
     hours = list(_hours(start, end))
-    bounds = list(accumulate(_HOUR_WEIGHTS[opened.hour] * (until - since) for opened, since, until in hours))
+    bounds = list(
+        accumulate(_HOUR_WEIGHTS[opened.hour] * (until - since) for opened, since, until in hours)
+    )
     prefixes = [opened.strftime("%Y-%m-%d %H:") for opened, _, _ in hours]
     step = bounds[-1] / max(lines, 1)
     hour, lower = 0, 0.0
@@ -331,7 +404,9 @@ def _spread(random: Random, lines: int, start: datetime, end: datetime) -> Itera
                 hour += 1
             _, since, until = hours[hour]
             share = min((point - lower) / (bounds[hour] - lower), 1.0)
-            times.append(prefixes[hour] + _MINUTES_SECONDS[min(int(since + share * (until - since)), 3599)])
+            times.append(
+                prefixes[hour] + _MINUTES_SECONDS[min(int(since + share * (until - since)), 3599)]
+            )
         yield times
 
 
@@ -361,7 +436,9 @@ def _paced(lines: int, rate: float) -> Iterator[list[str]]:
 class _Writer:
     """Makes lines out of times and counts what it made."""
 
-    def __init__(self, random: Random, now: datetime, shares: tuple[float, float, float, float]) -> None:
+    def __init__(
+        self, random: Random, now: datetime, shares: tuple[float, float, float, float]
+    ) -> None:
         self.random = random
         self.bad = self.late = self.repeated = 0
         self._now = now
@@ -375,11 +452,17 @@ class _Writer:
         senders = random.choices(people.senders, cum_weights=people.sender_weights, k=count)
         receivers = random.choices(people.receivers, cum_weights=people.receiver_weights, k=count)
         tails = random.choices(people.tails, k=count)
-        kinds = random.choices(range(4), cum_weights=self._kind_weights, k=count) if self._kind_weights[0] < 1 else endless(0, count)
+        kinds = (
+            random.choices(range(4), cum_weights=self._kind_weights, k=count)
+            if self._kind_weights[0] < 1
+            else endless(0, count)
+        )
         files = random.choices(range(len(FILES)), k=count)
         ends = random.choices(("\n", "\r\n"), (1 - CRLF_SHARE, CRLF_SHARE), k=count)
         blocks: list[list[str]] = [[] for _ in FILES]
-        for moment, sender, receiver, tail, kind, file, end in zip(times, senders, receivers, tails, kinds, files, ends, strict=True):
+        for moment, sender, receiver, tail, kind, file, end in zip(
+            times, senders, receivers, tails, kinds, files, ends, strict=True
+        ):
             line = f"{moment}{SEPARATOR}{sender}{SEPARATOR}{receiver}{SEPARATOR}{tail}"
             if kind == 1:
                 line = self._broken(line)
@@ -396,7 +479,9 @@ class _Writer:
     def _older(self, line: str) -> str:
         self.late += 1
         moment, rest = line.split(SEPARATOR, 1)
-        older = datetime.strptime(moment, _TIME) - timedelta(seconds=self.random.randint(86_400, 3 * 86_400))
+        older = datetime.strptime(moment, _TIME) - timedelta(
+            seconds=self.random.randint(86_400, 3 * 86_400)
+        )
         return older.strftime(_TIME) + SEPARATOR + rest
 
     def _copy(self, line: str) -> str:
@@ -420,11 +505,22 @@ class _Writer:
             case Reason.NOT_UTF8:
                 # A character cut in two at the end, or bytes of another encoding in the nickname.
                 torn = line + random.choice("消息七陌")
-                return random.choice((_escape(torn.encode()[:-1]), _with(line, "sender_nickname", _escape(b"\xcd\xf5\xce\xb0\xff"))))
+                return random.choice(
+                    (
+                        _escape(torn.encode()[:-1]),
+                        _with(line, "sender_nickname", _escape(b"\xcd\xf5\xce\xb0\xff")),
+                    )
+                )
             case Reason.FIELD_COUNT:
                 fields = line.split(SEPARATOR)
                 cut = random.randrange(1, len(fields))
-                shapes = ("", SEPARATOR.join(fields[:cut]), line + SEPARATOR, line.replace(SEPARATOR, "\t"), line + SEPARATOR + line)
+                shapes = (
+                    "",
+                    SEPARATOR.join(fields[:cut]),
+                    line + SEPARATOR,
+                    line.replace(SEPARATOR, "\t"),
+                    line + SEPARATOR + line,
+                )
                 return random.choice(shapes)
             case Reason.BAD_TIME:
                 return _with(line, "msg_time", random.choice(_BAD_TIMES))
@@ -436,7 +532,9 @@ class _Writer:
             case Reason.NO_RECEIVER:
                 return _with(line, "receiver_account", "")
             case _:
-                raise ValueError(f"The simulator cannot write a line that is rejected as {reason.value}.")
+                raise ValueError(
+                    f"The simulator cannot write a line that is rejected as {reason.value}."
+                )
 
 
 def _escape(raw: bytes) -> str:
@@ -464,7 +562,13 @@ def _people() -> _People:
     others = list(weights)
     # Who writes most is not who is written to most.
     random.shuffle(others)
-    return _People(tuple(senders), tuple(receivers), tuple(accumulate(weights)), tuple(accumulate(others)), tuple(_tail(random) for _ in range(TAILS)))
+    return _People(
+        tuple(senders),
+        tuple(receivers),
+        tuple(accumulate(weights)),
+        tuple(accumulate(others)),
+        tuple(_tail(random) for _ in range(TAILS)),
+    )
 
 
 def _appearances(random: Random) -> Iterator[tuple[dict[str, str], float]]:
@@ -479,11 +583,23 @@ def _appearances(random: Random) -> Iterator[tuple[dict[str, str], float]]:
         "phone_type": random.choice(_PHONES[system]),
     }
     for share in (0.5, 0.3, 0.2):
-        yield person | {"network": _pick(random, _NETWORKS), "ip": _address(random, place), "gps": _gps(random, place)}, share
+        yield (
+            person
+            | {
+                "network": _pick(random, _NETWORKS),
+                "ip": _address(random, place),
+                "gps": _gps(random, place),
+            },
+            share,
+        )
 
 
 def _half(fields: dict[str, str], party: str) -> str:
-    names = [field.name.removeprefix(f"{party}_") for field in FIELDS if field.name.startswith(f"{party}_")]
+    names = [
+        field.name.removeprefix(f"{party}_")
+        for field in FIELDS
+        if field.name.startswith(f"{party}_")
+    ]
     return SEPARATOR.join(fields[name] for name in names)
 
 
@@ -507,7 +623,10 @@ def _address(random: Random, place: _Place) -> str:
 
 def _gps(random: Random, place: _Place) -> str:
     """Return `lon,lat` near the place; seldom `lat,lon`, nothing, or nonsense, as some producers write."""
-    longitude, latitude = place.longitude + random.gauss(0, 0.15), place.latitude + random.gauss(0, 0.15)
+    longitude, latitude = (
+        place.longitude + random.gauss(0, 0.15),
+        place.latitude + random.gauss(0, 0.15),
+    )
     shape = random.random()
     if shape < 0.02:
         return random.choice(("", "", "0", "null,null"))
@@ -521,7 +640,15 @@ def _tail(random: Random) -> str:
     text = random.choice(_OPENINGS) + random.choice(_CONTENTS) + random.choice(_ENDINGS)
     shown = {
         "msg_type": kind,
-        "distance": random.choice(("", "未知")) if random.random() < 0.02 else f"{min(random.lognormvariate(3.5, 2.0), 19_000):.2f}KM",
-        "message": _SHOWN[kind].format(f"{random.randrange(16**8):08x}") if kind in _SHOWN else "" if random.random() < 0.01 else text,
+        "distance": random.choice(("", "未知"))
+        if random.random() < 0.02
+        else f"{min(random.lognormvariate(3.5, 2.0), 19_000):.2f}KM",
+        "message": _SHOWN[kind].format(f"{random.randrange(16**8):08x}")
+        if kind in _SHOWN
+        else ""
+        if random.random() < 0.01
+        else text,
     }
-    return SEPARATOR.join(shown[field.name] for field in FIELDS[_POSITION["msg_type"] : FEWEST_FIELDS])
+    return SEPARATOR.join(
+        shown[field.name] for field in FIELDS[_POSITION["msg_type"] : FEWEST_FIELDS]
+    )

@@ -57,8 +57,23 @@ METRICS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "data_quality": (
         (),
         (
-            *("lines", "rows", "quarantined_too_long", "quarantined_not_utf8", "quarantined_field_count", "quarantined_bad_time"),
-            *("quarantined_time_ahead", "quarantined_no_sender", "quarantined_no_receiver", "sent_again", "late", "age_p50", "age_p99"),
+            *(
+                "lines",
+                "rows",
+                "quarantined_too_long",
+                "quarantined_not_utf8",
+                "quarantined_field_count",
+                "quarantined_bad_time",
+            ),
+            *(
+                "quarantined_time_ahead",
+                "quarantined_no_sender",
+                "quarantined_no_receiver",
+                "sent_again",
+                "late",
+                "age_p50",
+                "age_p99",
+            ),
         ),
     ),
 }
@@ -197,7 +212,10 @@ class Verification:
             "rows": self.rows,
             "quarantined": self.quarantined,
             "sent_again": self.sent_again,
-            "metrics": {name: {"ok": result.ok, "rows": result.rows, "differences": result.differences} for name, result in self.metrics.items()},
+            "metrics": {
+                name: {"ok": result.ok, "rows": result.rows, "differences": result.differences}
+                for name, result in self.metrics.items()
+            },
             "gone": self.gone,
             "days_left_out": self.days_left_out,
             "differences": self.differences,
@@ -220,11 +238,15 @@ def verify(settings: Settings) -> Verification:
     arrivals = count_arrivals(settings.kafka)
     counted = recount(settings, datetime.now(ZONE), lake.rejected_ahead)
     if settings.mysql.mask_accounts:
-        counted = replace(counted, tables={name: _masked(name, table) for name, table in counted.tables.items()})
+        counted = replace(
+            counted, tables={name: _masked(name, table) for name, table in counted.tables.items()}
+        )
     return compare(counted, lake, arrivals, read_metrics(settings.mysql))
 
 
-def compare(counted: Recount, lake: LakeAnswer, arrivals: int, published: Mapping[str, Table | None]) -> Verification:
+def compare(
+    counted: Recount, lake: LakeAnswer, arrivals: int, published: Mapping[str, Table | None]
+) -> Verification:
     """Compare a recount with what the systems answered.
 
     Args:
@@ -239,16 +261,33 @@ def compare(counted: Recount, lake: LakeAnswer, arrivals: int, published: Mappin
     rows, quarantined = sum(lake.rows.values()), sum(lake.quarantined.values())
     sent_again = arrivals - rows - quarantined
     # Without inode and birth a file that is gone cannot be told from one that was never there.
-    gone = {file: count for file, count in lake.files().items() if file[2] and file not in counted.files}
+    gone = {
+        file: count for file, count in lake.files().items() if file[2] and file not in counted.files
+    }
     days = {day for file, day in lake.rows if file in gone}
     differences = _lake_differences(counted, lake, gone, rows, quarantined, sent_again)
     expected = {**counted.tables, QUALITY: _quality(counted, lake, published[QUALITY] or {})}
-    metrics = {name: _table_result(name, _without(days, name, expected[name]), (found := published[name]) and _without(days, name, found)) for name in METRICS}
+    metrics = {
+        name: _table_result(
+            name,
+            _without(days, name, expected[name]),
+            (found := published[name]) and _without(days, name, found),
+        )
+        for name in METRICS
+    }
     metrics[QUALITY] = _with_arrivals(metrics[QUALITY], published[QUALITY] or {}, arrivals)
     ok = not differences and all(result.ok for result in metrics.values())
     reasons = _totals(lake.quarantined, {})
     return Verification(
-        ok, counted.lines, rows, reasons, sent_again, metrics, {_file_text(file): gone[file] for file in sorted(gone)}, sorted(days), differences
+        ok,
+        counted.lines,
+        rows,
+        reasons,
+        sent_again,
+        metrics,
+        {_file_text(file): gone[file] for file in sorted(gone)},
+        sorted(days),
+        differences,
     )
 
 
@@ -261,7 +300,9 @@ def _without(days: set[str], name: str, table: Table) -> Table:
     return {key: measures for key, measures in table.items() if key[0] not in days}
 
 
-def _totals(counts: Mapping[tuple[SourceFile | None, str], int], left_out: Mapping[SourceFile, int]) -> dict[str, int]:
+def _totals(
+    counts: Mapping[tuple[SourceFile | None, str], int], left_out: Mapping[SourceFile, int]
+) -> dict[str, int]:
     """Add up the counts of each day or reason over the files that are not left out."""
     totals: Counter[str] = Counter()
     for (file, name), count in counts.items():
@@ -276,31 +317,53 @@ def _file_text(file: SourceFile) -> str:
 
 def render(verification: Verification) -> str:
     """Return the answer as a table for people."""
-    reasons = ", ".join(f"{reason} {count:,}" for reason, count in sorted(verification.quarantined.items()))
+    reasons = ", ".join(
+        f"{reason} {count:,}" for reason, count in sorted(verification.quarantined.items())
+    )
     lines = [
         f"{'lines in the files':<24}{verification.lines:>14,}",
         f"{'rows in the lake':<24}{verification.rows:>14,}",
-        f"{'lines in quarantine':<24}{sum(verification.quarantined.values()):>14,}" + (f"   ({reasons})" if reasons else ""),
+        f"{'lines in quarantine':<24}{sum(verification.quarantined.values()):>14,}"
+        + (f"   ({reasons})" if reasons else ""),
         f"{'lines sent again':<24}{verification.sent_again:>14,}",
         "",
         f"{'metric':<24}{'rows':>14}   agrees",
-        *(f"{name:<24}{result.rows:>14,}   {'yes' if result.ok else 'NO'}" for name, result in verification.metrics.items()),
+        *(
+            f"{name:<24}{result.rows:>14,}   {'yes' if result.ok else 'NO'}"
+            for name, result in verification.metrics.items()
+        ),
         "",
     ]
-    found = verification.differences + [text for result in verification.metrics.values() for text in result.differences]
+    found = verification.differences + [
+        text for result in verification.metrics.values() for text in result.differences
+    ]
     lines += [f"  {text}" for text in found]
     if verification.gone:
-        lines.append(f"Not counted, for their files are not here: {sum(verification.gone.values()):,} lines of {len(verification.gone)} files")
-        lines += _shortened("files", (f"  {file}: {count:,}" for file, count in verification.gone.items()))
-        lines.append(f"Metrics not compared, for these days have such lines: {', '.join(verification.days_left_out) or 'none'}")
-    lines.append("Everything agrees." if verification.ok else "The figures differ from the files, as listed above.")
+        lines.append(
+            f"Not counted, for their files are not here: {sum(verification.gone.values()):,} lines of {len(verification.gone)} files"
+        )
+        lines += _shortened(
+            "files", (f"  {file}: {count:,}" for file, count in verification.gone.items())
+        )
+        lines.append(
+            f"Metrics not compared, for these days have such lines: {', '.join(verification.days_left_out) or 'none'}"
+        )
+    lines.append(
+        "Everything agrees."
+        if verification.ok
+        else "The figures differ from the files, as listed above."
+    )
     return "\n".join(lines)
 
 
 # --- the recount of the files
 
 
-def recount(settings: Settings, now: datetime, rejected_ahead: Mapping[SourceFile, Mapping[int, str]] | None = None) -> Recount:
+def recount(
+    settings: Settings,
+    now: datetime,
+    rejected_ahead: Mapping[SourceFile, Mapping[int, str]] | None = None,
+) -> Recount:
     """Recount the source files by the contract's rules, line by line.
 
     When a line was collected stands in no file. A line counts as too far ahead when it is so at `now`, or, for the
@@ -334,7 +397,10 @@ def recount(settings: Settings, now: datetime, rejected_ahead: Mapping[SourceFil
                 quarantined[message] += 1
                 continue
             # One object for each account, however many sets it is in.
-            sender, receiver = names.setdefault(message[2], message[2]), names.setdefault(message[11], message[11])
+            sender, receiver = (
+                names.setdefault(message[2], message[2]),
+                names.setdefault(message[11], message[11]),
+            )
             days[message[0][:10]].add(message, sender, receiver)
         files[file] = count
     return Recount(
@@ -365,7 +431,9 @@ def _source_files(settings: Settings) -> dict[SourceFile, Path]:
                 found[path.stat().st_ino] = (source.host, link[1], link[2]), path
         return dict(sorted(found.values()))
     except (OSError, re.error) as error:
-        raise VerifyError(f"The log files in {source.log_dir} cannot be listed: {error}. Look at the settings of source.") from error
+        raise VerifyError(
+            f"The log files in {source.log_dir} cannot be listed: {error}. Look at the settings of source."
+        ) from error
 
 
 def _lines(path: Path, too_long: int) -> Iterator[tuple[int, bytes]]:
@@ -383,7 +451,9 @@ def _lines(path: Path, too_long: int) -> Iterator[tuple[int, bytes]]:
                     offset += len(last)
                 yield start, piece.removesuffix(b"\n").removesuffix(b"\r")
     except OSError as error:
-        raise VerifyError(f"{path} cannot be read: {error}. Give this user the right to read it.") from error
+        raise VerifyError(
+            f"{path} cannot be read: {error}. Give this user the right to read it."
+        ) from error
 
 
 def _read(line: bytes, too_long: int, latest: str) -> list[str] | str:
@@ -427,7 +497,9 @@ class _Day:
         self.hours: dict[str, _Parties] = defaultdict(_Parties)
         self.senders = _Ranking()
         self.receivers = _Ranking()
-        self.by_text: dict[str, dict[str, _Users]] = {name: defaultdict(_Users) for name in _TEXT_FIELDS}
+        self.by_text: dict[str, dict[str, _Users]] = {
+            name: defaultdict(_Users) for name in _TEXT_FIELDS
+        }
         self.bands: Counter[str] = Counter()
         self.sexes: Counter[tuple[str, str]] = Counter()
         self.sender_places: dict[Row, _Users] = defaultdict(_Users)
@@ -506,19 +578,37 @@ def _band(distance: str) -> str:
     if not _DISTANCE_SHAPE.fullmatch(distance):
         return UNKNOWN
     kilometres = float(distance.removesuffix("KM"))
-    return next((name for limit, name in _BANDS if kilometres < limit), UNKNOWN if kilometres == float("inf") else _LAST_BAND)
+    return next(
+        (name for limit, name in _BANDS if kilometres < limit),
+        UNKNOWN if kilometres == float("inf") else _LAST_BAND,
+    )
 
 
 def _tables(days: Mapping[str, _Day]) -> dict[str, Table]:
     """Return each metric's rows of all days."""
     tables: dict[str, Table] = {name: {} for name in METRICS}
     for day, of_day in sorted(days.items()):
-        tables["message_total"][day,] = (of_day.messages, len(of_day.senders), len(of_day.receivers), len(of_day.pairs))
+        tables["message_total"][day,] = (
+            of_day.messages,
+            len(of_day.senders),
+            len(of_day.receivers),
+            len(of_day.pairs),
+        )
         for hour, parties in of_day.hours.items():
-            tables["message_hourly"][day, int(hour)] = (parties.messages, len(parties.senders), len(parties.receivers))
-        for name, places in (("sender_province", of_day.sender_places), ("receiver_province", of_day.receiver_places)):
+            tables["message_hourly"][day, int(hour)] = (
+                parties.messages,
+                len(parties.senders),
+                len(parties.receivers),
+            )
+        for name, places in (
+            ("sender_province", of_day.sender_places),
+            ("receiver_province", of_day.receiver_places),
+        ):
             for place, users in places.items():
-                tables[name][(day, *(part or UNKNOWN for part in place))] = (users.messages, len(users.users))
+                tables[name][(day, *(part or UNKNOWN for part in place))] = (
+                    users.messages,
+                    len(users.users),
+                )
         for name, ranking in (("sender_top", of_day.senders), ("receiver_top", of_day.receivers)):
             for rank, row in ranking.rows():
                 tables[name][day, rank] = row
@@ -529,7 +619,9 @@ def _tables(days: Mapping[str, _Day]) -> dict[str, Table]:
             tables["distance_band"][day, band] = (messages,)
         for sexes, messages in of_day.sexes.items():
             tables["sex_pair"][(day, *sexes)] = (messages,)
-    tables["active_user"] = _active_users({date.fromisoformat(day): of_day.senders.messages.keys() for day, of_day in days.items()})
+    tables["active_user"] = _active_users(
+        {date.fromisoformat(day): of_day.senders.messages.keys() for day, of_day in days.items()}
+    )
     return {name: dict(sorted(table.items())) for name, table in tables.items()}
 
 
@@ -541,7 +633,9 @@ def _active_users(senders: Mapping[date, Set[str]]) -> Table:
         now = day.toordinal()
         new = sum(account not in last for account in of_day)
         last.update(dict.fromkeys(of_day, now))
-        weekly, monthly = (sum(sent > now - days for sent in last.values()) for days in (WEEK_DAYS, MONTH_DAYS))
+        weekly, monthly = (
+            sum(sent > now - days for sent in last.values()) for days in (WEEK_DAYS, MONTH_DAYS)
+        )
         # The last day of the calendar has no next one, and the first year is a year.
         next_day = senders.get(date.fromordinal(now + 1), set()) if day < date.max else set()
         table[day.isoformat(),] = (len(of_day), weekly, monthly, new, len(of_day & next_day))
@@ -603,62 +697,111 @@ def _ipv4(address: str) -> int | None:
 # --- the comparison
 
 
-def _lake_differences(counted: Recount, lake: LakeAnswer, gone: Mapping[SourceFile, int], rows: int, quarantined: int, sent_again: int) -> list[str]:
+def _lake_differences(
+    counted: Recount,
+    lake: LakeAnswer,
+    gone: Mapping[SourceFile, int],
+    rows: int,
+    quarantined: int,
+    sent_again: int,
+) -> list[str]:
     differences = []
     not_counted = sum(gone.values())
     if counted.lines + not_counted != rows + quarantined:
         elsewhere = f" and {not_counted} of files that are gone" if gone else ""
-        differences.append(f"lines: {counted.lines} in the files{elsewhere}, {rows + quarantined} in lake ({rows}) and quarantine ({quarantined})")
+        differences.append(
+            f"lines: {counted.lines} in the files{elsewhere}, {rows + quarantined} in lake ({rows}) and quarantine ({quarantined})"
+        )
     if lake.messages != rows:
         differences.append(f"lake: {rows} rows, but {lake.messages} distinct message_id")
     if lake.records != rows:
-        differences.append(f"lake: {rows} rows, but {lake.records} distinct (kafka_partition, kafka_offset)")
+        differences.append(
+            f"lake: {rows} rows, but {lake.records} distinct (kafka_partition, kafka_offset)"
+        )
     if lake.ahead:
-        differences.append(f"lake: {lake.ahead} rows were too far ahead of their collection, and belong in quarantine")
+        differences.append(
+            f"lake: {lake.ahead} rows were too far ahead of their collection, and belong in quarantine"
+        )
     if sent_again < 0:
-        differences.append(f"topic: {rows + quarantined + sent_again} records arrived, fewer than the {rows + quarantined} rows and rejected lines")
+        differences.append(
+            f"topic: {rows + quarantined + sent_again} records arrived, fewer than the {rows + quarantined} rows and rejected lines"
+        )
     differences += _count_differences("lake", counted.rows, _totals(lake.rows, gone))
-    differences += _count_differences("quarantine", counted.quarantined, _totals(lake.quarantined, gone))
+    differences += _count_differences(
+        "quarantine", counted.quarantined, _totals(lake.quarantined, gone)
+    )
     if files := lake.files():
         by_file = {_file_text(file): count for file, count in counted.files.items()}
-        differences += _count_differences("file", by_file, {_file_text(file): count for file, count in files.items() if file not in gone})
+        differences += _count_differences(
+            "file",
+            by_file,
+            {_file_text(file): count for file, count in files.items() if file not in gone},
+        )
     return differences
 
 
 def _quality(counted: Recount, lake: LakeAnswer, published: Table) -> Table:
     """Return `data_quality` as it should be; how often lines of a day were sent again stands nowhere else, so each day's figure is taken over."""
-    reasons = [name.removeprefix("quarantined_") for name in METRICS[QUALITY][1] if name.startswith("quarantined_")]
+    reasons = [
+        name.removeprefix("quarantined_")
+        for name in METRICS[QUALITY][1]
+        if name.startswith("quarantined_")
+    ]
     sent_again = METRICS[QUALITY][1].index("sent_again")
     table: Table = {}
     for day in sorted({*counted.rows, *lake.rejected}):
         rows, of_day = counted.rows.get(day, 0), lake.rejected.get(day, {})
         rejected = [of_day.get(reason, 0) for reason in reasons]
         again = published[day,][sent_again] if (day,) in published else 0
-        table[day,] = (rows + sum(rejected), rows, *rejected, again, *lake.arrivals.get(day, (0, 0, 0)))
+        table[day,] = (
+            rows + sum(rejected),
+            rows,
+            *rejected,
+            again,
+            *lake.arrivals.get(day, (0, 0, 0)),
+        )
     return table
 
 
 def _with_arrivals(result: TableResult, published: Table, arrivals: int) -> TableResult:
     """Hold the lines that are said to have arrived, again or for the first time, against the topic's offsets."""
     measures = METRICS[QUALITY][1]
-    lines, again = (sum(row[measures.index(name)] for row in published.values()) for name in ("lines", "sent_again"))
+    lines, again = (
+        sum(row[measures.index(name)] for row in published.values())
+        for name in ("lines", "sent_again")
+    )
     if lines + again == arrivals:
         return result
     difference = f"{QUALITY}: lines {lines} and sent_again {again} make {lines + again} arrivals, the topic has {arrivals}"
     return replace(result, ok=False, differences=[*result.differences, difference])
 
 
-def _count_differences(name: str, expected: Mapping[str, int], found: Mapping[str, int]) -> list[str]:
+def _count_differences(
+    name: str, expected: Mapping[str, int], found: Mapping[str, int]
+) -> list[str]:
     """Name what differs between two tables of one count each."""
-    pairs = ((key, expected.get(key, 0), found.get(key, 0)) for key in dict.fromkeys([*expected, *found]))
-    return _shortened(name, (f"{name} {key}: expected {want}, found {have}" for key, want, have in pairs if want != have))
+    pairs = (
+        (key, expected.get(key, 0), found.get(key, 0)) for key in dict.fromkeys([*expected, *found])
+    )
+    return _shortened(
+        name,
+        (
+            f"{name} {key}: expected {want}, found {have}"
+            for key, want, have in pairs
+            if want != have
+        ),
+    )
 
 
 def _table_result(name: str, expected: Table, found: Table | None) -> TableResult:
     """Compare a published table with the recount, row by row."""
     if found is None:
         # Nothing to show needs no table: before the first line there is nothing to publish.
-        return TableResult(not expected, 0, [f"{name}: there is no such table; expected {len(expected)} rows"] if expected else [])
+        return TableResult(
+            not expected,
+            0,
+            [f"{name}: there is no such table; expected {len(expected)} rows"] if expected else [],
+        )
     differences = _shortened(name, _row_differences(name, expected, found))
     return TableResult(not differences, len(found), differences)
 
@@ -675,8 +818,12 @@ def _row_differences(name: str, expected: Table, found: Table) -> Iterator[str]:
         elif have is None:
             yield f"{where}: expected {_named(measures, want)}, found no row"
         else:
-            unequal = [position for position in range(len(measures)) if want[position] != have[position]]
-            yield f"{where}: " + "; ".join(f"{measures[at]} expected {want[at]}, found {have[at]}" for at in unequal)
+            unequal = [
+                position for position in range(len(measures)) if want[position] != have[position]
+            ]
+            yield f"{where}: " + "; ".join(
+                f"{measures[at]} expected {want[at]}, found {have[at]}" for at in unequal
+            )
 
 
 def _named(names: tuple[str, ...], values: Row | None) -> str:
@@ -734,12 +881,22 @@ def lake_answer(ask: Ask, settings: Settings) -> LakeAnswer:
     """
     database = settings.lake.database
     # The stream makes the database when it first starts; on a cluster, whose executors start first, `verify` asked before it.
-    present = {row[1] for row in ask(f"SHOW TABLES IN `{database}`")} if (database,) in ask("SHOW DATABASES") else set()
+    present = (
+        {row[1] for row in ask(f"SHOW TABLES IN `{database}`")}
+        if (database,) in ask("SHOW DATABASES")
+        else set()
+    )
 
     def rows_of(table: str, query: str) -> list[Row]:
         if table not in present:
             return []
-        return ask(query.format(table=_rejected(database, LAKE_TABLE in present) if table == QUARANTINE_TABLE else f"`{database}`.`{table}`"))
+        return ask(
+            query.format(
+                table=_rejected(database, LAKE_TABLE in present)
+                if table == QUARANTINE_TABLE
+                else f"`{database}`.`{table}`"
+            )
+        )
 
     ahead = settings.lake.max_ahead_minutes * 60
     [(messages, records, too_far)] = rows_of(
@@ -760,7 +917,9 @@ def lake_answer(ask: Ask, settings: Settings) -> LakeAnswer:
     query = f"SELECT {_ORIGIN}, source_offset, unix_timestamp(collected_at) FROM {{table}} WHERE reason = 'time_ahead'"  # nosec B608  # this file's names
     for *origin, offset, collected in rows_of(QUARANTINE_TABLE, query):
         if file := _source_file(*origin):
-            rejected_ahead[file][offset] = _latest(datetime.fromtimestamp(collected, ZONE), settings.lake)
+            rejected_ahead[file][offset] = _latest(
+                datetime.fromtimestamp(collected, ZONE), settings.lake
+            )
     rejected: dict[str, dict[str, int]] = defaultdict(dict)
     if QUARANTINE_TABLE in present:
         query = f"SELECT day, reason, count(DISTINCT message_id) FROM `{database}`.`{QUARANTINE_TABLE}` GROUP BY reason, day"  # nosec B608  # this file's names
@@ -786,7 +945,9 @@ def _rejected(database: str, with_lake: bool) -> str:
     """Return a query for the rejected lines, each once: the newest arrival counts, and a line that is in the lake was accepted in the end."""
     last = "struct(collected_at, kafka_partition, kafka_offset, reason, source_host, source_file, source_id, source_offset)"
     lines = f"SELECT message_id, max({last}) AS last FROM `{database}`.`{QUARANTINE_TABLE}` GROUP BY message_id"  # nosec B608  # this file's names
-    accepted = f" LEFT ANTI JOIN `{database}`.`{LAKE_TABLE}` USING (message_id)" if with_lake else ""
+    accepted = (
+        f" LEFT ANTI JOIN `{database}`.`{LAKE_TABLE}` USING (message_id)" if with_lake else ""
+    )
     return f"(SELECT message_id, last.* FROM ({lines}){accepted})"  # nosec B608  # this file's names
 
 
@@ -805,12 +966,19 @@ def count_arrivals(kafka: KafkaSettings) -> int:
     """
     from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-    consumer = Consumer({**librdkafka_options(kafka), "group.id": "qimo-verify", "enable.auto.commit": False})
+    consumer = Consumer(
+        {**librdkafka_options(kafka), "group.id": "qimo-verify", "enable.auto.commit": False}
+    )
     try:
         topic = consumer.list_topics(kafka.topic, timeout=kafka.timeout_seconds).topics[kafka.topic]
         if topic.error is not None:
             raise KafkaException(topic.error)
-        ends = [consumer.get_watermark_offsets(TopicPartition(kafka.topic, partition), timeout=kafka.timeout_seconds)[1] for partition in topic.partitions]
+        ends = [
+            consumer.get_watermark_offsets(
+                TopicPartition(kafka.topic, partition), timeout=kafka.timeout_seconds
+            )[1]
+            for partition in topic.partitions
+        ]
         return sum(ends)
     except KafkaException as error:
         raise VerifyError(
@@ -841,8 +1009,16 @@ def read_progress(mysql: MySQLSettings) -> tuple[int, str]:
 def progress(ask: Ask) -> tuple[int, str]:
     """Put `read_progress` together out of queries."""
     present = {name for (name,) in ask("SHOW TABLES")}
-    [(messages,)] = ask("SELECT coalesce(sum(messages), 0) FROM message_total") if "message_total" in present else [(0,)]
-    [state] = ask("SELECT count(*), max(published_at) FROM publication") if "publication" in present else [()]
+    [(messages,)] = (
+        ask("SELECT coalesce(sum(messages), 0) FROM message_total")
+        if "message_total" in present
+        else [(0,)]
+    )
+    [state] = (
+        ask("SELECT count(*), max(published_at) FROM publication")
+        if "publication" in present
+        else [()]
+    )
     return int(messages), " ".join(map(str, state))
 
 
@@ -882,7 +1058,10 @@ def _metric_table(ask: Ask, name: str) -> Table:
     grain, measures = METRICS[name]
     columns = ", ".join(f"`{column}`" for column in ("day", *grain, *measures))
     width = 1 + len(grain)
-    return {(_day_text(row[0]), *row[1:width]): tuple(row[width:]) for row in ask(f"SELECT {columns} FROM `{name}`")}  # nosec B608  # this file's names
+    return {
+        (_day_text(row[0]), *row[1:width]): tuple(row[width:])
+        for row in ask(f"SELECT {columns} FROM `{name}`")
+    }  # nosec B608  # this file's names
 
 
 def _day_text(day: date | str) -> str:
@@ -892,7 +1071,11 @@ def _day_text(day: date | str) -> str:
 def _hive_message(error: Exception) -> str:
     """Return the server's own message, which PyHive hides in the whole reply."""
     status = getattr(error.args[0], "status", None) if error.args else None
-    return status.errorMessage.splitlines()[0] if status and status.errorMessage else _first_line(error)
+    return (
+        status.errorMessage.splitlines()[0]
+        if status and status.errorMessage
+        else _first_line(error)
+    )
 
 
 def _first_line(error: Exception) -> str:

@@ -47,11 +47,21 @@ class Stack:
     env: dict[str, str]
     checkout: Path = PROJECT_ROOT
 
-    def qimo(self, *arguments: str, check: bool = True, timeout: float = COMMAND_SECONDS) -> subprocess.CompletedProcess[str]:
+    def qimo(
+        self, *arguments: str, check: bool = True, timeout: float = COMMAND_SECONDS
+    ) -> subprocess.CompletedProcess[str]:
         """Run `./qimo` and return what it printed; with `check` any exit status but 0 fails the test with its output."""
-        done = subprocess.run([self.checkout / "qimo", *arguments], env=self.env, capture_output=True, text=True, timeout=timeout)
+        done = subprocess.run(
+            [self.checkout / "qimo", *arguments],
+            env=self.env,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
         if check and done.returncode != 0:
-            pytest.fail(f"./qimo {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
+            pytest.fail(
+                f"./qimo {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+            )
         return done
 
     def verified(self) -> dict[str, Any]:
@@ -62,7 +72,9 @@ class Stack:
         """Ask the Dagster webserver what its own pages ask."""
         url = self.status()["endpoints"]["dagster"] + "/graphql"
         body = json.dumps({"query": query, "variables": variables}).encode()
-        with urlopen(Request(url, data=body, headers={"Content-Type": "application/json"}), timeout=60) as answer:
+        with urlopen(
+            Request(url, data=body, headers={"Content-Type": "application/json"}), timeout=60
+        ) as answer:
             content = json.load(answer)
         assert "errors" not in content, content
         return content["data"]
@@ -73,7 +85,10 @@ class Stack:
             "query($filter: RunsFilter) { runsOrError(filter: $filter, limit: 50) { ... on Runs { results { runId status tags { key value } "
             "assetSelection { path } } } } }"
         )
-        return self.graphql(query, filter={"pipelineName": job, **({"statuses": list(statuses)} if statuses else {})})["runsOrError"]["results"]
+        return self.graphql(
+            query,
+            filter={"pipelineName": job, **({"statuses": list(statuses)} if statuses else {})},
+        )["runsOrError"]["results"]
 
     def settings(self) -> Settings:
         """Return the settings of the stack."""
@@ -105,10 +120,25 @@ def wait_for(what: Callable[[], Any], seconds: float = 180) -> Any:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options of the shared stack and of the fault matrix."""
-    parser.addoption("--profile", choices=tuple(PROFILES), default=SINGLE.name, help="Profile of the stack that the tests share.")
+    parser.addoption(
+        "--profile",
+        choices=tuple(PROFILES),
+        default=SINGLE.name,
+        help="Profile of the stack that the tests share.",
+    )
     group = parser.getgroup("faults", "the fault matrix")
-    group.addoption("--kills", type=int, default=0, help="Kills of each process on the data path; 0: the reduced matrix, each process once.")
-    group.addoption("--seed", type=int, default=randrange(1_000_000), help="Seed of the moments and of the lines; by chance when not given.")
+    group.addoption(
+        "--kills",
+        type=int,
+        default=0,
+        help="Kills of each process on the data path; 0: the reduced matrix, each process once.",
+    )
+    group.addoption(
+        "--seed",
+        type=int,
+        default=randrange(1_000_000),
+        help="Seed of the moments and of the lines; by chance when not given.",
+    )
     group.addoption("--report", metavar="DIR", help="Directory in which the table is written.")
 
 
@@ -142,13 +172,18 @@ def new_stack(home: Path, port_offset: int) -> Stack:
     home.mkdir(exist_ok=True)
     if not (home / "install").exists():
         (home / "install").symlink_to(qimo_home() / "install")
-    return Stack(home, {**own_environment(), "QIMO_HOME": str(home), "QIMO_PORT_OFFSET": str(port_offset)})
+    return Stack(
+        home, {**own_environment(), "QIMO_HOME": str(home), "QIMO_PORT_OFFSET": str(port_offset)}
+    )
 
 
 def free_ports() -> dict[str, int]:
     """Return a port for each service at which nobody listens."""
     with ExitStack() as held:
-        return {name: held.enter_context(socket.create_server((LOOPBACK, 0))).getsockname()[1] for name in USUAL_PORTS}
+        return {
+            name: held.enter_context(socket.create_server((LOOPBACK, 0))).getsockname()[1]
+            for name in USUAL_PORTS
+        }
 
 
 @contextmanager
@@ -174,7 +209,10 @@ def stack(software: None, request: pytest.FixtureRequest) -> Iterator[Stack]:
     begins at once.
     """
     kept = os.environ.get("QIMO_TEST_KEEP")
-    stack = new_stack(Path(kept) if kept else Path(tempfile.mkdtemp(prefix="qimo-", dir="/tmp")), int(TEST_PORT_OFFSET))
+    stack = new_stack(
+        Path(kept) if kept else Path(tempfile.mkdtemp(prefix="qimo-", dir="/tmp")),
+        int(TEST_PORT_OFFSET),
+    )
     try:
         stack.qimo("up", "--profile", request.config.option.profile, timeout=UP_SECONDS)
         yield stack

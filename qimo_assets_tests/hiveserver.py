@@ -10,7 +10,9 @@ from qimo_assets.metrics.catalog import METRICS
 from qimo_assets.resources.hive import HiveError, HiveSession, Row
 
 # The measures of all metrics, each in the type of its column.
-ROW: Row = {column.name: "1" if column.is_text else 1 for metric in METRICS for column in metric.columns}
+ROW: Row = {
+    column.name: "1" if column.is_text else 1 for metric in METRICS for column in metric.columns
+}
 
 
 class FakeSession(HiveSession):
@@ -53,14 +55,25 @@ class FakeSession(HiveSession):
             pattern = re.compile(sql.split("'")[1].replace("*", ".*"))
             return [{"viewName": name} for name in self.kept if pattern.fullmatch(name)]
         if params is None:
-            return [{name: value for value, name in re.findall(r"'([^']*)' AS `(\w+)`", self.kept[sql.rpartition(".")[2]])}]
+            return [
+                {
+                    name: value
+                    for value, name in re.findall(
+                        r"'([^']*)' AS `(\w+)`", self.kept[sql.rpartition(".")[2]]
+                    )
+                }
+            ]
         days = params["days"]
         assert isinstance(days, list)
         return [{**ROW, "day": day} for day in days]
 
     def said(self, beginning: str) -> list[str]:
         """Return the statements that begin like this."""
-        return [statement for statement in self.statements if statement.lstrip("- ").startswith(beginning)]
+        return [
+            statement
+            for statement in self.statements
+            if statement.lstrip("- ").startswith(beginning)
+        ]
 
 
 def delta_commit(instant: str, day: str) -> Row:

@@ -49,7 +49,9 @@ class Container:
         for mount, volume in self.volumes():
             target = root / mount["mountPath"].lstrip("/")
             target.mkdir(parents=True, exist_ok=True)
-            for name in kustomization()["configMapGenerator"][0]["files"] if "configMap" in volume else []:
+            for name in (
+                kustomization()["configMapGenerator"][0]["files"] if "configMap" in volume else []
+            ):
                 (target / name).write_text(below(root, (KUBERNETES / name).read_text()))
             for item in volume["secret"]["items"] if "secret" in volume else []:
                 (target / item["path"]).write_text(secrets[item["key"]])
@@ -64,13 +66,25 @@ def kustomization() -> Object:
 
 def objects() -> list[Object]:
     """Return each object that the kustomization names, as it stands in its file."""
-    return [item for name in kustomization()["resources"] for item in yaml.safe_load_all((KUBERNETES / name).read_text())]
+    return [
+        item
+        for name in kustomization()["resources"]
+        for item in yaml.safe_load_all((KUBERNETES / name).read_text())
+    ]
 
 
 def containers() -> list[Container]:
     """Return each container of the objects."""
-    found = [(item["metadata"]["name"], item["spec"]["template"]["spec"]) for item in objects() if "template" in item["spec"]]
-    return [Container(name, pod, spec) for name, pod in found for spec in [*pod.get("initContainers", []), *pod["containers"]]]
+    found = [
+        (item["metadata"]["name"], item["spec"]["template"]["spec"])
+        for item in objects()
+        if "template" in item["spec"]
+    ]
+    return [
+        Container(name, pod, spec)
+        for name, pod in found
+        for spec in [*pod.get("initContainers", []), *pod["containers"]]
+    ]
 
 
 def container(role: str) -> Container:
@@ -94,7 +108,11 @@ def image_variables() -> dict[str, str]:
 def value_of(variable: Object, secrets: Mapping[str, str]) -> str:
     """Return the value of a variable; what only a cluster knows is told by its own name."""
     source = variable.get("valueFrom", {})
-    return secrets[source["secretKeyRef"]["key"]] if "secretKeyRef" in source else variable.get("value", str(source.get("fieldRef")))
+    return (
+        secrets[source["secretKeyRef"]["key"]]
+        if "secretKeyRef" in source
+        else variable.get("value", str(source.get("fieldRef")))
+    )
 
 
 def below(root: Path, text: str) -> str:

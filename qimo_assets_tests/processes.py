@@ -12,24 +12,47 @@ from qimo_assets_tests.conftest import Stack
 
 def processes_of(stack: Stack) -> list[psutil.Process]:
     """Return every process that runs with this stack's QIMO_HOME."""
-    return [process for process in psutil.process_iter(["environ"]) if (process.info["environ"] or {}).get("QIMO_HOME") == str(stack.home)]
+    return [
+        process
+        for process in psutil.process_iter(["environ"])
+        if (process.info["environ"] or {}).get("QIMO_HOME") == str(stack.home)
+    ]
 
 
 def driver_jvm(stack: Stack) -> psutil.Process:
     """Return the JVM of the live stream."""
-    return only(process for process in processes_of(stack) if runs(process, "java") and runs(process, "pyspark-shell"))
+    return only(
+        process
+        for process in processes_of(stack)
+        if runs(process, "java") and runs(process, "pyspark-shell")
+    )
 
 
 def stream_executors(stack: Stack) -> list[psutil.Process]:
     """Return the executors of the live stream: those that report to a port of its driver."""
-    ports = {connection.laddr.port for connection in driver_jvm(stack).net_connections("tcp") if connection.status == psutil.CONN_LISTEN}
+    ports = {
+        connection.laddr.port
+        for connection in driver_jvm(stack).net_connections("tcp")
+        if connection.status == psutil.CONN_LISTEN
+    }
     drivers = [f"CoarseGrainedScheduler@{LOOPBACK}:{port}" for port in ports]
-    return [process for process in executors(stack) if any(runs(process, "--driver-url", f"spark://{driver}", "--executor-id") for driver in drivers)]
+    return [
+        process
+        for process in executors(stack)
+        if any(
+            runs(process, "--driver-url", f"spark://{driver}", "--executor-id")
+            for driver in drivers
+        )
+    ]
 
 
 def executors(stack: Stack) -> list[psutil.Process]:
     """Return the executors of every driver; YARN's shells, which have an executor's command line in their own, are none."""
-    return [process for process in processes_of(stack) if runs(process, "--executor-id") and command_line(process).split(" ")[0].endswith("/java")]
+    return [
+        process
+        for process in processes_of(stack)
+        if runs(process, "--executor-id") and command_line(process).split(" ")[0].endswith("/java")
+    ]
 
 
 def run_processes(stack: Stack) -> list[psutil.Process]:

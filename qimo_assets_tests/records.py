@@ -15,4 +15,10 @@ def varint(number: int) -> bytes:
 def event(body: bytes, **headers: str) -> bytes:
     """Return Flume's AvroFlumeEvent as its Kafka channel writes it."""
     parts = [varint(len(part)) + part for item in headers.items() for part in map(str.encode, item)]
-    return varint(len(headers)) + b"".join(parts) + (b"\0" if headers else b"") + varint(len(body)) + body
+    return (
+        varint(len(headers))
+        + b"".join(parts)
+        + (b"\0" if headers else b"")
+        + varint(len(body))
+        + body
+    )

@@ -111,7 +111,14 @@ class Watched:
 
     def published(self, line: Line, metric: str) -> float | None:
         """Return when a line was in a metric's table; None before."""
-        return next((seen for instant, seen in self.publications.get((metric, line.day), []) if instant >= line.commit), None)
+        return next(
+            (
+                seen
+                for instant, seen in self.publications.get((metric, line.day), [])
+                if instant >= line.commit
+            ),
+            None,
+        )
 
     def published_everywhere(self, line: Line) -> float | None:
         """Return when a line was in the last of the tables that follow each change; None before."""
@@ -129,7 +136,11 @@ def run(plan: AgePlan, bed: Bed) -> Sequence[Figure]:
     bed.qimo("up")
     say("the stack is up")
     try:
-        return [figure for number, rate in enumerate(plan.rates) for figure in _at_rate(plan, bed, rate, plan.seed + 2 * number)]
+        return [
+            figure
+            for number, rate in enumerate(plan.rates)
+            for figure in _at_rate(plan, bed, rate, plan.seed + 2 * number)
+        ]
     finally:
         bed.qimo("down", check=False)
 
@@ -137,23 +148,40 @@ def run(plan: AgePlan, bed: Bed) -> Sequence[Figure]:
 @cache
 def followers() -> list[str]:
     """Return the metrics that are made of the messages alone and published at each change of them."""
-    return [metric.name for metric in METRICS if not metric.rest and lake_tables(metric.name) == [MESSAGE.name]]
+    return [
+        metric.name
+        for metric in METRICS
+        if not metric.rest and lake_tables(metric.name) == [MESSAGE.name]
+    ]
 
 
 def _at_rate(plan: AgePlan, bed: Bed, rate: int, seed: int) -> list[Figure]:
     settings = bed.settings
     _feed(settings, rate * plan.warm_seconds, rate, seed, lambda: None)
-    wait_for(lambda: _first_publications(settings), PUBLISH_SECONDS, SELDOM_SECONDS, "The first lines in MySQL")
+    wait_for(
+        lambda: _first_publications(settings),
+        PUBLISH_SECONDS,
+        SELDOM_SECONDS,
+        "The first lines in MySQL",
+    )
     _await_lake(settings)
     watched = Watched()
     began = time.time()
     watched.keep_sizes(settings.source.log_dir)
     with _watching(bed, settings, watched):
-        seconds = _feed(settings, rate * plan.seconds, rate, seed + 1, lambda: watched.keep_sizes(settings.source.log_dir))
+        seconds = _feed(
+            settings,
+            rate * plan.seconds,
+            rate,
+            seed + 1,
+            lambda: watched.keep_sizes(settings.source.log_dir),
+        )
         say(f"{rate * plan.seconds / seconds:,.0f} lines/s flowed for {seconds:.0f} s")
         _await_lake(settings)
         lines = read_sample(settings, began, rate * plan.seconds // plan.sample + 1)
-        wait_for(lambda: watched.has_all(lines), PUBLISH_SECONDS, SELDOM_SECONDS, "All lines in MySQL")
+        wait_for(
+            lambda: watched.has_all(lines), PUBLISH_SECONDS, SELDOM_SECONDS, "All lines in MySQL"
+        )
     return figures(f"{rate:,} lines/s", lines, watched)
 
 
@@ -174,10 +202,22 @@ def figures(name: str, lines: Sequence[Line], watched: Watched) -> list[Figure]:
     written = [watched.written(line) for line in lines]
     found = []
     for station, moment in reached.items():
-        ages = [(moment(line) or math.inf) - since for line, since in zip(lines, written, strict=True)]
-        found += [Figure(f"age {station}, {label}, at {name}", "s", {"platform": [percentile(ages, share)]}) for label, share in reversed(SHARES.items())]
+        ages = [
+            (moment(line) or math.inf) - since for line, since in zip(lines, written, strict=True)
+        ]
+        found += [
+            Figure(
+                f"age {station}, {label}, at {name}", "s", {"platform": [percentile(ages, share)]}
+            )
+            for label, share in reversed(SHARES.items())
+        ]
     details = {"lines in the sample": float(len(lines)), "commits": float(len(watched.commits))}
-    return [*found, Figure(f"resident memory at {name}", "MiB", {"platform": [max(watched.resident_mb)]}, details)]
+    return [
+        *found,
+        Figure(
+            f"resident memory at {name}", "MiB", {"platform": [max(watched.resident_mb)]}, details
+        ),
+    ]
 
 
 def read_sample(settings: Settings, since: float, one_of: int) -> list[Line]:
@@ -196,18 +236,41 @@ def read_sample(settings: Settings, since: float, one_of: int) -> list[Line]:
         rows = session.query(query)
     if not rows:
         raise BenchError("None of the lines is in the lake.")
-    return [Line(Path(row["source_file"]).name, row["source_offset"], row["day"], row["arrived"] / 1000, row["commit_time"]) for row in rows]
+    return [
+        Line(
+            Path(row["source_file"]).name,
+            row["source_offset"],
+            row["day"],
+            row["arrived"] / 1000,
+            row["commit_time"],
+        )
+        for row in rows
+    ]
 
 
 def commits_of(files: Mapping[str, float]) -> dict[str, float]:
     """Return instant -> time of completion of the delta commits in a timeline's directory: a completed one is named by both of its times."""
-    found = ((name.removesuffix(COMPLETED).partition("_"), moment) for name, moment in files.items() if name.endswith(COMPLETED))
+    found = (
+        (name.removesuffix(COMPLETED).partition("_"), moment)
+        for name, moment in files.items()
+        if name.endswith(COMPLETED)
+    )
     return {instant: moment for (instant, completed, _), moment in found if completed}
 
 
-def _feed(settings: Settings, lines: int, rate: int, seed: int, on_written: Callable[[], None]) -> float:
+def _feed(
+    settings: Settings, lines: int, rate: int, seed: int, on_written: Callable[[], None]
+) -> float:
     """Append lines at a rate, and return the seconds that it took."""
-    report = simulator.feed(settings.source.log_dir, lines, rate=rate, bad=BAD_SHARE, late=LATE_SHARE, seed=seed, on_progress=lambda _: on_written())
+    report = simulator.feed(
+        settings.source.log_dir,
+        lines,
+        rate=rate,
+        bad=BAD_SHARE,
+        late=LATE_SHARE,
+        seed=seed,
+        on_progress=lambda _: on_written(),
+    )
     return report.seconds
 
 
@@ -216,7 +279,9 @@ def _await_lake(settings: Settings) -> None:
     kafka = KafkaResource.from_settings(settings.kafka)
 
     def stands() -> bool:
-        return not sum(file.unread for file in log_files(settings.source)) and not sum(partition.lag for partition in kafka.state())
+        return not sum(file.unread for file in log_files(settings.source)) and not sum(
+            partition.lag for partition in kafka.state()
+        )
 
     wait_for(stands, PUBLISH_SECONDS, SELDOM_SECONDS, "All lines in the lake")
 
@@ -243,10 +308,15 @@ def _watching(bed: Bed, settings: Settings, watched: Watched) -> Iterator[None]:
     with MySQLResource.from_settings(settings.mysql).connect() as connection:
         looks = {
             lambda: _look_at_publications(connection, watched): LOOK_SECONDS,
-            lambda: watched.commits.update(commits_of(hdfs.written(bed.layout, _timeline(settings)))): SELDOM_SECONDS,
+            lambda: watched.commits.update(
+                commits_of(hdfs.written(bed.layout, _timeline(settings)))
+            ): SELDOM_SECONDS,
             lambda: watched.resident_mb.append(bed.resident_mb()): SELDOM_SECONDS,
         }
-        threads = [threading.Thread(target=repeat, args=(look, pause), daemon=True) for look, pause in looks.items()]
+        threads = [
+            threading.Thread(target=repeat, args=(look, pause), daemon=True)
+            for look, pause in looks.items()
+        ]
         for thread in threads:
             thread.start()
         try:
@@ -264,7 +334,9 @@ def _look_at_publications(connection: Any, watched: Watched) -> None:
         cursor.execute("SELECT metric, day, source_instant FROM publication")
         now = time.time()
         for metric, day, instant in cursor.fetchall():
-            watched.keep_publication(metric, day.isoformat() if isinstance(day, date) else day, instant, now)
+            watched.keep_publication(
+                metric, day.isoformat() if isinstance(day, date) else day, instant, now
+            )
     # The next look is to see what was committed since.
     connection.rollback()
 

@@ -62,30 +62,53 @@ def run(plan: CollectPlan, bed: Bed) -> Sequence[Figure]:
         "course's agent": partial(_carry, plan, bed, COURSE_AGENT, numbers),
     }
     found = alternate(subjects, plan.repetitions)
-    surplus = {f"records beyond one a line, {name}": float(sum(run.surplus for run in runs)) for name, runs in found.items()}
+    surplus = {
+        f"records beyond one a line, {name}": float(sum(run.surplus for run in runs))
+        for name, runs in found.items()
+    }
     return [
-        Figure("lines from files to topic", "lines/s", {name: [run.rate for run in runs] for name, runs in found.items()}, surplus),
-        Figure("processor time of the agent", "s/million lines", {name: [run.agent_cpu for run in runs] for name, runs in found.items()}),
-        Figure("processor time of the broker", "s/million lines", {name: [run.broker_cpu for run in runs] for name, runs in found.items()}),
+        Figure(
+            "lines from files to topic",
+            "lines/s",
+            {name: [run.rate for run in runs] for name, runs in found.items()},
+            surplus,
+        ),
+        Figure(
+            "processor time of the agent",
+            "s/million lines",
+            {name: [run.agent_cpu for run in runs] for name, runs in found.items()},
+        ),
+        Figure(
+            "processor time of the broker",
+            "s/million lines",
+            {name: [run.broker_cpu for run in runs] for name, runs in found.items()},
+        ),
     ]
 
 
 def _carry(plan: CollectPlan, bed: Bed, agent_name: str, numbers: count[int]) -> Carried:
     name = f"collect-{next(numbers)}"
     settings = bed.settings
-    settings = settings.model_copy(update={"source": settings.source.model_copy(update={"agent": agent_name})})
+    settings = settings.model_copy(
+        update={"source": settings.source.model_copy(update={"agent": agent_name})}
+    )
     with topic(settings, name) as settings, running_agent(bed, settings, name) as agent:
         ends = TopicEnds(settings.kafka)
         agent.add(bed.layout.data / "warm")
         await_lines(ends, plan.warm_lines, plan.warm_lines)
-        broker = psutil.Process(next(item.pid for item in control.components(bed.layout) if item.name == "kafka"))
+        broker = psutil.Process(
+            next(item.pid for item in control.components(bed.layout) if item.name == "kafka")
+        )
         agent_before, broker_before = _cpu_seconds(agent.process), _cpu_seconds(broker)
         agent.add(bed.layout.data / "lines")
         first = await_lines(ends, plan.warm_lines + 1, plan.lines)
         began = time.monotonic()
         await_lines(ends, plan.warm_lines + plan.lines, plan.lines)
         seconds = time.monotonic() - began
-        agent_cpu, broker_cpu = _cpu_seconds(agent.process) - agent_before, _cpu_seconds(broker) - broker_before
+        agent_cpu, broker_cpu = (
+            _cpu_seconds(agent.process) - agent_before,
+            _cpu_seconds(broker) - broker_before,
+        )
         time.sleep(SETTLE_SECONDS)
         surplus = ends.total() - plan.warm_lines - plan.lines
         ends.close()

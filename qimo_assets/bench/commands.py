@@ -13,7 +13,17 @@ from typing import Any
 import click
 
 from qimo_assets.bench.measure import Machine, Report
-from qimo_assets.bench.plans import HELP, QUICK, AgePlan, CollectPlan, GrowPlan, IngestPlan, RefreshPlan, StartPlan, chosen
+from qimo_assets.bench.plans import (
+    HELP,
+    QUICK,
+    AgePlan,
+    CollectPlan,
+    GrowPlan,
+    IngestPlan,
+    RefreshPlan,
+    StartPlan,
+    chosen,
+)
 from qimo_assets.bench.testbed import DEFAULT_PORT_OFFSET, testbed
 
 # Name -> plan; the module of this name in this room has `run(plan, bed)`, which returns figures.
@@ -41,7 +51,11 @@ def _command(name: str, kind: type[Any]) -> click.Command:
         with testbed(name, port_offset) as bed:
             figures = import_module(f"qimo_assets.bench.{name}").run(plan, bed)
         report = Report(name, figures, asdict(plan), machine)
-        click.echo(json.dumps(report.as_dict(), indent=2, ensure_ascii=False) if as_json else report.render())
+        click.echo(
+            json.dumps(report.as_dict(), indent=2, ensure_ascii=False)
+            if as_json
+            else report.render()
+        )
 
     callback: Callable[..., Any] = run
     for option in reversed([*_options(kind), *_common_options()]):
@@ -64,10 +78,19 @@ def _options(kind: type[Any]) -> list[Callable[[Callable[..., Any]], Callable[..
 
 def _common_options() -> list[Callable[[Callable[..., Any]], Callable[..., Any]]]:
     return [
-        click.option("--quick", is_flag=True, help="Small sizes, to see that the benchmark itself works; its figures say nothing."),
+        click.option(
+            "--quick",
+            is_flag=True,
+            help="Small sizes, to see that the benchmark itself works; its figures say nothing.",
+        ),
         click.option("--json", "as_json", is_flag=True, help="Print JSON."),
         click.option(
-            "--port-offset", envvar="QIMO_BENCH_PORT_OFFSET", type=int, default=DEFAULT_PORT_OFFSET, show_default=True, help="Added to each usual port."
+            "--port-offset",
+            envvar="QIMO_BENCH_PORT_OFFSET",
+            type=int,
+            default=DEFAULT_PORT_OFFSET,
+            show_default=True,
+            help="Added to each usual port.",
         ),
     ]
 

@@ -86,13 +86,13 @@ class Watch:
             self.looks.setdefault(name, []).append(value)
         self.disturbed.update(range(last, self._keep(query) + 2))
         self.next_look += self.plan.sample_commits
-        say(f"{last:,} commits, {self.seconds[last]:.2f} s the last one, query {self.looks['query'][-1]:.2f} s")
+        say(
+            f"{last:,} commits, {self.seconds[last]:.2f} s the last one, query {self.looks['query'][-1]:.2f} s"
+        )
 
     def query_seconds(self) -> float:
         """Return the median time of the query."""
-        statement = (
-            f"SELECT sender_province, count(*) AS messages FROM {self.settings.lake.database}.{MESSAGE.name} WHERE day = '{self.day}' GROUP BY sender_province"
-        )
+        statement = f"SELECT sender_province, count(*) AS messages FROM {self.settings.lake.database}.{MESSAGE.name} WHERE day = '{self.day}' GROUP BY sender_province"
         times = []
         # A new session each time, as each metric has: Spark lists the files of a Hudi table once a session.
         for _ in range(self.plan.queries):
@@ -104,12 +104,19 @@ class Watch:
 
     def _keep(self, query: StreamingQuery) -> int:
         """Keep what Spark tells of its last batches, and return the number of the last one."""
-        self.seconds |= {item["batchId"]: item["durationMs"]["triggerExecution"] / 1000 for item in query.recentProgress if item["numInputRows"]}
+        self.seconds |= {
+            item["batchId"]: item["durationMs"]["triggerExecution"] / 1000
+            for item in query.recentProgress
+            if item["numInputRows"]
+        }
         return max(self.seconds, default=0)
 
     def _state(self) -> dict[str, float]:
         table = urlsplit(MESSAGE.path(self.settings.lake)).path
-        day, metadata = (hdfs.content(self.bed.layout, f"{table}/{folder}") for folder in (f"day={self.day}", ".hoodie"))
+        day, metadata = (
+            hdfs.content(self.bed.layout, f"{table}/{folder}")
+            for folder in (f"day={self.day}", ".hoodie")
+        )
         return {
             "query": self.query_seconds(),
             "files of the day": day.files,
@@ -160,23 +167,55 @@ def _stream_day(plan: GrowPlan, bed: Bed, spark: SparkSession, rows: int) -> lis
         watch = Watch(bed, spark, settings, plan, day)
         stream_all(spark, settings, watch.look)
         if len(watch.seconds) < 2 * COMPACTED_AFTER or not watch.looks:
-            raise BenchError(f"{len(watch.seconds)} commits are too few: give at least {2 * COMPACTED_AFTER + plan.sample_commits}.")
+            raise BenchError(
+                f"{len(watch.seconds)} commits are too few: give at least {2 * COMPACTED_AFTER + plan.sample_commits}."
+            )
         written = watch.looks["query"][-plan.queries :]
         idle = [watch.query_seconds() for _ in written]
         compact_all(spark, settings)
         compacted = [watch.query_seconds() for _ in written]
-    batches = [math.nan if batch in watch.disturbed else watch.seconds.get(batch, math.nan) for batch in range(max(watch.seconds) + 1)]
-    of_blocks: dict[str, Callable[[Sequence[float]], float]] = {"batch": median, "batch beside a compaction": max}
+    batches = [
+        math.nan if batch in watch.disturbed else watch.seconds.get(batch, math.nan)
+        for batch in range(max(watch.seconds) + 1)
+    ]
+    of_blocks: dict[str, Callable[[Sequence[float]], float]] = {
+        "batch": median,
+        "batch beside a compaction": max,
+    }
     return [
-        *(grown(f"{label} at {rows:,} rows", "s", blocks(batches, COMPACTED_AFTER, kind), COMPACTED_AFTER) for label, kind in of_blocks.items()),
-        Figure(f"query of a day at {rows:,} rows", "s", {"while lines are written": written, "after the last line": idle, "compacted": compacted}),
-        *(grown(f"{label} at {rows:,} rows", UNITS.get(label, "s"), values, plan.sample_commits) for label, values in watch.looks.items()),
+        *(
+            grown(
+                f"{label} at {rows:,} rows",
+                "s",
+                blocks(batches, COMPACTED_AFTER, kind),
+                COMPACTED_AFTER,
+            )
+            for label, kind in of_blocks.items()
+        ),
+        Figure(
+            f"query of a day at {rows:,} rows",
+            "s",
+            {
+                "while lines are written": written,
+                "after the last line": idle,
+                "compacted": compacted,
+            },
+        ),
+        *(
+            grown(f"{label} at {rows:,} rows", UNITS.get(label, "s"), values, plan.sample_commits)
+            for label, values in watch.looks.items()
+        ),
     ]
 
 
-def blocks(values: Sequence[float], size: int, of_block: Callable[[Sequence[float]], float]) -> list[float]:
+def blocks(
+    values: Sequence[float], size: int, of_block: Callable[[Sequence[float]], float]
+) -> list[float]:
     """Return one value for each whole block of this many values, without those that are not a number; a block of such alone has none."""
-    whole = ([value for value in values[start : start + size] if not math.isnan(value)] for start in range(0, len(values) - size + 1, size))
+    whole = (
+        [value for value in values[start : start + size] if not math.isnan(value)]
+        for start in range(0, len(values) - size + 1, size)
+    )
     return [of_block(block) for block in whole if block]
 
 
@@ -194,5 +233,10 @@ def grown(name: str, unit: str, values: Sequence[float], commits: int) -> Figure
     details: dict[str, float | str] = {"points": float(len(kept))}
     if len(kept) >= FEWEST_POINTS:
         found = trend(kept)
-        details |= {f"slope, {unit} per {PER_COMMITS:,} commits": found.slope * PER_COMMITS / commits, "p of such a rise by chance": found.rises}
-    return Figure(name, unit, {"last quarter": kept[-quarter:], "first quarter": kept[:quarter]}, details)
+        details |= {
+            f"slope, {unit} per {PER_COMMITS:,} commits": found.slope * PER_COMMITS / commits,
+            "p of such a rise by chance": found.rises,
+        }
+    return Figure(
+        name, unit, {"last quarter": kept[-quarter:], "first quarter": kept[:quarter]}, details
+    )

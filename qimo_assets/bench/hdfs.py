@@ -27,18 +27,32 @@ class Content:
 def written(layout: Layout, path: str) -> dict[str, float]:
     """Return name -> seconds since the epoch at which each file of a directory was written; nothing where there is no directory."""
     found = _ask(layout, path, "LISTSTATUS")
-    return {item["pathSuffix"]: item["modificationTime"] / 1000 for item in found["FileStatuses"]["FileStatus"]} if found else {}
+    return (
+        {
+            item["pathSuffix"]: item["modificationTime"] / 1000
+            for item in found["FileStatuses"]["FileStatus"]
+        }
+        if found
+        else {}
+    )
 
 
 def content(layout: Layout, path: str) -> Content:
     """Return what stands below a directory."""
     found = _ask(layout, path, "GETCONTENTSUMMARY")
-    return Content(found["ContentSummary"]["fileCount"], found["ContentSummary"]["length"]) if found else Content(0, 0)
+    return (
+        Content(found["ContentSummary"]["fileCount"], found["ContentSummary"]["length"])
+        if found
+        else Content(0, 0)
+    )
 
 
 def _ask(layout: Layout, path: str, operation: str) -> dict[str, Any]:
     try:
-        with _OPENER.open(f"http://{LOOPBACK}:{layout.ports['namenode_http']}/webhdfs/v1{path}?op={operation}", timeout=TIMEOUT_SECONDS) as answer:
+        with _OPENER.open(
+            f"http://{LOOPBACK}:{layout.ports['namenode_http']}/webhdfs/v1{path}?op={operation}",
+            timeout=TIMEOUT_SECONDS,
+        ) as answer:
             return json.load(answer)
     except HTTPError as error:
         if error.code == 404:

@@ -58,7 +58,9 @@ def run(plan: IngestPlan, bed: Bed) -> Sequence[Figure]:
     """Run the jobs in turn, over lines of one day and over lines of many days."""
     bed.start("kafka", "namenode", "datanode", "metastore")
     settings = bed.settings
-    settings = settings.model_copy(update={"lake": settings.lake.model_copy(update={"max_lines_per_batch": plan.batch_lines})})
+    settings = settings.model_copy(
+        update={"lake": settings.lake.model_copy(update={"max_lines_per_batch": plan.batch_lines})}
+    )
     lines = bed.layout.data / "lines"
     with spark_session(settings) as spark:
         warm_lines = WARM_BATCHES * plan.batch_lines
@@ -67,8 +69,16 @@ def run(plan: IngestPlan, bed: Bed) -> Sequence[Figure]:
         mixed_days(lines / "days", plan.lines, plan.days, plan.seed + 2)
         _compare(plan, bed, spark, settings, lines / "warm", warm_lines, 1)
         return [
-            Figure("one live day", "lines/s", _compare(plan, bed, spark, settings, lines / "day", plan.lines, plan.repetitions)),
-            Figure(f"{plan.days} days mixed", "lines/s", _compare(plan, bed, spark, settings, lines / "days", plan.lines, plan.repetitions)),
+            Figure(
+                "one live day",
+                "lines/s",
+                _compare(plan, bed, spark, settings, lines / "day", plan.lines, plan.repetitions),
+            ),
+            Figure(
+                f"{plan.days} days mixed",
+                "lines/s",
+                _compare(plan, bed, spark, settings, lines / "days", plan.lines, plan.repetitions),
+            ),
         ]
 
 
@@ -82,9 +92,15 @@ def one_day(directory: Path, lines: int, seed: int) -> str:
 def mixed_days(directory: Path, lines: int, days: int, seed: int) -> None:
     """Write the lines of some days up to yesterday, in no order."""
     ordered = directory.with_suffix(".ordered")
-    simulator.feed(ordered, lines, days=days, bad=BAD_SHARE, late=LATE_SHARE, seed=seed, now=midnight())
+    simulator.feed(
+        ordered, lines, days=days, bad=BAD_SHARE, late=LATE_SHARE, seed=seed, now=midnight()
+    )
     # Not splitlines(), which ends a line at a lone carriage return as well.
-    found = [line + b"\n" for path in sorted(ordered.iterdir()) for line in path.read_bytes().split(b"\n")[:-1]]
+    found = [
+        line + b"\n"
+        for path in sorted(ordered.iterdir())
+        for line in path.read_bytes().split(b"\n")[:-1]
+    ]
     Random(seed).shuffle(found)
     directory.mkdir()
     (directory / simulator.FILES[0]).write_bytes(b"".join(found))
@@ -92,23 +108,47 @@ def mixed_days(directory: Path, lines: int, days: int, seed: int) -> None:
 
 def midnight() -> datetime:
     """Return the last second of yesterday: lines of one day up to it are of one day of the calendar."""
-    return datetime.combine(datetime.now(simulator.ZONE).date(), time(), simulator.ZONE) - timedelta(seconds=1)
+    return datetime.combine(
+        datetime.now(simulator.ZONE).date(), time(), simulator.ZONE
+    ) - timedelta(seconds=1)
 
 
-def _compare(plan: IngestPlan, bed: Bed, spark: SparkSession, settings: Settings, directory: Path, lines: int, repetitions: int) -> dict[str, list[float]]:
-    jobs: dict[str, Job] = {"platform": _platform, "plain Parquet": _plain_parquet, "first version": _first_version}
+def _compare(
+    plan: IngestPlan,
+    bed: Bed,
+    spark: SparkSession,
+    settings: Settings,
+    directory: Path,
+    lines: int,
+    repetitions: int,
+) -> dict[str, list[float]]:
+    jobs: dict[str, Job] = {
+        "platform": _platform,
+        "plain Parquet": _plain_parquet,
+        "first version": _first_version,
+    }
     numbers = count(1)
     with topic(settings, directory.name) as settings:
         fill(bed, settings, directory, lines)
-        return alternate({name: partial(_rate, spark, settings, name, job, lines, numbers) for name, job in jobs.items()}, repetitions)
+        return alternate(
+            {
+                name: partial(_rate, spark, settings, name, job, lines, numbers)
+                for name, job in jobs.items()
+            },
+            repetitions,
+        )
 
 
-def _rate(spark: SparkSession, settings: Settings, name: str, job: Job, lines: int, numbers: Iterator[int]) -> float:
+def _rate(
+    spark: SparkSession, settings: Settings, name: str, job: Job, lines: int, numbers: Iterator[int]
+) -> float:
     """Run a job into a lake of its own, hold its rows against the lines, and return the lines per second."""
     with own_lake(spark, settings, f"{settings.kafka.topic}_{next(numbers)}") as settings:
         seconds, rows = job(spark, settings)
     # Only the platform keeps what is rejected.
-    if not lines * (1 - 2 * BAD_SHARE) - 100 < rows <= lines or (rows < lines and name == "platform"):
+    if not lines * (1 - 2 * BAD_SHARE) - 100 < rows <= lines or (
+        rows < lines and name == "platform"
+    ):
         raise BenchError(f"{name} made {rows:,} rows of {lines:,} lines.")
     say(f"{settings.kafka.topic}, {name}: {lines / seconds:,.0f} lines/s")
     return lines / seconds
@@ -133,7 +173,9 @@ def _first_version(spark: SparkSession, settings: Settings) -> tuple[float, int]
     lake = settings.lake
 
     def write(parsed: DataFrame, batch_id: int) -> None:
-        with_provinces(parsed, lake).write.format("hudi").options(**first_version_options(lake)).mode("append").save(MESSAGE.path(lake))
+        with_provinces(parsed, lake).write.format("hudi").options(
+            **first_version_options(lake)
+        ).mode("append").save(MESSAGE.path(lake))
 
     return _stream(spark, settings, write), _count(spark, "hudi", MESSAGE.path(lake))
 
@@ -147,7 +189,11 @@ def first_version_options(lake: LakeSettings) -> dict[str, str]:
         "hoodie.datasource.write.partitionpath.field": "day",
         "hoodie.datasource.write.precombine.field": "msg_time",
         "hoodie.datasource.write.hive_style_partitioning": "true",
-        **{name: value for name, value in sync_options(MESSAGE, lake).items() if not name.startswith("hoodie.datasource.meta_sync")},
+        **{
+            name: value
+            for name, value in sync_options(MESSAGE, lake).items()
+            if not name.startswith("hoodie.datasource.meta_sync")
+        },
     }
 
 
@@ -156,7 +202,11 @@ def with_provinces(parsed: DataFrame, lake: LakeSettings) -> DataFrame:
     look_up = F.udf(partial(province_of, str(lake.ip2region_jar)), StringType())
     provinces = {f"{party}_province": look_up(f"{party}_ip") for party in PARTIES}
     others = {f"{party}_{part}" for party in PARTIES for part in regions.PARTS} - set(provinces)
-    return parsed.where("reason IS NULL").withColumns(provinces).select(*(column for column in MESSAGE.given_columns if column not in others))
+    return (
+        parsed.where("reason IS NULL")
+        .withColumns(provinces)
+        .select(*(column for column in MESSAGE.given_columns if column not in others))
+    )
 
 
 def province_of(jar: str, address: str | None) -> str | None:
@@ -179,7 +229,9 @@ def _stream(spark: SparkSession, settings: Settings, write: Write) -> float:
     reading = open_reading(spark, settings.lake, KafkaResource.from_settings(settings.kafka))
     began = monotonic()
     parsed = parse(read_topic(spark, settings, reading), settings.lake)
-    parsed.writeStream.option("checkpointLocation", reading.checkpoint).foreachBatch(write).trigger(availableNow=True).start().awaitTermination()
+    parsed.writeStream.option("checkpointLocation", reading.checkpoint).foreachBatch(write).trigger(
+        availableNow=True
+    ).start().awaitTermination()
     return monotonic() - began
 
 

@@ -50,7 +50,9 @@ def spark_session(settings: Settings) -> Iterator[SparkSession]:
 @contextmanager
 def own_lake(spark: SparkSession, settings: Settings, name: str) -> Iterator[Settings]:
     """Give the settings of an empty lake, and delete what was written to it; the metastore goes on knowing its tables."""
-    lake = settings.lake.model_copy(update={"database": name, "checkpoint": f"{settings.lake.checkpoint}-{name}"})
+    lake = settings.lake.model_copy(
+        update={"database": name, "checkpoint": f"{settings.lake.checkpoint}-{name}"}
+    )
     kafka = settings.kafka.model_copy(update={"progress_group": name})
     try:
         yield settings.model_copy(update={"lake": lake, "kafka": kafka})
@@ -70,16 +72,27 @@ def reporters(spark: SparkSession, settings: Settings) -> list[Reporter]:
     instance = dg.DagsterInstance.ephemeral()
     emit = instance.report_runless_asset_event
     with dg.build_asset_context(instance=instance) as context:
-        tables: list[Reporter] = [replace(table_reporter(context, spark, settings, table, key), emit=emit) for key, table in TABLES.items()]
+        tables: list[Reporter] = [
+            replace(table_reporter(context, spark, settings, table, key), emit=emit)
+            for key, table in TABLES.items()
+        ]
         return [*tables, replace(arrival_reporter(context, spark, settings, ARRIVALS), emit=emit)]
 
 
 def compact_all(spark: SparkSession, settings: Settings) -> None:
     """Compact all days of the messages, whatever was compacted before."""
-    run_compaction(spark, settings.lake, MESSAGE, "scheduleAndExecute", {"hoodie.compact.inline.max.delta.commits": "1"})
+    run_compaction(
+        spark,
+        settings.lake,
+        MESSAGE,
+        "scheduleAndExecute",
+        {"hoodie.compact.inline.max.delta.commits": "1"},
+    )
 
 
-def stream_all(spark: SparkSession, settings: Settings, look: Callable[[StreamingQuery], object] | None = None) -> float:
+def stream_all(
+    spark: SparkSession, settings: Settings, look: Callable[[StreamingQuery], object] | None = None
+) -> float:
     """Run the platform's stream until it has written all that the topic holds.
 
     Args:

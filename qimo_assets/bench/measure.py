@@ -50,20 +50,34 @@ class Figure:
         What slows the machine down in one repetition slows down both, so that it leaves the ratio of that repetition as it is.
         """
         mine, *others = self.runs.items()
-        pairs = {name: [(one, other) for one, other in zip(mine[1], values, strict=True) if other] for name, values in others}
-        return {name: median(one / other for one, other in of_baseline) for name, of_baseline in pairs.items() if of_baseline}
+        pairs = {
+            name: [(one, other) for one, other in zip(mine[1], values, strict=True) if other]
+            for name, values in others
+        }
+        return {
+            name: median(one / other for one, other in of_baseline)
+            for name, of_baseline in pairs.items()
+            if of_baseline
+        }
 
     def as_dict(self) -> dict[str, Any]:
         """Return the figure as `--json` prints it."""
         medians = self.medians
-        spread = {name: {"min": rounded(min(values)), "max": rounded(max(values))} for name, values in self.runs.items()}
+        spread = {
+            name: {"min": rounded(min(values)), "max": rounded(max(values))}
+            for name, values in self.runs.items()
+        }
         return {
             "name": self.name,
             "value": rounded(medians[self.subject]),
             "unit": self.unit,
-            "baselines": {name: rounded(value) for name, value in medians.items() if name != self.subject},
+            "baselines": {
+                name: rounded(value) for name, value in medians.items() if name != self.subject
+            },
             "ratios": {name: rounded(ratio) for name, ratio in self.ratios.items()},
-            "runs": {name: [rounded(value) for value in values] for name, values in self.runs.items()},
+            "runs": {
+                name: [rounded(value) for value in values] for name, values in self.runs.items()
+            },
             "spread": spread,
             "details": dict(self.details),
         }
@@ -89,7 +103,12 @@ class Machine:
     def of_now(cls) -> Machine:
         """Return this machine at this moment."""
         memory = rounded(psutil.virtual_memory().total / 2**30)
-        return cls(len(os.sched_getaffinity(0)), memory, rounded(os.getloadavg()[0]), datetime.now().astimezone().isoformat(timespec="seconds"))
+        return cls(
+            len(os.sched_getaffinity(0)),
+            memory,
+            rounded(os.getloadavg()[0]),
+            datetime.now().astimezone().isoformat(timespec="seconds"),
+        )
 
 
 @dataclass(frozen=True)
@@ -111,15 +130,29 @@ class Report:
     def as_dict(self) -> dict[str, Any]:
         """Return what `--json` prints: the first figure under the benchmark's own name, then the others in the same form."""
         first, *others = [figure.as_dict() for figure in self.figures]
-        more = {"figure": first["name"], "figures": others, "plan": dict(self.plan), "machine": asdict(self.machine)}
+        more = {
+            "figure": first["name"],
+            "figures": others,
+            "plan": dict(self.plan),
+            "machine": asdict(self.machine),
+        }
         return {**first, "name": self.name, **more}
 
     def render(self) -> str:
         """Return the report as Markdown, ready for docs/performance.md."""
-        plan = ", ".join(f"{name.replace('_', ' ')} {_shown(value)}" for name, value in self.plan.items())
+        plan = ", ".join(
+            f"{name.replace('_', ' ')} {_shown(value)}" for name, value in self.plan.items()
+        )
         machine = f"{self.machine.cores} cores, {self.machine.memory_gib:g} GiB, {self.machine.began}, load before {self.machine.load:g}"
         head = "| figure | unit | subject | median | least | greatest | ratio |\n|---|---|---|---:|---:|---:|---:|"
-        return "\n".join([f"{self.name}: {machine}; {plan}", "", head, *(line for figure in self.figures for line in _lines(figure))])
+        return "\n".join(
+            [
+                f"{self.name}: {machine}; {plan}",
+                "",
+                head,
+                *(line for figure in self.figures for line in _lines(figure)),
+            ]
+        )
 
 
 def _lines(figure: Figure) -> list[str]:
@@ -129,7 +162,13 @@ def _lines(figure: Figure) -> list[str]:
         f"| {_number(ratios[name]) if name in ratios else ''} |"
         for name, values in figure.runs.items()
     ]
-    return [*lines, *(f"| {figure.name} | | {name} | {_shown(value)} | | | |" for name, value in figure.details.items())]
+    return [
+        *lines,
+        *(
+            f"| {figure.name} | | {name} | {_shown(value)} | | | |"
+            for name, value in figure.details.items()
+        ),
+    ]
 
 
 def _shown(value: object) -> str:
@@ -150,7 +189,9 @@ def rounded(value: float) -> float:
     return round(value, digits) if digits > 0 else round(value)
 
 
-def alternate(subjects: Mapping[str, Callable[[], Answer]], repetitions: int) -> dict[str, list[Answer]]:
+def alternate(
+    subjects: Mapping[str, Callable[[], Answer]], repetitions: int
+) -> dict[str, list[Answer]]:
     """Run each subject once a repetition, in turn forwards and backwards, so that a machine that drifts favours none.
 
     Args:
@@ -195,14 +236,21 @@ def trend(values: Sequence[float]) -> Trend:
     """
     count = len(values)
     pairs = list(combinations(range(count), 2))
-    score = sum((values[later] > values[earlier]) - (values[later] < values[earlier]) for earlier, later in pairs)
+    score = sum(
+        (values[later] > values[earlier]) - (values[later] < values[earlier])
+        for earlier, later in pairs
+    )
     ties = sum(times * (times - 1) * (2 * times + 5) for times in Counter(values).values())
     variance = (count * (count - 1) * (2 * count + 5) - ties) / 18
     z = (score - (score > 0) + (score < 0)) / math.sqrt(variance) if variance else 0.0
-    slope = median((values[later] - values[earlier]) / (later - earlier) for earlier, later in pairs)
+    slope = median(
+        (values[later] - values[earlier]) / (later - earlier) for earlier, later in pairs
+    )
     return Trend(slope, 1 - NormalDist().cdf(z))
 
 
 def means(values: Sequence[float], size: int) -> list[float]:
     """Return the mean of each whole block of this many values; what is left over at the end is passed over."""
-    return [sum(values[start : start + size]) / size for start in range(0, len(values) - size + 1, size)]
+    return [
+        sum(values[start : start + size]) / size for start in range(0, len(values) - size + 1, size)
+    ]

@@ -40,7 +40,9 @@ class IngestPlan:
 
     lines: int = size(1_200_000, 12_000, "Lines in the topic.")
     batch_lines: int = size(
-        LARGEST_BATCH, 3_000, "Largest micro-batch. The default, the stream's own, makes 24 of them, so that a compaction, due after 20 commits, is among them."
+        LARGEST_BATCH,
+        3_000,
+        "Largest micro-batch. The default, the stream's own, makes 24 of them, so that a compaction, due after 20 commits, is among them.",
     )
     days: int = size(30, 5, "Days of the mixed lines.")
     repetitions: int = size(3, 1, "How often each job runs.")
@@ -51,10 +53,14 @@ class IngestPlan:
 class AgePlan:
     """A line's age at each station while lines flow."""
 
-    rates: tuple[int, ...] = size((1_000, 3_000), (200,), "Lines per second; may be given several times.")
+    rates: tuple[int, ...] = size(
+        (1_000, 3_000), (200,), "Lines per second; may be given several times."
+    )
     seconds: int = size(600, 30, "How long lines flow at each rate.")
     warm_seconds: int = size(60, 20, "How long they flow before, unmeasured.")
-    sample: int = size(50_000, 5_000, "Lines whose ages are looked at, chosen by the hash of their identity.")
+    sample: int = size(
+        50_000, 5_000, "Lines whose ages are looked at, chosen by the hash of their identity."
+    )
     seed: int = size(1, 1, "Seed of the lines.")
 
 
@@ -85,7 +91,9 @@ class StartPlan:
 class GrowPlan:
     """Whether anything grows with the number of commits."""
 
-    rows: tuple[int, ...] = size((1_000_000,), (6_000,), "Lines of the day that is streamed; may be given several times.")
+    rows: tuple[int, ...] = size(
+        (1_000_000,), (6_000,), "Lines of the day that is streamed; may be given several times."
+    )
     commits: int = size(1_000, 60, "Micro-batches that they come in.")
     sample_commits: int = size(40, 10, "Commits between two looks at files, heap and query.")
     queries: int = size(5, 2, "How often the day is queried at each look.")

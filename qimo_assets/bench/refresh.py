@@ -94,7 +94,12 @@ class History:
         at_once = max(FILL_LINES // day_lines, 1)
         for first in range(0, self.days, at_once):
             days = min(at_once, self.days - first)
-            self.write(days * day_lines, self.last - timedelta(days=self.days - first - days), days, seed + first)
+            self.write(
+                days * day_lines,
+                self.last - timedelta(days=self.days - first - days),
+                days,
+                seed + first,
+            )
             # What is due meanwhile; a compaction that is scheduled and not done keeps Hudi from scheduling the next.
             compact(self.spark, self.settings.lake, MESSAGE)
         compact_all(self.spark, self.settings)
@@ -104,7 +109,9 @@ class History:
     def write(self, lines: int, last: datetime, days: int, seed: int) -> None:
         """Write one micro-batch of lines of some days up to a moment."""
         directory = self.bed.layout.data / "lines"
-        simulator.feed(directory, lines, days=days, bad=BAD_SHARE, late=LATE_SHARE, seed=seed, now=last)
+        simulator.feed(
+            directory, lines, days=days, bad=BAD_SHARE, late=LATE_SHARE, seed=seed, now=last
+        )
         records = records_of(self.spark, directory, f"{self.settings.lake.database}-{self.batches}")
         self._writer(parse(records, self.settings.lake), self.batches)
         self.batches += 1
@@ -131,18 +138,34 @@ def run(plan: RefreshPlan, bed: Bed) -> Sequence[Figure]:
     ):
         short = History(bed, spark, short_settings, end, plan.short_days)
         # Its days end before those of the short one begin, and not so long ago that lines of the future, which are rejected, are of the past.
-        long = History(bed, spark, long_settings, end - timedelta(days=plan.short_days), plan.long_days)
+        long = History(
+            bed, spark, long_settings, end - timedelta(days=plan.short_days), plan.long_days
+        )
         for number, history in enumerate((short, long)):
             history.fill(plan.day_lines, plan.seed + 1_000 * number)
             _materialize(history, ALL_VIEWS)
-        subjects = {f"{history.days} days of history": partial(_refresh, history, plan.touch_lines) for history in (long, short)}
+        subjects = {
+            f"{history.days} days of history": partial(_refresh, history, plan.touch_lines)
+            for history in (long, short)
+        }
         # The first of all refreshes has the Thrift server compile its code.
         alternate(subjects, 1)
         found = alternate(subjects, plan.repetitions)
-        backfills = alternate({"platform": partial(_backfill, long), "one Spark SQL job": partial(_rewrite, long)}, plan.backfills)
+        backfills = alternate(
+            {"platform": partial(_backfill, long), "one Spark SQL job": partial(_rewrite, long)},
+            plan.backfills,
+        )
     return [
-        Figure("one day, all metrics, the command", "s", {name: [command for command, _ in times] for name, times in found.items()}),
-        Figure("one day, all metrics, the run", "s", {name: [run for _, run in times] for name, times in found.items()}),
+        Figure(
+            "one day, all metrics, the command",
+            "s",
+            {name: [command for command, _ in times] for name, times in found.items()},
+        ),
+        Figure(
+            "one day, all metrics, the run",
+            "s",
+            {name: [run for _, run in times] for name, times in found.items()},
+        ),
         Figure(f"backfill of {plan.long_days} days", "s", backfills),
     ]
 
@@ -173,8 +196,12 @@ def _refresh(history: History, lines: int) -> tuple[float, float]:
 
 
 def _backfill(history: History) -> float:
-    seconds = _materialize(history, ALL_METRICS, "--partition-range", f"{history.oldest}...{history.newest}")
-    _expect_publications(history, "day BETWEEN %s AND %s", (history.oldest, history.newest), history.days)
+    seconds = _materialize(
+        history, ALL_METRICS, "--partition-range", f"{history.oldest}...{history.newest}"
+    )
+    _expect_publications(
+        history, "day BETWEEN %s AND %s", (history.oldest, history.newest), history.days
+    )
     say(f"all days published in {seconds:.1f} s")
     return seconds
 
@@ -190,14 +217,30 @@ def _rewrite(history: History) -> float:
 def _materialize(history: History, selection: str, *partitions: str) -> float:
     """Materialize assets by the command, and return its seconds."""
     began = time.monotonic()
-    history.bed.python("-m", "dagster", "asset", "materialize", "-m", DEFINITIONS, "--select", selection, *partitions, variables=history.variables)
+    history.bed.python(
+        "-m",
+        "dagster",
+        "asset",
+        "materialize",
+        "-m",
+        DEFINITIONS,
+        "--select",
+        selection,
+        *partitions,
+        variables=history.variables,
+    )
     return time.monotonic() - began
 
 
 def _expect_publications(history: History, where: str, values: tuple[str, ...], days: int) -> None:
     """See that so many days of each metric are published."""
-    with MySQLResource.from_settings(history.settings.mysql).connect() as connection, connection.cursor() as cursor:
-        cursor.execute(f"SELECT metric, count(*) FROM publication WHERE {where} GROUP BY metric", values)
+    with (
+        MySQLResource.from_settings(history.settings.mysql).connect() as connection,
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(
+            f"SELECT metric, count(*) FROM publication WHERE {where} GROUP BY metric", values
+        )
         published: dict[Any, Any] = dict(cursor.fetchall())  # pyright: ignore[reportArgumentType, reportCallIssue]  # plain cursors give tuples
     missing = [metric.name for metric in METRICS if published.get(metric.name) != days]
     if missing:

@@ -24,8 +24,14 @@ def main() -> None:
     """Write all tables."""
     settings = load_settings()
     properties = spark_properties(settings)
-    jars = [properties["spark.driver.extraClassPath"], *map(str, class_path(current_layout(), "connectorj"))]
-    own = {"spark.driver.extraClassPath": os.pathsep.join(jars), "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.hudi.catalog.HoodieCatalog"}
+    jars = [
+        properties["spark.driver.extraClassPath"],
+        *map(str, class_path(current_layout(), "connectorj")),
+    ]
+    own = {
+        "spark.driver.extraClassPath": os.pathsep.join(jars),
+        "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.hudi.catalog.HoodieCatalog",
+    }
     builder = SparkSession.Builder()
     for name, value in {**properties, **own}.items():
         builder = builder.config(name, value)
@@ -40,7 +46,9 @@ def main() -> None:
     }
     for metric in METRICS:
         rows = spark.table(f"{settings.lake.database}.{metric.name}")
-        rows.write.format("jdbc").options(**target, dbtable=f"rewritten_{metric.name}").mode("overwrite").save()
+        rows.write.format("jdbc").options(**target, dbtable=f"rewritten_{metric.name}").mode(
+            "overwrite"
+        ).save()
     spark.stop()
 
 

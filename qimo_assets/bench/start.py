@@ -52,7 +52,10 @@ def run(plan: StartPlan, bed: Bed) -> Sequence[Figure]:
     finally:
         bed.qimo("down", check=False)
     total = [sum(values) for values in zip(*memory.values(), strict=True)]
-    figures = [Figure(f"resident memory, {name}", "MiB", {"platform": values}) for name, values in {"everything": total, **memory}.items()]
+    figures = [
+        Figure(f"resident memory, {name}", "MiB", {"platform": values})
+        for name, values in {"everything": total, **memory}.items()
+    ]
     return [Figure("time of `up`", "s", seconds), *figures]
 
 
@@ -97,5 +100,14 @@ def _resident(bed: Bed) -> dict[str, float]:
 
 def _stream_bytes(code_server: psutil.Process) -> int:
     """Return the memory of the process that has a JVM for a child, and of all below it."""
-    drivers = [process.parent() for process in code_server.children(recursive=True) if "pyspark-shell" in process.cmdline()]
-    return sum(member.memory_info().rss for driver in drivers if driver for member in [driver, *driver.children(recursive=True)])
+    drivers = [
+        process.parent()
+        for process in code_server.children(recursive=True)
+        if "pyspark-shell" in process.cmdline()
+    ]
+    return sum(
+        member.memory_info().rss
+        for driver in drivers
+        if driver
+        for member in [driver, *driver.children(recursive=True)]
+    )

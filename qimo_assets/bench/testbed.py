@@ -63,7 +63,9 @@ class Bed:
         """
         return self.python("-m", "qimo_assets.cli", *arguments, check=check)
 
-    def python(self, *arguments: str, check: bool = True, variables: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    def python(
+        self, *arguments: str, check: bool = True, variables: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
         """Run Python on this stack.
 
         Args:
@@ -75,9 +77,18 @@ class Bed:
             BenchError: It ended with another status than 0, and `check` was asked for.
         """
         env = {**os.environ, **(variables or {})}
-        done = subprocess.run([sys.executable, *arguments], cwd=PROJECT_ROOT, env=env, capture_output=True, text=True, timeout=COMMAND_SECONDS)
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=PROJECT_ROOT,
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_SECONDS,
+        )
         if check and done.returncode != 0:
-            raise BenchError(f"{' '.join(arguments)} ended with {done.returncode}:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
+            raise BenchError(
+                f"{' '.join(arguments)} ended with {done.returncode}:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+            )
         return done
 
     def resident_mb(self) -> float:
@@ -97,14 +108,23 @@ def testbed(name: str, port_offset: int) -> Iterator[Bed]:
         BenchError: The same benchmark runs already.
     """
     software = qimo_home() / "install"
-    layout = Layout(qimo_home() / "bench" / name, {service: port + port_offset for service, port in USUAL_PORTS.items()})
+    layout = Layout(
+        qimo_home() / "bench" / name,
+        {service: port + port_offset for service, port in USUAL_PORTS.items()},
+    )
     _clear(layout)
     software.mkdir(parents=True, exist_ok=True)
     layout.home.mkdir(parents=True)
     layout.install.symlink_to(software)
     given = dict(os.environ)
     try:
-        with _environment({**_without_foreign(given), **common_environment(layout), "QIMO_PORT_OFFSET": str(port_offset)}):
+        with _environment(
+            {
+                **_without_foreign(given),
+                **common_environment(layout),
+                "QIMO_PORT_OFFSET": str(port_offset),
+            }
+        ):
             install.install(layout)
             install.configure(layout)
             os.environ.update(tuning(given, layout.home / "qimo.toml"))
@@ -120,8 +140,16 @@ def tuning(variables: Mapping[str, str], file: Path) -> dict[str, str]:
         variables: The environment.
         file: The settings file of the benchmark's stack.
     """
-    own = {f"QIMO_{group}__{name}".upper() for group, values in TomlConfigSettingsSource(Settings, file)().items() for name in values}
-    return {name: value for name, value in variables.items() if name.startswith(TUNABLE) and name.upper() not in own}
+    own = {
+        f"QIMO_{group}__{name}".upper()
+        for group, values in TomlConfigSettingsSource(Settings, file)().items()
+        for name in values
+    }
+    return {
+        name: value
+        for name, value in variables.items()
+        if name.startswith(TUNABLE) and name.upper() not in own
+    }
 
 
 def say(text: str) -> None:
@@ -150,7 +178,11 @@ def wait_for(what: Callable[[], Any], seconds: float, pause: float, name: str) -
 
 
 def _without_foreign(variables: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in variables.items() if not name.startswith(FOREIGN) or name == "QIMO_JAVA"}
+    return {
+        name: value
+        for name, value in variables.items()
+        if not name.startswith(FOREIGN) or name == "QIMO_JAVA"
+    }
 
 
 @contextmanager

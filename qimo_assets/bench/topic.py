@@ -32,8 +32,12 @@ class TopicEnds:
 
     def __init__(self, kafka: KafkaSettings) -> None:
         self._timeout = kafka.timeout_seconds
-        self._consumer = Consumer({**librdkafka_options(kafka), "group.id": "qimo-bench", "enable.auto.commit": False})
-        self._partitions = [TopicPartition(kafka.topic, number) for number in range(kafka.partitions)]
+        self._consumer = Consumer(
+            {**librdkafka_options(kafka), "group.id": "qimo-bench", "enable.auto.commit": False}
+        )
+        self._partitions = [
+            TopicPartition(kafka.topic, number) for number in range(kafka.partitions)
+        ]
 
     def total(self) -> int:
         """Return the number of records that ever arrived.
@@ -44,7 +48,10 @@ class TopicEnds:
         deadline = time.monotonic() + START_SECONDS
         while True:
             try:
-                return sum(self._consumer.get_watermark_offsets(partition, timeout=self._timeout)[1] for partition in self._partitions)
+                return sum(
+                    self._consumer.get_watermark_offsets(partition, timeout=self._timeout)[1]
+                    for partition in self._partitions
+                )
             except KafkaException:
                 # In the first moments of a topic its partitions have no leader.
                 if time.monotonic() > deadline:
@@ -65,7 +72,9 @@ def topic(settings: Settings, name: str) -> Iterator[Settings]:
         yield settings.model_copy(update={"kafka": kafka})
     finally:
         admin = AdminClient(librdkafka_options(kafka))
-        admin.delete_topics([name], operation_timeout=kafka.timeout_seconds)[name].result(timeout=kafka.timeout_seconds)
+        admin.delete_topics([name], operation_timeout=kafka.timeout_seconds)[name].result(
+            timeout=kafka.timeout_seconds
+        )
 
 
 @dataclass(frozen=True)
@@ -99,7 +108,11 @@ def running_agent(bed: Bed, settings: Settings, name: str) -> Iterator[Agent]:
         name: Name of the directory for what it keeps.
     """
     home = bed.layout.run / name
-    paths = {"log_dir": home / "chat", "link_dir": home / "links", "position_file": home / "positions.json"}
+    paths = {
+        "log_dir": home / "chat",
+        "link_dir": home / "links",
+        "position_file": home / "positions.json",
+    }
     settings = settings.model_copy(update={"source": settings.source.model_copy(update=paths)})
     settings.source.log_dir.mkdir(parents=True)
     configuration = home / "agent.properties"
@@ -107,7 +120,12 @@ def running_agent(bed: Bed, settings: Settings, name: str) -> Iterator[Agent]:
     keep(read_configuration(configuration))
     command = next(service.command for service in services(bed.layout) if service.name == "flume")
     with (bed.layout.log / f"{name}.log").open("w") as log:
-        process = subprocess.Popen([*command[:-1], str(configuration)], env=common_environment(bed.layout), stdout=log, stderr=log)
+        process = subprocess.Popen(
+            [*command[:-1], str(configuration)],
+            env=common_environment(bed.layout),
+            stdout=log,
+            stderr=log,
+        )
     try:
         yield Agent(settings, psutil.Process(process.pid), configuration)
     finally:
@@ -140,4 +158,9 @@ def await_lines(ends: TopicEnds, total: int, lines: int) -> int:
         BenchError: It does not in the time that the slowest agent would take.
     """
     seconds = START_SECONDS + lines / SLOWEST_LINES_PER_SECOND
-    return wait_for(lambda: (found := ends.total()) >= total and found, seconds, POLL_SECONDS, f"{total:,} records in the topic")
+    return wait_for(
+        lambda: (found := ends.total()) >= total and found,
+        seconds,
+        POLL_SECONDS,
+        f"{total:,} records in the topic",
+    )

@@ -8,7 +8,14 @@ from dagster_pyspark import LazyPySparkResource
 from qimo_assets.automation import MESSAGES, TRIES_LOOKED_AT
 from qimo_assets.lake.quarantine import CHECK, build_quarantine_check
 from qimo_assets.lake.run import Mode, run_stream
-from qimo_assets.lake.supervisor import STOPPED_BY_TAG, Decision, PastRun, Standstill, decide, observe
+from qimo_assets.lake.supervisor import (
+    STOPPED_BY_TAG,
+    Decision,
+    PastRun,
+    Standstill,
+    decide,
+    observe,
+)
 from qimo_assets.lake.tables import ARRIVAL, MESSAGE, QUARANTINE, Table
 from qimo_assets.lake.writer_lock import is_held
 from qimo_assets.partitions import daily
@@ -38,19 +45,44 @@ def build_lake_definitions(settings: Settings) -> dg.Definitions:
             owners=["team:data"],
             description=f"{table.comment} Hudi, merge on read, at {table.path(settings.lake)}. Written by the live run of job {STREAM_JOB}; "
             "materialize it to wait until everything that the topic holds now is in it.",
-            metadata={"dagster/table_name": f"{settings.lake.database}.{table.name}", "dagster/uri": table.path(settings.lake)},
+            metadata={
+                "dagster/table_name": f"{settings.lake.database}.{table.name}",
+                "dagster/uri": table.path(settings.lake),
+            },
         )
         for key, table in {**TABLES, ARRIVALS: ARRIVAL}.items()
     ]
 
-    @dg.multi_asset(name="chat_lake", specs=specs, partitions_def=daily, backfill_policy=dg.BackfillPolicy.single_run(), can_subset=True)
-    def chat_lake(context: dg.AssetExecutionContext, spark: LazyPySparkResource, kafka: KafkaResource, mysql: MySQLResource):
-        run_stream(context, settings, TABLES, ARRIVALS, MODES.get(context.run.job_name, Mode.CATCH_UP), spark, kafka, mysql)
+    @dg.multi_asset(
+        name="chat_lake",
+        specs=specs,
+        partitions_def=daily,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        can_subset=True,
+    )
+    def chat_lake(
+        context: dg.AssetExecutionContext,
+        spark: LazyPySparkResource,
+        kafka: KafkaResource,
+        mysql: MySQLResource,
+    ):
+        run_stream(
+            context,
+            settings,
+            TABLES,
+            ARRIVALS,
+            MODES.get(context.run.job_name, Mode.CATCH_UP),
+            spark,
+            kafka,
+            mysql,
+        )
         if context.has_partition_key or context.has_partition_key_range:
             # The days that were asked for are caught up now, also those to which no line came.
             for day in context.partition_keys:
                 for key in context.selected_asset_keys:
-                    context.log_event(dg.AssetObservation(key, partition=day, metadata={"caught up": True}))
+                    context.log_event(
+                        dg.AssetObservation(key, partition=day, metadata={"caught up": True})
+                    )
         yield from ()
 
     job = dg.define_asset_job(
@@ -76,20 +108,31 @@ def build_lake_definitions(settings: Settings) -> dg.Definitions:
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Launches the live stream when none runs, and ends one that stands still; leaves it alone after a person stopped it.",
     )
-    def chat_stream_supervisor(context: dg.SensorEvaluationContext, mysql: MySQLResource, kafka: KafkaResource) -> dg.RunRequest | dg.SkipReason:
+    def chat_stream_supervisor(
+        context: dg.SensorEvaluationContext, mysql: MySQLResource, kafka: KafkaResource
+    ) -> dg.RunRequest | dg.SkipReason:
         runs = _past_runs(context.instance)
         standstill = _observe(context, runs, kafka)
-        decision = decide(runs, time.time(), writing=is_held(mysql, settings.lake.database), standstill=standstill)
+        decision = decide(
+            runs, time.time(), writing=is_held(mysql, settings.lake.database), standstill=standstill
+        )
         if decision.end:
             _end(context.instance, decision)
         # Without a run key: Dagster would never launch again under a key whose run failed.
         return dg.RunRequest() if decision.launch else dg.SkipReason(decision.reason)
 
     check = build_quarantine_check(QUARANTINED, settings.lake.database)
-    return dg.Definitions(assets=[chat_lake], asset_checks=[check], jobs=[job, replay_job], sensors=[chat_stream_supervisor])
+    return dg.Definitions(
+        assets=[chat_lake],
+        asset_checks=[check],
+        jobs=[job, replay_job],
+        sensors=[chat_stream_supervisor],
+    )
 
 
-def _observe(context: dg.SensorEvaluationContext, runs: list[PastRun], kafka: KafkaResource) -> Standstill | None:
+def _observe(
+    context: dg.SensorEvaluationContext, runs: list[PastRun], kafka: KafkaResource
+) -> Standstill | None:
     """Compare the started run's progress with that of the tick before; a broker that is away tells nothing, and waits for no line."""
     started = next((run for run in runs if run.status is dg.DagsterRunStatus.STARTED), None)
     if started is None:
@@ -99,8 +142,13 @@ def _observe(context: dg.SensorEvaluationContext, runs: list[PastRun], kafka: Ka
     except dg.Failure as error:
         context.log.warning(f"Whether the stream moves is not known: {error.description}")
         return None
-    progress, lag = sum(item.progress or 0 for item in partitions), sum(item.lag for item in partitions)
-    standstill = observe(Standstill.from_cursor(context.cursor), started.run_id, progress, lag, time.time())
+    progress, lag = (
+        sum(item.progress or 0 for item in partitions),
+        sum(item.lag for item in partitions),
+    )
+    standstill = observe(
+        Standstill.from_cursor(context.cursor), started.run_id, progress, lag, time.time()
+    )
     context.update_cursor(standstill.to_cursor())
     return standstill
 
@@ -120,11 +168,21 @@ def _past_runs(instance: dg.DagsterInstance) -> list[PastRun]:
     records = instance.get_run_records(dg.RunsFilter(job_name=STREAM_JOB), limit=TRIES_LOOKED_AT)
     failing = bool(records) and records[0].dagster_run.status is dg.DagsterRunStatus.FAILURE
     return [
-        PastRun(run.run_id, run.status, record.end_time, run.tags.get(STOPPED_BY_TAG), wrote=failing and _wrote(instance, run))
+        PastRun(
+            run.run_id,
+            run.status,
+            record.end_time,
+            run.tags.get(STOPPED_BY_TAG),
+            wrote=failing and _wrote(instance, run),
+        )
         for record in records
         for run in [record.dagster_run]
     ]
 
 
 def _wrote(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
-    return bool(instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION, limit=1).records)
+    return bool(
+        instance.get_records_for_run(
+            run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION, limit=1
+        ).records
+    )

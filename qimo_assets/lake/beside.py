@@ -8,7 +8,9 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def repeated(work: Callable[[], object], pause: float, name: str, patience: float | None = None) -> Generator[None, None, None]:
+def repeated(
+    work: Callable[[], object], pause: float, name: str, patience: float | None = None
+) -> Generator[None, None, None]:
     """Do some work each few seconds until the block ends, and wait for the work under way.
 
     Args:

@@ -30,7 +30,9 @@ STOP_SECONDS = 90
 
 
 @contextmanager
-def compacting(spark: SparkSession, lake: LakeSettings, tables: Iterable[Table], cadence: Cadence) -> Generator[None, None, None]:
+def compacting(
+    spark: SparkSession, lake: LakeSettings, tables: Iterable[Table], cadence: Cadence
+) -> Generator[None, None, None]:
     """Do what commits have scheduled, in a thread of its own, and the rest of it at a good end.
 
     A run that is stopped waits for the compaction that is under way, but not for ever.
@@ -50,7 +52,9 @@ def compacting(spark: SparkSession, lake: LakeSettings, tables: Iterable[Table],
                     began = cadence.clock()
                     if compact(spark, lake, table):
                         cadence.compacted(table, began)
-                except Exception:  # the lines go on without it, and it is tried again at the next look
+                except (
+                    Exception
+                ):  # the lines go on without it, and it is tried again at the next look
                     logger.exception("%s could not be compacted", table.name)
 
     with repeated(look, LOOK_SECONDS, "compaction", STOP_SECONDS):
@@ -69,7 +73,11 @@ def compact(spark: SparkSession, lake: LakeSettings, table: Table) -> bool:
 
 
 def run_compaction(
-    spark: SparkSession, lake: LakeSettings, table: Table, operation: Literal["execute", "scheduleAndExecute"], more: Mapping[str, str] | None = None
+    spark: SparkSession,
+    lake: LakeSettings,
+    table: Table,
+    operation: Literal["execute", "scheduleAndExecute"],
+    more: Mapping[str, str] | None = None,
 ) -> None:
     """Call Hudi's procedure.
 
@@ -80,5 +88,9 @@ def run_compaction(
         operation: What is done.
         more: Options that differ from the table's.
     """
-    options = ",".join(f"{name}={value}" for name, value in {**write_options(table, lake), **(more or {})}.items())
-    spark.sql(f"CALL run_compaction(op => '{operation}', path => '{table.path(lake)}', options => '{options}')")
+    options = ",".join(
+        f"{name}={value}" for name, value in {**write_options(table, lake), **(more or {})}.items()
+    )
+    spark.sql(
+        f"CALL run_compaction(op => '{operation}', path => '{table.path(lake)}', options => '{options}')"
+    )

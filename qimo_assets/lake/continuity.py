@@ -60,7 +60,9 @@ def open_reading(spark: SparkSession, lake: LakeSettings, kafka: KafkaResource) 
     return Reading(topic_id, f"{lake.checkpoint}/{name}")
 
 
-def gap_before(topic: str, name: str, begun: Collection[str], partitions: Sequence[PartitionState]) -> str | None:
+def gap_before(
+    topic: str, name: str, begun: Collection[str], partitions: Sequence[PartitionState]
+) -> str | None:
     """Say what is missing before the first line that would be read; None when nothing is.
 
     Args:
@@ -83,5 +85,10 @@ def gap_before(topic: str, name: str, begun: Collection[str], partitions: Sequen
 def begun_checkpoints(spark: SparkSession, directory: str) -> set[str]:
     """Return the names of the checkpoints in a directory that hold the offsets of at least one batch."""
     jvm: Any = spark._jvm
-    found = file_system(spark, directory).globStatus(jvm.org.apache.hadoop.fs.Path(f"{directory}/*/offsets/[0-9]*")) or []
+    found = (
+        file_system(spark, directory).globStatus(
+            jvm.org.apache.hadoop.fs.Path(f"{directory}/*/offsets/[0-9]*")
+        )
+        or []
+    )
     return {status.getPath().getParent().getParent().getName() for status in found}

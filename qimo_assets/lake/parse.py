@@ -42,7 +42,10 @@ IPV6_PATTERN = (
             rf"({_GROUP}:){{7}}:",
             *(rf"({_GROUP}:){{{left}}}((:{_GROUP}){{1,{7 - left}}}|:)" for left in range(1, 7)),
             rf":((:{_GROUP}){{1,7}})",
-            *(rf"({_GROUP}:){{{left}}}((:{_GROUP}){{0,{5 - left}}}:{_DOTTED})" for left in range(1, 6)),
+            *(
+                rf"({_GROUP}:){{{left}}}((:{_GROUP}){{0,{5 - left}}}:{_DOTTED})"
+                for left in range(1, 6)
+            ),
             rf":(:{_GROUP}){{0,5}}:{_DOTTED}",
         ]
     )
@@ -96,7 +99,9 @@ def rows_of(lines: DataFrame, settings: LakeSettings) -> DataFrame:
         One row a line: its own columns, `reason` (NULL when the line is good), and every column of the contract.
     """
     fields = lines.withColumn("f", F.split(F.col("raw").cast("string"), contract.SEPARATOR, -1))
-    timed = fields.withColumn("msg_time", F.when(F.col("f")[0].rlike(TIME_PATTERN), F.col("f")[0].cast("timestamp")))
+    timed = fields.withColumn(
+        "msg_time", F.when(F.col("f")[0].rlike(TIME_PATTERN), F.col("f")[0].cast("timestamp"))
+    )
     return timed.select(
         *lines.columns,
         _reason(settings).alias("reason"),
@@ -116,9 +121,14 @@ def _open(records: DataFrame) -> DataFrame:
     is_whole = F.when(F.length(body) > 0, value.endswith(body)).otherwise(file.isNotNull())
     # A line that another producer wrote may keep the carriage return that Flume takes off.
     ends_in_return = F.hex(F.substring(value, -1, 1)) == "0D"
-    plain = F.when(ends_in_return, F.expr("substring(value, 1, length(value) - 1)")).otherwise(value)
+    plain = F.when(ends_in_return, F.expr("substring(value, 1, length(value) - 1)")).otherwise(
+        value
+    )
     # The agent tails links to the log files; a link's name holds the log file's first name, and inode and birth, which are the file's alone.
-    directory, link_name = F.col("event.headers")["directory"], F.regexp_extract(file, LINK_PATTERN, 1)
+    directory, link_name = (
+        F.col("event.headers")["directory"],
+        F.regexp_extract(file, LINK_PATTERN, 1),
+    )
     is_link = directory.isNotNull() & (link_name != "")
     return (
         records.withColumn("event", event)
@@ -130,7 +140,9 @@ def _open(records: DataFrame) -> DataFrame:
             "timestamp",
             F.coalesce(F.col("event.body"), plain, F.lit(b"")).alias("raw"),
             F.col("event.headers")["host"].alias("source_host"),
-            F.when(is_link, F.concat(directory, F.lit("/"), link_name)).otherwise(file).alias("source_file"),
+            F.when(is_link, F.concat(directory, F.lit("/"), link_name))
+            .otherwise(file)
+            .alias("source_file"),
             F.when(is_link, F.regexp_extract(file, LINK_PATTERN, 2)).alias("source_id"),
             F.col("event.headers")["byteoffset"].cast("long").alias("source_offset"),
         )
@@ -146,14 +158,21 @@ def _message_id() -> Column:
     file = F.coalesce("source_id", "source_file")
     place = F.when(
         F.col("source_file").isNotNull() & F.col("source_offset").isNotNull(),
-        F.concat(_bytes(F.coalesce("source_host", F.lit(""))), _bytes("\0", file, "\0", "source_offset", "\0"), F.col("raw")),
+        F.concat(
+            _bytes(F.coalesce("source_host", F.lit(""))),
+            _bytes("\0", file, "\0", "source_offset", "\0"),
+            F.col("raw"),
+        ),
     ).otherwise(_bytes("kafka\0", "topic", "\0", "partition", "\0", "offset"))
     return F.substring(F.sha2(place, 256), 1, 32)
 
 
 def _bytes(*parts: str | Column) -> Column:
     names = ("source_offset", "topic", "partition", "offset")
-    columns = [part if isinstance(part, Column) else F.col(part) if part in names else F.lit(part) for part in parts]
+    columns = [
+        part if isinstance(part, Column) else F.col(part) if part in names else F.lit(part)
+        for part in parts
+    ]
     return F.concat(*(column.cast("string") for column in columns)).cast("binary")
 
 
@@ -165,7 +184,8 @@ def _reason(settings: LakeSettings) -> Column:
         Reason.NOT_UTF8: F.encode(F.decode(raw, "UTF-8"), "UTF-8") != raw,
         Reason.FIELD_COUNT: ~F.size(fields).between(contract.FEWEST_FIELDS, len(contract.FIELDS)),
         Reason.BAD_TIME: F.col("msg_time").isNull() | fields[0].startswith("0000"),
-        Reason.TIME_AHEAD: F.col("msg_time") > F.col("collected_at") + F.expr(f"INTERVAL {settings.max_ahead_minutes} MINUTES"),
+        Reason.TIME_AHEAD: F.col("msg_time")
+        > F.col("collected_at") + F.expr(f"INTERVAL {settings.max_ahead_minutes} MINUTES"),
         Reason.NO_SENDER: _text("sender_account").isNull(),
         Reason.NO_RECEIVER: _text("receiver_account").isNull(),
     }
@@ -186,7 +206,12 @@ def _columns_of(field: contract.Field) -> list[Column]:
         return [F.when(text.rlike(IPV4_PATTERN) | text.rlike(IPV6_PATTERN), text).alias(field.name)]
     if field.kind == "distance":
         return [
-            F.when(text.rlike(DISTANCE_PATTERN), F.expr(f"substring({_sql(field.name)}, 1, length({_sql(field.name)}) - 2)").cast("double")).alias(field.name)
+            F.when(
+                text.rlike(DISTANCE_PATTERN),
+                F.expr(f"substring({_sql(field.name)}, 1, length({_sql(field.name)}) - 2)").cast(
+                    "double"
+                ),
+            ).alias(field.name)
         ]
     if field.kind == "gps":
         return _gps(text, field.name.removesuffix("_gps"))
@@ -196,7 +221,13 @@ def _columns_of(field: contract.Field) -> list[Column]:
 def _gps(text: Column, party: str) -> list[Column]:
     """Longitude and latitude; the order is put right where only the other one is on the globe."""
     parts = F.split(text, ",")
-    first, second = (F.when((F.size(parts) == 2) & parts[index].rlike(NUMBER_PATTERN), F.trim(parts[index]).cast("double")) for index in (0, 1))
+    first, second = (
+        F.when(
+            (F.size(parts) == 2) & parts[index].rlike(NUMBER_PATTERN),
+            F.trim(parts[index]).cast("double"),
+        )
+        for index in (0, 1)
+    )
     as_written = (F.abs(first) <= 180) & (F.abs(second) <= 90)
     swapped = (F.abs(second) <= 180) & (F.abs(first) <= 90)
     return [

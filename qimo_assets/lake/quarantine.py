@@ -21,7 +21,9 @@ DAYS_BEFORE = 7
 LATEST_DAYS = 7
 # More than twice the share of the days before is a rise; a few lines are none, whatever their share.
 RISE, SLACK_LINES = 2, 10
-ARRIVED_AND_REJECTED = (Path(__file__).parent / "sql" / "arrived_and_rejected.sql").read_text(encoding="utf-8")
+ARRIVED_AND_REJECTED = (Path(__file__).parent / "sql" / "arrived_and_rejected.sql").read_text(
+    encoding="utf-8"
+)
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,10 @@ class Rise:
     @property
     def is_rising(self) -> bool:
         """Whether many more were rejected than the days before let expect."""
-        return self.share_before is not None and self.rejected > RISE * self.share_before * self.lines + SLACK_LINES
+        return (
+            self.share_before is not None
+            and self.rejected > RISE * self.share_before * self.lines + SLACK_LINES
+        )
 
 
 def compare_days(days: Mapping[str, tuple[int, int]], today: str) -> Rise:
@@ -68,7 +73,10 @@ def read_days(session: HiveSession, database: str, today: date) -> dict[str, tup
     if not {f"{MESSAGE.name}_rt", f"{QUARANTINE.name}_rt"} <= present:
         return {}
     since = today - timedelta(days=DAYS_BEFORE)
-    values = {"since": since.isoformat(), "oldest": (since - timedelta(days=LATEST_DAYS)).isoformat()}
+    values = {
+        "since": since.isoformat(),
+        "oldest": (since - timedelta(days=LATEST_DAYS)).isoformat(),
+    }
     rows = session.query(ARRIVED_AND_REJECTED.format(database=database), values)
     return {str(row["day"]): (int(row["lines"]), int(row["rejected"])) for row in rows}
 
@@ -92,16 +100,26 @@ def build_quarantine_check(key: dg.AssetKey, database: str) -> dg.AssetChecksDef
         with hive.session() as session:
             days = read_days(session, database, today)
         rise = compare_days(days, today.isoformat())
-        rows = [f"| {day} | {lines:,} | {rejected:,} | {rejected / lines:.3%} |" for day, (lines, rejected) in sorted(days.items()) if lines]
+        rows = [
+            f"| {day} | {lines:,} | {rejected:,} | {rejected / lines:.3%} |"
+            for day, (lines, rejected) in sorted(days.items())
+            if lines
+        ]
         return dg.AssetCheckResult(
             passed=not rise.is_rising,
             severity=dg.AssetCheckSeverity.WARN,
-            description="Look at v_quarantine: SELECT reason, raw_text FROM v_quarantine WHERE day = today." if rise.is_rising else None,
+            description="Look at v_quarantine: SELECT reason, raw_text FROM v_quarantine WHERE day = today."
+            if rise.is_rising
+            else None,
             metadata={
                 "lines today": rise.lines,
                 "rejected today": rise.rejected,
                 **({} if rise.share_before is None else {"share before": rise.share_before}),
-                "days": dg.MetadataValue.md("\n".join(["| collected | lines | rejected | share |", "|---|---:|---:|---:|", *rows])),
+                "days": dg.MetadataValue.md(
+                    "\n".join(
+                        ["| collected | lines | rejected | share |", "|---|---:|---:|---:|", *rows]
+                    )
+                ),
             },
         )
 

@@ -39,10 +39,14 @@ def load(jar: str) -> tuple[np.ndarray, pd.DataFrame]:
     places, which = np.unique(segments["place"], return_inverse=True)
     lengths = np.zeros(len(places), dtype=int)
     lengths[which] = segments["length"]
-    regions = [_region(data[place : place + length]) for place, length in zip(places, lengths, strict=True)]
+    regions = [
+        _region(data[place : place + length]) for place, length in zip(places, lengths, strict=True)
+    ]
     table = pd.DataFrame([*regions, [None] * len(PARTS)], columns=pd.Index(PARTS), dtype=object)
     _lighten_each_task()
-    return segments["start"].astype(np.int64), table.iloc[np.append(which, len(regions))].reset_index(drop=True)
+    return segments["start"].astype(np.int64), table.iloc[
+        np.append(which, len(regions))
+    ].reset_index(drop=True)
 
 
 def _lighten_each_task() -> None:
@@ -60,7 +64,11 @@ def _lighten_each_task() -> None:
 def _region(text: bytes) -> list[str | None]:
     # country|area|province|city|provider, "0" for what is not known; a private network has a city and no country.
     country, _, province, city, _ = text.decode().split("|")
-    return [None, None, None] if country == "0" else [None if part == "0" else part for part in (country, province, city)]
+    return (
+        [None, None, None]
+        if country == "0"
+        else [None if part == "0" else part for part in (country, province, city)]
+    )
 
 
 def region_of(address: Column, jar: Path) -> Column:
@@ -70,7 +78,9 @@ def region_of(address: Column, jar: Path) -> Column:
     def look_up(numbers: pd.Series) -> pd.DataFrame:
         starts, regions = load(location)
         # A missing address comes before all others, so that its place is -1: the last region, which is none.
-        places = np.searchsorted(starts, numbers.fillna(-1).to_numpy(dtype=np.int64), side="right") - 1
+        places = (
+            np.searchsorted(starts, numbers.fillna(-1).to_numpy(dtype=np.int64), side="right") - 1
+        )
         return regions.iloc[places].reset_index(drop=True)
 
     return pandas_udf(look_up, REGION_TYPE)(_number(address))  # pyright: ignore[reportCallIssue, reportArgumentType]  # stubs know no struct result
@@ -78,5 +88,10 @@ def region_of(address: Column, jar: Path) -> Column:
 
 def _number(address: Column) -> Column:
     octets = F.split(address, r"\.")
-    number = octets[0].cast("long") * (1 << 24) + octets[1].cast("long") * (1 << 16) + octets[2].cast("long") * (1 << 8) + octets[3].cast("long")
+    number = (
+        octets[0].cast("long") * (1 << 24)
+        + octets[1].cast("long") * (1 << 16)
+        + octets[2].cast("long") * (1 << 8)
+        + octets[3].cast("long")
+    )
     return F.when(~address.contains(":"), number)

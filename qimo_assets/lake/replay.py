@@ -51,7 +51,11 @@ def replay(spark: SparkSession, settings: Settings) -> Replayed:
     path = QUARANTINE.path(settings.lake)
     if not exists(spark, path):
         return Replayed()
-    stored = spark.read.format("hudi").load(path).select(*(F.col(name).alias(BEFORE.get(name, name)) for name in QUARANTINE.columns))
+    stored = (
+        spark.read.format("hudi")
+        .load(path)
+        .select(*(F.col(name).alias(BEFORE.get(name, name)) for name in QUARANTINE.columns))
+    )
     rows = rows_of(stored, settings.lake).persist()
     try:
         replayed = _count(rows)
@@ -62,10 +66,18 @@ def replay(spark: SparkSession, settings: Settings) -> Replayed:
             writer.write(MESSAGE, accepted(good, settings.lake), _days(good, "day"), metadata)
         if replayed.changed:
             changed = rows.where("reason <> reason_before")
-            writer.write(QUARANTINE, _in_quarantine(changed), _days(changed, "day_before"), metadata)
+            writer.write(
+                QUARANTINE, _in_quarantine(changed), _days(changed, "day_before"), metadata
+            )
         if replayed.moved:
             moved = rows.join(good.select("message_id"), "message_id", "left_semi")
-            writer.write(QUARANTINE, _in_quarantine(moved), _days(moved, "day_before"), metadata, operation="delete")
+            writer.write(
+                QUARANTINE,
+                _in_quarantine(moved),
+                _days(moved, "day_before"),
+                metadata,
+                operation="delete",
+            )
         return replayed
     finally:
         rows.unpersist()
@@ -74,7 +86,9 @@ def replay(spark: SparkSession, settings: Settings) -> Replayed:
 def _count(rows: DataFrame) -> Replayed:
     replayed = Replayed()
     for before, now, number in rows.groupBy("reason_before", "reason").count().collect():
-        kind = replayed.moved if now is None else replayed.kept if now == before else replayed.changed
+        kind = (
+            replayed.moved if now is None else replayed.kept if now == before else replayed.changed
+        )
         kind[before] += number
     return replayed
 

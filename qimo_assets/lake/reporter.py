@@ -65,7 +65,10 @@ class TableReporter:
         if not at_once and not self.is_due():
             return 0
         touched = self.find(self.since)
-        told = {day: {"rows written": rows, **touched.reasons.get(day, {})} for day, rows in touched.rows.items()}
+        told = {
+            day: {"rows written": rows, **touched.reasons.get(day, {})}
+            for day, rows in touched.rows.items()
+        }
         emit_days(self.emit, self.key, told, {INSTANT: self.since}, {INSTANT: touched.instant})
         if told:
             self.since = touched.instant
@@ -121,7 +124,13 @@ class StreamReporter:
             logger.exception("The stream could not report")
 
 
-def table_reporter(context: dg.AssetExecutionContext, spark: SparkSession, settings: Settings, table: Table, key: dg.AssetKey) -> TableReporter:
+def table_reporter(
+    context: dg.AssetExecutionContext,
+    spark: SparkSession,
+    settings: Settings,
+    table: Table,
+    key: dg.AssetKey,
+) -> TableReporter:
     """Return the reporter of a table, beginning at the instant that the newest event carries."""
     path = table.path(settings.lake)
     return TableReporter(
@@ -134,25 +143,39 @@ def table_reporter(context: dg.AssetExecutionContext, spark: SparkSession, setti
     )
 
 
-def arrival_reporter(context: dg.AssetExecutionContext, spark: SparkSession, settings: Settings, key: dg.AssetKey) -> ArrivalReporter:
+def arrival_reporter(
+    context: dg.AssetExecutionContext, spark: SparkSession, settings: Settings, key: dg.AssetKey
+) -> ArrivalReporter:
     """Return the reporter that keeps `chat_arrival`, beginning at the instants that its newest event carries."""
     writer = TableWriter(settings.lake)
 
     def write(rows: Sequence[Arrival]) -> None:
-        writer.write(ARRIVAL, spark.createDataFrame(list(rows), ARRIVAL_SCHEMA), {row[1] for row in rows})
+        writer.write(
+            ARRIVAL, spark.createDataFrame(list(rows), ARRIVAL_SCHEMA), {row[1] for row in rows}
+        )
 
     return ArrivalReporter(
         key=key,
-        find={table.name: partial(completed_commits, spark, table.path(settings.lake)) for table in BATCH_TABLES},
+        find={
+            table.name: partial(completed_commits, spark, table.path(settings.lake))
+            for table in BATCH_TABLES
+        },
         write=write,
         emit=context.log_event,
         interval=settings.lake.report_seconds,
-        since={table.name: last_instant(context.instance, key, f"{INSTANT_PREFIX}{table.name}") for table in BATCH_TABLES},
+        since={
+            table.name: last_instant(context.instance, key, f"{INSTANT_PREFIX}{table.name}")
+            for table in BATCH_TABLES
+        },
     )
 
 
 def last_instant(instance: dg.DagsterInstance, key: dg.AssetKey, name: str = INSTANT) -> str | None:
     """Return the instant up to which a table's commits were reported, as the newest event carries it under `name`."""
     event = instance.get_latest_materialization_event(key)
-    value = event.asset_materialization.metadata.get(name) if event and event.asset_materialization else None
+    value = (
+        event.asset_materialization.metadata.get(name)
+        if event and event.asset_materialization
+        else None
+    )
     return str(value.value) or None if value is not None else None

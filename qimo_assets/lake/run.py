@@ -81,7 +81,9 @@ def run_stream(
                 _write(context, settings, tables, arrivals, mode, spark, kafka, lock)
     except WriterLockHeld as error:
         if mode is not Mode.CATCH_UP:
-            raise dg.Failure(f"{error} This run ends; the other one goes on.", allow_retries=False) from error
+            raise dg.Failure(
+                f"{error} This run ends; the other one goes on.", allow_retries=False
+            ) from error
         _wait_for_live_run(context, kafka)
 
 
@@ -103,12 +105,21 @@ def _write(
         raise dg.Failure(str(error)) from error
     cadence = Cadence()
     query = start_query(session, settings, reading, cadence, until_caught_up=mode is Mode.CATCH_UP)
-    context.log.info(f"Streaming query {query.id} started in mode {mode.value}; checkpoint {reading.checkpoint}")
-    reporters: list[Reporter] = [table_reporter(context, session, settings, table, key) for key, table in tables.items()]
+    context.log.info(
+        f"Streaming query {query.id} started in mode {mode.value}; checkpoint {reading.checkpoint}"
+    )
+    reporters: list[Reporter] = [
+        table_reporter(context, session, settings, table, key) for key, table in tables.items()
+    ]
     # Last, because it writes: the days that the metrics wait for are told first.
-    reporter = StreamReporter([*reporters, arrival_reporter(context, session, settings, arrivals)], kafka)
+    reporter = StreamReporter(
+        [*reporters, arrival_reporter(context, session, settings, arrivals)], kafka
+    )
     try:
-        with compacting(session, settings.lake, [*tables.values(), ARRIVAL], cadence), _committing(query, reporter):
+        with (
+            compacting(session, settings.lake, [*tables.values(), ARRIVAL], cadence),
+            _committing(query, reporter),
+        ):
             _follow(context, query, reporter, lock)
     finally:
         _stop_gently(query)
@@ -116,7 +127,12 @@ def _write(
         session.stop()
 
 
-def _replay(context: dg.AssetExecutionContext, settings: Settings, tables: dict[dg.AssetKey, Table], spark: LazyPySparkResource) -> None:
+def _replay(
+    context: dg.AssetExecutionContext,
+    settings: Settings,
+    tables: dict[dg.AssetKey, Table],
+    spark: LazyPySparkResource,
+) -> None:
     session = _session(spark)
     session.sparkContext.setLogLevel("WARN")
     try:
@@ -124,7 +140,12 @@ def _replay(context: dg.AssetExecutionContext, settings: Settings, tables: dict[
         for key, table in tables.items():
             table_reporter(context, session, settings, table, key).report(at_once=True)
             if table == QUARANTINE:
-                context.log_event(dg.AssetObservation(key, metadata={name: dict(counts) for name, counts in vars(replayed).items()}))
+                context.log_event(
+                    dg.AssetObservation(
+                        key,
+                        metadata={name: dict(counts) for name, counts in vars(replayed).items()},
+                    )
+                )
     finally:
         session.stop()
 
@@ -147,7 +168,12 @@ def _committing(query: StreamingQuery, reporter: StreamReporter) -> Generator[No
         yield
 
 
-def _follow(context: dg.AssetExecutionContext, query: StreamingQuery, reporter: StreamReporter, lock: WriterLock) -> None:
+def _follow(
+    context: dg.AssetExecutionContext,
+    query: StreamingQuery,
+    reporter: StreamReporter,
+    lock: WriterLock,
+) -> None:
     renewed = time.monotonic()
     while query.isActive:
         time.sleep(POLL_SECONDS)
@@ -177,7 +203,11 @@ def _was_ended(context: dg.AssetExecutionContext) -> bool:
 
 def _advice(error: StreamingQueryException) -> str:
     text = str(error)
-    if "Some data may have been lost" in text or "failOnDataLoss" in text or "OffsetOutOfRange" in text:
+    if (
+        "Some data may have been lost" in text
+        or "failOnDataLoss" in text
+        or "OffsetOutOfRange" in text
+    ):
         return f"The topic no longer holds lines that the lake has not read: retention deleted them, or the topic was made anew. {WAYS_ON}\n{text[:1500]}"
     return f"The streaming query failed; the supervising sensor starts it again from its checkpoint. {_root_cause(text)}\n{text[:3000]}"
 
@@ -195,16 +225,26 @@ def _stop_gently(query: StreamingQuery) -> None:
     query.stop()
 
 
-def _wait_for_live_run(context: dg.AssetExecutionContext, kafka: KafkaResource, sleep: Callable[[float], None] = time.sleep) -> None:
+def _wait_for_live_run(
+    context: dg.AssetExecutionContext,
+    kafka: KafkaResource,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
     """Wait until the live run has written what the topic held when this run began."""
     targets = {partition.partition: partition.high for partition in kafka.state()}
-    context.log.info("A live run writes the lake; waiting until it has caught up with the topic of now.")
+    context.log.info(
+        "A live run writes the lake; waiting until it has caught up with the topic of now."
+    )
     seen, moved_at = None, time.monotonic()
     while missing := {
-        item.partition: targets[item.partition] - (item.progress or 0) for item in kafka.state() if (item.progress or 0) < targets[item.partition]
+        item.partition: targets[item.partition] - (item.progress or 0)
+        for item in kafka.state()
+        if (item.progress or 0) < targets[item.partition]
     }:
         if missing != seen:
             seen, moved_at = missing, time.monotonic()
         elif time.monotonic() - moved_at > STALLED_SECONDS:
-            raise dg.Failure(f"The live run has not moved for {STALLED_SECONDS} s and {sum(missing.values())} lines are missing; look at its log.")
+            raise dg.Failure(
+                f"The live run has not moved for {STALLED_SECONDS} s and {sum(missing.values())} lines are missing; look at its log."
+            )
         sleep(2)

@@ -51,11 +51,21 @@ class BatchWriter:
             with ThreadPoolExecutor(len(BATCH_TABLES)) as pool:
                 counted = pool.submit(inheritable_thread_target(_count), parsed)
                 # Described meanwhile, which takes 0.1 s.
-                rows = {MESSAGE: accepted(parsed, self.settings.lake), QUARANTINE: _rejected(parsed)}
+                rows = {
+                    MESSAGE: accepted(parsed, self.settings.lake),
+                    QUARANTINE: _rejected(parsed),
+                }
                 counts = counted.result()
                 # Each with a copy of its own of what says which query its jobs belong to, so that both end with the query.
                 written = [
-                    pool.submit(inheritable_thread_target(self._write), table, rows[table], counts[table], f"{query_id}:{batch_id}") for table in BATCH_TABLES
+                    pool.submit(
+                        inheritable_thread_target(self._write),
+                        table,
+                        rows[table],
+                        counts[table],
+                        f"{query_id}:{batch_id}",
+                    )
+                    for table in BATCH_TABLES
                 ]
             for one in written:
                 one.result()
@@ -71,7 +81,10 @@ class BatchWriter:
             # Hudi combines a new line with the one in the table, but writes two of one key into the first file of a day.
             once = rows.dropDuplicates(["message_id", "day"]) if counted.repeats else rows
             self.cadence.committing(table, sum(lines.values()))
-            told = {LINES_OPTION: json.dumps(lines), **({REASONS_OPTION: json.dumps(counted.reasons)} if counted.reasons else {})}
+            told = {
+                LINES_OPTION: json.dumps(lines),
+                **({REASONS_OPTION: json.dumps(counted.reasons)} if counted.reasons else {}),
+            }
             self._writer.write(table, once, set(lines), {BATCH_OPTION: batch, **told})
 
     def _is_made(self, spark: SparkSession, table: Table) -> bool:
@@ -98,22 +111,39 @@ class Counted:
 def _count(parsed: DataFrame) -> dict[Table, Counted]:
     """Count a micro-batch for each table; one pass serves both."""
     rejected = F.col("reason").isNotNull()
-    days = parsed.groupBy(rejected.alias("rejected"), F.when(rejected, _arrival_day()).otherwise(F.col("day")).alias("day"))
-    by_reason = [F.count_if(F.col("reason") == reason.value).alias(reason.value) for reason in Reason]
-    found = days.agg(F.count("*").alias("lines"), F.countDistinct("message_id").alias("ids"), *by_reason).collect()
+    days = parsed.groupBy(
+        rejected.alias("rejected"),
+        F.when(rejected, _arrival_day()).otherwise(F.col("day")).alias("day"),
+    )
+    by_reason = [
+        F.count_if(F.col("reason") == reason.value).alias(reason.value) for reason in Reason
+    ]
+    found = days.agg(
+        F.count("*").alias("lines"), F.countDistinct("message_id").alias("ids"), *by_reason
+    ).collect()
     counts: dict[Table, Counted] = {}
     for table in BATCH_TABLES:
         rows = [row for row in found if row["rejected"] is (table is QUARANTINE)]
         counts[table] = Counted(
             lines={row["day"]: row["lines"] for row in rows},
             repeats=any(row["lines"] != row["ids"] for row in rows),
-            reasons={row["day"]: {reason.value: row[reason.value] for reason in Reason if row[reason.value]} for row in rows if row["rejected"]},
+            reasons={
+                row["day"]: {
+                    reason.value: row[reason.value] for reason in Reason if row[reason.value]
+                }
+                for row in rows
+                if row["rejected"]
+            },
         )
     return counts
 
 
 def _rejected(parsed: DataFrame) -> DataFrame:
-    return parsed.where("reason IS NOT NULL").withColumn("day", _arrival_day()).select(*QUARANTINE.given_columns)
+    return (
+        parsed.where("reason IS NOT NULL")
+        .withColumn("day", _arrival_day())
+        .select(*QUARANTINE.given_columns)
+    )
 
 
 def _arrival_day() -> Column:
@@ -127,8 +157,14 @@ def accepted(parsed: DataFrame, lake: LakeSettings) -> DataFrame:
 
     rows = parsed.where("reason IS NULL")
     for party in ("sender", "receiver"):
-        rows = rows.withColumn(f"{party}_region", region_of(F.col(f"{party}_ip"), lake.ip2region_jar))
-    regions = {f"{party}_{part}": F.col(f"{party}_region.{part}") for party in ("sender", "receiver") for part in PARTS}
+        rows = rows.withColumn(
+            f"{party}_region", region_of(F.col(f"{party}_ip"), lake.ip2region_jar)
+        )
+    regions = {
+        f"{party}_{part}": F.col(f"{party}_region.{part}")
+        for party in ("sender", "receiver")
+        for part in PARTS
+    }
     return rows.withColumns(regions).select(*MESSAGE.given_columns)
 
 
@@ -143,7 +179,9 @@ def read_topic(spark: SparkSession, settings: Settings, reading: Reading) -> Dat
     spark.conf.set("spark.sql.session.timeZone", TIMEZONE)
     return (
         spark.readStream.format("kafka")
-        .options(**{f"kafka.{name}": value for name, value in java_kafka_options(settings.kafka).items()})
+        .options(
+            **{f"kafka.{name}": value for name, value in java_kafka_options(settings.kafka).items()}
+        )
         .option("subscribe", settings.kafka.topic)
         .option("startingOffsets", "earliest")
         .option("failOnDataLoss", not settings.lake.accept_data_loss)
@@ -155,7 +193,14 @@ def read_topic(spark: SparkSession, settings: Settings, reading: Reading) -> Dat
     )
 
 
-def start_query(spark: SparkSession, settings: Settings, reading: Reading, cadence: Cadence, *, until_caught_up: bool) -> StreamingQuery:
+def start_query(
+    spark: SparkSession,
+    settings: Settings,
+    reading: Reading,
+    cadence: Cadence,
+    *,
+    until_caught_up: bool,
+) -> StreamingQuery:
     """Start the query; it resumes from its checkpoint, and begins with the earliest line where there is none.
 
     Args:
@@ -168,8 +213,16 @@ def start_query(spark: SparkSession, settings: Settings, reading: Reading, caden
     lake = settings.lake
     # Here and not in each batch: the columns are described to the JVM once, which took 14 % of the driver's time when each batch did it.
     parsed = parse(read_topic(spark, settings, reading), lake)
-    writer = parsed.writeStream.queryName(QUERY_NAME).option("checkpointLocation", reading.checkpoint).foreachBatch(BatchWriter(settings, cadence))
-    trigger = writer.trigger(availableNow=True) if until_caught_up else writer.trigger(processingTime=f"{lake.trigger_seconds} seconds")
+    writer = (
+        parsed.writeStream.queryName(QUERY_NAME)
+        .option("checkpointLocation", reading.checkpoint)
+        .foreachBatch(BatchWriter(settings, cadence))
+    )
+    trigger = (
+        writer.trigger(availableNow=True)
+        if until_caught_up
+        else writer.trigger(processingTime=f"{lake.trigger_seconds} seconds")
+    )
     return trigger.start()
 
 
@@ -178,7 +231,12 @@ def end_offsets(query: StreamingQuery, topic: str) -> dict[int, int] | None:
     progress = query.lastProgress
     if progress is None:
         return None
-    return {int(partition): offset for partition, offset in _as_offsets(progress["sources"][0]["endOffset"]).get(topic, {}).items()}
+    return {
+        int(partition): offset
+        for partition, offset in _as_offsets(progress["sources"][0]["endOffset"])
+        .get(topic, {})
+        .items()
+    }
 
 
 def _as_offsets(value: object) -> dict[str, dict[str, int]]:

@@ -82,7 +82,9 @@ class Standstill:
         return json.dumps(asdict(self))
 
 
-def observe(before: Standstill | None, run_id: str, progress: int, lag: int, now: float) -> Standstill:
+def observe(
+    before: Standstill | None, run_id: str, progress: int, lag: int, now: float
+) -> Standstill:
     """Return since when a run stands still; a run that moved, or for which no line waits, stands still from now on.
 
     Args:
@@ -92,11 +94,15 @@ def observe(before: Standstill | None, run_id: str, progress: int, lag: int, now
         lag: Records that it does not hold yet.
         now: Seconds since the epoch.
     """
-    stands = before is not None and (before.run_id, before.progress) == (run_id, progress) and lag > 0
+    stands = (
+        before is not None and (before.run_id, before.progress) == (run_id, progress) and lag > 0
+    )
     return before if before is not None and stands else Standstill(run_id, progress, now)
 
 
-def decide(runs: Sequence[PastRun], now: float, *, writing: bool, standstill: Standstill | None = None) -> Decision:
+def decide(
+    runs: Sequence[PastRun], now: float, *, writing: bool, standstill: Standstill | None = None
+) -> Decision:
     """Decide from the past live runs, newest first, whether to launch one.
 
     Args:
@@ -109,12 +115,17 @@ def decide(runs: Sequence[PastRun], now: float, *, writing: bool, standstill: St
     if alive is not None:
         return _about_unfinished(alive, now, standstill)
     if writing:
-        return Decision(False, "A bounded catch-up writes the lake; the live stream goes on after it.")
+        return Decision(
+            False, "A bounded catch-up writes the lake; the live stream goes on after it."
+        )
     if not runs:
         return Decision(True, "There was no live run yet.")
     last = runs[0]
     if last.status is dg.DagsterRunStatus.CANCELED and not last.stopped_by:
-        return Decision(False, f"Run {last.run_id} was stopped by a person; launch the job chat_stream to start the stream again.")
+        return Decision(
+            False,
+            f"Run {last.run_id} was stopped by a person; launch the job chat_stream to start the stream again.",
+        )
     if last.status is dg.DagsterRunStatus.FAILURE:
         return _after_failures(runs, now)
     return Decision(True, f"Run {last.run_id} ended as {last.status.value}.")
@@ -123,8 +134,16 @@ def decide(runs: Sequence[PastRun], now: float, *, writing: bool, standstill: St
 def _about_unfinished(run: PastRun, now: float, standstill: Standstill | None) -> Decision:
     if run.status is dg.DagsterRunStatus.CANCELING:
         return Decision(False, f"Run {run.run_id} is {run.status.value}.", end=run.run_id)
-    if run.status is dg.DagsterRunStatus.STARTED and standstill is not None and now - standstill.since > STALLED_SECONDS:
-        return Decision(False, f"Run {run.run_id} has written nothing for {now - standstill.since:.0f} s although lines wait; it is ended.", end=run.run_id)
+    if (
+        run.status is dg.DagsterRunStatus.STARTED
+        and standstill is not None
+        and now - standstill.since > STALLED_SECONDS
+    ):
+        return Decision(
+            False,
+            f"Run {run.run_id} has written nothing for {now - standstill.since:.0f} s although lines wait; it is ended.",
+            end=run.run_id,
+        )
     return Decision(False, f"Run {run.run_id} is {run.status.value}.")
 
 
@@ -136,5 +155,7 @@ def _after_failures(runs: Sequence[PastRun], now: float) -> Decision:
     pause = pause_seconds(failures)
     waited = now - (runs[0].ended_at or 0)
     if waited < pause:
-        return Decision(False, f"{failures} failure(s) in a row; the next try comes in {pause - waited:.0f} s.")
+        return Decision(
+            False, f"{failures} failure(s) in a row; the next try comes in {pause - waited:.0f} s."
+        )
     return Decision(True, f"Run {runs[0].run_id} failed; try {failures + 1}.")

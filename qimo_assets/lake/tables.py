@@ -40,14 +40,55 @@ class Table:
         return f"{lake.warehouse}/{lake.database}.db/{self.name}"
 
 
-ORIGIN = ("source_host", "source_file", "source_offset", "kafka_partition", "kafka_offset", "collected_at", WRITTEN_AT, "source_id")
+ORIGIN = (
+    "source_host",
+    "source_file",
+    "source_offset",
+    "kafka_partition",
+    "kafka_offset",
+    "collected_at",
+    WRITTEN_AT,
+    "source_id",
+)
 MESSAGE = Table(
     "chat_message",
     (
-        *("message_id", "day", "hour", "msg_time", "sender_nickname", "sender_account", "sender_sex", "sender_ip", "sender_os"),
-        *("sender_phone_type", "sender_network", "sender_longitude", "sender_latitude", "receiver_nickname", "receiver_ip"),
-        *("receiver_account", "receiver_os", "receiver_phone_type", "receiver_network", "receiver_longitude", "receiver_latitude"),
-        *("receiver_sex", "msg_type", "distance", "message", "sender_country", "sender_province", "sender_city"),
+        *(
+            "message_id",
+            "day",
+            "hour",
+            "msg_time",
+            "sender_nickname",
+            "sender_account",
+            "sender_sex",
+            "sender_ip",
+            "sender_os",
+        ),
+        *(
+            "sender_phone_type",
+            "sender_network",
+            "sender_longitude",
+            "sender_latitude",
+            "receiver_nickname",
+            "receiver_ip",
+        ),
+        *(
+            "receiver_account",
+            "receiver_os",
+            "receiver_phone_type",
+            "receiver_network",
+            "receiver_longitude",
+            "receiver_latitude",
+        ),
+        *(
+            "receiver_sex",
+            "msg_type",
+            "distance",
+            "message",
+            "sender_country",
+            "sender_province",
+            "sender_city",
+        ),
         *("receiver_country", "receiver_province", "receiver_city"),
         *ORIGIN,
         # Hudi takes new columns at the end alone.
@@ -55,7 +96,11 @@ MESSAGE = Table(
     ),
     "Each good line, once.",
 )
-QUARANTINE = Table("chat_quarantine", ("message_id", "day", "reason", "raw", *ORIGIN), "Each rejected line, once, with its bytes and the reason.")
+QUARANTINE = Table(
+    "chat_quarantine",
+    ("message_id", "day", "reason", "raw", *ORIGIN),
+    "Each rejected line, once, with its bytes and the reason.",
+)
 # What a micro-batch is written to.
 BATCH_TABLES = (MESSAGE, QUARANTINE)
 
@@ -68,7 +113,9 @@ ARRIVAL = Table(
 )
 
 
-def write_options(table: Table, lake: LakeSettings, compacted_after: int = COMPACTED_AFTER) -> dict[str, str]:
+def write_options(
+    table: Table, lake: LakeSettings, compacted_after: int = COMPACTED_AFTER
+) -> dict[str, str]:
     """Return Hudi's options for writing into `table`, but for the operation.
 
     Args:

@@ -79,7 +79,11 @@ def summed(commits: Sequence[Commit]) -> Touched:
         rows.update(commit.rows)
         for day, lines in commit.reasons.items():
             reasons[day].update(lines)
-    return Touched(dict(rows), max((commit.instant for commit in commits), default=None), {day: dict(lines) for day, lines in reasons.items()})
+    return Touched(
+        dict(rows),
+        max((commit.instant for commit in commits), default=None),
+        {day: dict(lines) for day, lines in reasons.items()},
+    )
 
 
 def completed_commits(spark: SparkSession, path: str, since: str | None = None) -> list[Commit]:
@@ -89,7 +93,11 @@ def completed_commits(spark: SparkSession, path: str, since: str | None = None) 
 
 def pending_compactions(spark: SparkSession, path: str) -> int:
     """Return how many compactions are scheduled and not completed; none where there is no table yet."""
-    return _active_timeline(spark, path).filterPendingCompactionTimeline().countInstants() if exists(spark, path) else 0
+    return (
+        _active_timeline(spark, path).filterPendingCompactionTimeline().countInstants()
+        if exists(spark, path)
+        else 0
+    )
 
 
 def exists(spark: SparkSession, path: str) -> bool:
@@ -103,18 +111,30 @@ def _completed(spark: SparkSession, path: str) -> Any:
 
 def _commits(timeline: Any, since: str | None) -> list[Commit]:
     later = timeline.findInstantsAfter(since) if since else timeline
-    return sorted((_commit(timeline, instant) for instant in later.getInstants()), key=lambda commit: commit.instant)
+    return sorted(
+        (_commit(timeline, instant) for instant in later.getInstants()),
+        key=lambda commit: commit.instant,
+    )
 
 
 def _commit(timeline: Any, instant: Any) -> Commit:
     # As one text: looked through from here, each step of it was a call and each end of a Java iterator an exception, 70 ms a commit.
     metadata = json.loads(timeline.readCommitMetadata(instant).toJsonString())
     stats, told = metadata["partitionToWriteStats"], metadata["extraMetadata"]
-    rows = {day.removeprefix(PARTITION_PREFIX): sum(stat["numWrites"] for stat in of_day) for day, of_day in stats.items()}
+    rows = {
+        day.removeprefix(PARTITION_PREFIX): sum(stat["numWrites"] for stat in of_day)
+        for day, of_day in stats.items()
+    }
     lines: dict[str, int] | None = json.loads(told[LINES_OPTION]) if LINES_OPTION in told else None
     # The commit that makes a table has a day and no row.
     rows = {**dict.fromkeys(lines or {}, 0), **rows}
-    return Commit(instant.requestedTime(), told.get(BATCH_OPTION, ""), rows, lines, json.loads(told.get(REASONS_OPTION, "{}")))
+    return Commit(
+        instant.requestedTime(),
+        told.get(BATCH_OPTION, ""),
+        rows,
+        lines,
+        json.loads(told.get(REASONS_OPTION, "{}")),
+    )
 
 
 def _all_days(spark: SparkSession, path: str) -> list[str]:
@@ -128,8 +148,17 @@ def file_system(spark: SparkSession, path: str) -> Any:
 
 
 def _active_timeline(spark: SparkSession, path: str) -> Any:
-    storage = _java(spark, "org.apache.hudi.hadoop.fs.HadoopFSUtils").getStorageConf(_configuration(spark))
-    return _java(spark, "org.apache.hudi.common.table.HoodieTableMetaClient").builder().setBasePath(path).setConf(storage).build().getActiveTimeline()
+    storage = _java(spark, "org.apache.hudi.hadoop.fs.HadoopFSUtils").getStorageConf(
+        _configuration(spark)
+    )
+    return (
+        _java(spark, "org.apache.hudi.common.table.HoodieTableMetaClient")
+        .builder()
+        .setBasePath(path)
+        .setConf(storage)
+        .build()
+        .getActiveTimeline()
+    )
 
 
 def _path(spark: SparkSession, path: str) -> Any:

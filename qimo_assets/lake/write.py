@@ -24,7 +24,14 @@ class TableWriter:
     cadence: Cadence = field(default_factory=Cadence)
     synced: dict[str, set[str]] = field(default_factory=dict)
 
-    def write(self, table: Table, rows: DataFrame, days: set[str], metadata: Mapping[str, str] | None = None, operation: Operation = "upsert") -> None:
+    def write(
+        self,
+        table: Table,
+        rows: DataFrame,
+        days: set[str],
+        metadata: Mapping[str, str] | None = None,
+        operation: Operation = "upsert",
+    ) -> None:
         """Upsert rows into a table, or delete them from it, as one commit.
 
         Args:
@@ -37,8 +44,15 @@ class TableWriter:
         known = self.synced.setdefault(table.name, set())
         # The metastore needs to hear of a table or a day once; asking it at each commit costs more than a small commit itself.
         sync = sync_options(table, self.lake) if not days <= known else {}
-        options = {**write_options(table, self.lake, self.cadence.commits(table)), **sync, **(metadata or {}), "hoodie.datasource.write.operation": operation}
-        stamped(rows, table).write.format("hudi").options(**options).mode("append").save(table.path(self.lake))
+        options = {
+            **write_options(table, self.lake, self.cadence.commits(table)),
+            **sync,
+            **(metadata or {}),
+            "hoodie.datasource.write.operation": operation,
+        }
+        stamped(rows, table).write.format("hudi").options(**options).mode("append").save(
+            table.path(self.lake)
+        )
         known |= days
 
 

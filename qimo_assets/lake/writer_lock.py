@@ -56,7 +56,9 @@ class WriterLock:
             WriterLockHeld: Somebody else took it meanwhile; this writer has to stop.
         """
         try:
-            held = self._connection is not None and self._ask("SELECT IS_USED_LOCK(%s) = CONNECTION_ID()")
+            held = self._connection is not None and self._ask(
+                "SELECT IS_USED_LOCK(%s) = CONNECTION_ID()"
+            )
         except Exception as error:  # noqa: BLE001  # the driver has many; each means that the connection, and so the lock, is gone
             logger.warning("The writer's lock is not confirmed: %s", error)
             held = False
@@ -73,7 +75,9 @@ class WriterLock:
         if not self._ask("SELECT GET_LOCK(%s, 0)"):
             self._stack.close()
             self._connection = None
-            raise WriterLockHeld(f"Another run writes the lake (MySQL lock {self._name}); two writers are never let in at once.")
+            raise WriterLockHeld(
+                f"Another run writes the lake (MySQL lock {self._name}); two writers are never let in at once."
+            )
 
     def _ask(self, statement: str) -> bool:
         assert self._connection is not None

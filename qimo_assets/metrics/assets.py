@@ -15,7 +15,13 @@ from mysql.connector.abstracts import MySQLConnectionAbstract
 from qimo_assets.automation import metric_condition
 from qimo_assets.metrics.catalog import METRICS, TOTAL, Metric
 from qimo_assets.metrics.mask import mask_account
-from qimo_assets.metrics.publish import SQL_DIR, PublicationError, PublicationResult, ensure_tables, publish
+from qimo_assets.metrics.publish import (
+    SQL_DIR,
+    PublicationError,
+    PublicationResult,
+    ensure_tables,
+    publish,
+)
 from qimo_assets.metrics.source import Row, open_reader
 from qimo_assets.partitions import daily, window
 from qimo_assets.resources.hive import HiveError, HiveResource
@@ -56,7 +62,11 @@ def build_metric_assets(database: str) -> list[dg.AssetsDefinition]:
 
 
 def _metrics_of(looks_back: int, looks_ahead: int, database: str) -> dg.AssetsDefinition:
-    own = [metric for metric in METRICS if (metric.looks_back, metric.looks_ahead) == (looks_back, looks_ahead)]
+    own = [
+        metric
+        for metric in METRICS
+        if (metric.looks_back, metric.looks_ahead) == (looks_back, looks_ahead)
+    ]
     days = 1 + looks_back + looks_ahead
 
     @dg.multi_asset(
@@ -67,7 +77,9 @@ def _metrics_of(looks_back: int, looks_ahead: int, database: str) -> dg.AssetsDe
         can_subset=True,
     )
     def metrics(context: dg.AssetExecutionContext, hive: HiveResource, mysql: MySQLResource):
-        wanted = [metric for metric in own if metric_key(metric.name) in context.selected_asset_keys]
+        wanted = [
+            metric for metric in own if metric_key(metric.name) in context.selected_asset_keys
+        ]
         failed: dict[str, Exception] = {}
         for refresh in refresh_metrics(wanted, database, context.partition_keys, hive, mysql):
             if refresh.error is None:
@@ -76,7 +88,9 @@ def _metrics_of(looks_back: int, looks_ahead: int, database: str) -> dg.AssetsDe
                 failed[refresh.metric.name] = refresh.error
         if failed:
             reasons = "\n".join(f"{name}: {error}" for name, error in failed.items())
-            raise dg.Failure(f"Not published: {', '.join(failed)}. The others are.\n{reasons}") from next(iter(failed.values()))
+            raise dg.Failure(
+                f"Not published: {', '.join(failed)}. The others are.\n{reasons}"
+            ) from next(iter(failed.values()))
 
     return metrics
 
@@ -96,11 +110,17 @@ def build_metric_checks() -> dg.AssetChecksDefinition:
     ]
 
     @dg.multi_asset_check(name="invariants", specs=specs, can_subset=True)
-    def invariants(context: dg.AssetCheckExecutionContext, mysql: MySQLResource) -> Iterator[dg.AssetCheckResult]:
+    def invariants(
+        context: dg.AssetCheckExecutionContext, mysql: MySQLResource
+    ) -> Iterator[dg.AssetCheckResult]:
         with mysql.connect() as connection, connection.cursor(dictionary=True) as cursor:
             for key in sorted(context.selected_asset_check_keys, key=str):
-                found: list[Any] = _fetch_or_nothing(cursor, statements[key.asset_key.path[-1]][key.name])
-                yield _result(key, *(_not_added_up(found) if key.name == ADDS_UP else _wrong_rows(found)))
+                found: list[Any] = _fetch_or_nothing(
+                    cursor, statements[key.asset_key.path[-1]][key.name]
+                )
+                yield _result(
+                    key, *(_not_added_up(found) if key.name == ADDS_UP else _wrong_rows(found))
+                )
 
     return invariants
 
@@ -108,7 +128,13 @@ def build_metric_checks() -> dg.AssetChecksDefinition:
 def _spec(metric: Metric, database: str) -> dg.AssetSpec:
     return dg.AssetSpec(
         key=metric_key(metric.name),
-        deps=[view_key(metric.name), *(dg.AssetDep(key, partition_mapping=window(metric.looks_back, metric.looks_ahead)) for key in lake_keys(metric.name))],
+        deps=[
+            view_key(metric.name),
+            *(
+                dg.AssetDep(key, partition_mapping=window(metric.looks_back, metric.looks_ahead))
+                for key in lake_keys(metric.name)
+            ),
+        ],
         # One of them may be asked for without the others.
         skippable=True,
         group_name="metrics",
@@ -118,10 +144,20 @@ def _spec(metric: Metric, database: str) -> dg.AssetSpec:
         metadata={
             "dagster/table_name": metric.name,
             "sql": dg.MetadataValue.md(f"```sql\n{view_statement(metric.name, database)}\n```"),
-            "dagster/column_schema": dg.TableSchema(columns=[dg.TableColumn(column.name, column.mysql_type, column.comment_zh) for column in metric.columns]),
+            "dagster/column_schema": dg.TableSchema(
+                columns=[
+                    dg.TableColumn(column.name, column.mysql_type, column.comment_zh)
+                    for column in metric.columns
+                ]
+            ),
         },
-        freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(minutes=metric.fail_minutes), warn_window=timedelta(minutes=metric.warn_minutes)),
-        automation_condition=metric_condition(metric.rest, beside=None if metric.rest or metric.name == TOTAL else metric_key(TOTAL)),
+        freshness_policy=dg.FreshnessPolicy.time_window(
+            fail_window=timedelta(minutes=metric.fail_minutes),
+            warn_window=timedelta(minutes=metric.warn_minutes),
+        ),
+        automation_condition=metric_condition(
+            metric.rest, beside=None if metric.rest or metric.name == TOTAL else metric_key(TOTAL)
+        ),
     )
 
 
@@ -156,7 +192,13 @@ class Refresh:
     def result(self) -> dg.MaterializeResult:
         """Return what the metric's page shows."""
         done = self.publications
-        added = {"added_columns": f"{', '.join(self.added)}: backfill the days before, on which they are NULL."} if self.added else {}
+        added = (
+            {
+                "added_columns": f"{', '.join(self.added)}: backfill the days before, on which they are NULL."
+            }
+            if self.added
+            else {}
+        )
         return dg.MaterializeResult(
             asset_key=metric_key(self.metric.name),
             metadata={
@@ -172,7 +214,13 @@ class Refresh:
         )
 
 
-def refresh_metrics(metrics: Sequence[Metric], database: str, days: Sequence[str], hive: HiveResource, mysql: MySQLResource) -> list[Refresh]:
+def refresh_metrics(
+    metrics: Sequence[Metric],
+    database: str,
+    days: Sequence[str],
+    hive: HiveResource,
+    mysql: MySQLResource,
+) -> list[Refresh]:
     """Read days of metrics from their views and publish them; one that fails leaves the others alone.
 
     Args:
@@ -188,19 +236,36 @@ def refresh_metrics(metrics: Sequence[Metric], database: str, days: Sequence[str
         for refresh in refreshes.values():
             with refresh.giving_up():
                 refresh.added = ensure_tables(connection, refresh.metric)
-        instants = reader.instants({table for metric in metrics for table in lake_tables(metric.name)})
+        instants = reader.instants(
+            {table for metric in metrics for table in lake_tables(metric.name)}
+        )
         for refresh in refreshes.values():
             refresh.instant = max(instants[table] for table in lake_tables(refresh.metric.name))
         for start in range(0, len(days), DAYS_PER_TRANSACTION):
             part = days[start : start + DAYS_PER_TRANSACTION]
-            with closing(reader.read([refresh.metric for refresh in refreshes.values() if refresh.error is None], part, instants)) as read:
+            with closing(
+                reader.read(
+                    [refresh.metric for refresh in refreshes.values() if refresh.error is None],
+                    part,
+                    instants,
+                )
+            ) as read:
                 for metric, rows in read:
                     with refreshes[metric.name].giving_up():
-                        _publish(connection, refreshes[metric.name], part, rows, mask=mysql.mask_accounts)
+                        _publish(
+                            connection, refreshes[metric.name], part, rows, mask=mysql.mask_accounts
+                        )
     return list(refreshes.values())
 
 
-def _publish(connection: MySQLConnectionAbstract, refresh: Refresh, days: Sequence[str], rows: list[Row] | HiveError, *, mask: bool) -> None:
+def _publish(
+    connection: MySQLConnectionAbstract,
+    refresh: Refresh,
+    days: Sequence[str],
+    rows: list[Row] | HiveError,
+    *,
+    mask: bool,
+) -> None:
     if isinstance(rows, HiveError):
         raise rows
     metric = refresh.metric
@@ -212,7 +277,13 @@ def _publish(connection: MySQLConnectionAbstract, refresh: Refresh, days: Sequen
 
 def masked(metric: Metric, rows: Sequence[Row]) -> list[Row]:
     """Return rows with their accounts hidden, as the setting `mysql.mask_accounts` asks."""
-    return [tuple(mask_account(value) if column.is_account else value for column, value in zip(metric.columns, row, strict=True)) for row in rows]
+    return [
+        tuple(
+            mask_account(value) if column.is_account else value
+            for column, value in zip(metric.columns, row, strict=True)
+        )
+        for row in rows
+    ]
 
 
 def pictures(metric: Metric, rows: Sequence[Row]) -> dict[str, dg.MetadataValue]:
@@ -225,8 +296,14 @@ def pictures(metric: Metric, rows: Sequence[Row]) -> dict[str, dg.MetadataValue]
         rows: Its rows in the order of their keys.
     """
     columns = metric.columns
-    figure = next(place for place, column in enumerate(columns) if column in metric.measures and not column.is_text)
-    labels = [place for place, column in enumerate(columns) if column in metric.grain or column.is_text] or [0]
+    figure = next(
+        place
+        for place, column in enumerate(columns)
+        if column in metric.measures and not column.is_text
+    )
+    labels = [
+        place for place, column in enumerate(columns) if column in metric.grain or column.is_text
+    ] or [0]
     shown = list(reversed(rows))
     if metric.grain:
         newest = [row for row in rows if row[0] == rows[-1][0]]
@@ -234,7 +311,9 @@ def pictures(metric: Metric, rows: Sequence[Row]) -> dict[str, dg.MetadataValue]
     shown = shown[:CHART_ROWS]
     lengths = [(" ".join(str(row[place]) for place in labels), row[figure]) for row in shown]
     return {
-        "rows": dg.MetadataValue.md(markdown_table([column.name for column in columns], shown[:TABLE_ROWS])),
+        "rows": dg.MetadataValue.md(
+            markdown_table([column.name for column in columns], shown[:TABLE_ROWS])
+        ),
         "chart": dg.MetadataValue.md(bars(columns[figure].comment_zh, lengths)),
     }
 
@@ -242,7 +321,13 @@ def pictures(metric: Metric, rows: Sequence[Row]) -> dict[str, dg.MetadataValue]
 def bars(title: str, figures: Sequence[tuple[str, int]]) -> str:
     """Return figures as bars in a Markdown table, the longest for the greatest."""
     greatest = max((figure for _, figure in figures), default=0) or 1
-    return markdown_table(["", title], [(label, f"{'█' * round(BAR_LENGTH * figure / greatest)} {figure:,}") for label, figure in figures])
+    return markdown_table(
+        ["", title],
+        [
+            (label, f"{'█' * round(BAR_LENGTH * figure / greatest)} {figure:,}")
+            for label, figure in figures
+        ],
+    )
 
 
 def markdown_table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
@@ -253,7 +338,10 @@ def markdown_table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 def _cell(value: Any) -> str:
     # A nickname may be a link, or an image that the reader's browser would fetch from somewhere.
-    return MARKUP.sub(r"\\\g<0>", "".join(character if character.isprintable() else " " for character in str(value)))
+    return MARKUP.sub(
+        r"\\\g<0>",
+        "".join(character if character.isprintable() else " " for character in str(value)),
+    )
 
 
 def _fetch_or_nothing(cursor: Any, statement: str) -> list[Any]:
@@ -273,7 +361,11 @@ def _invariants(metric: Metric) -> dict[str, str]:
         "figures_are_sound": render(SQL_DIR / "unsound.sql", metric=metric),
         "is_published_whole": render(SQL_DIR / "incomplete.sql", metric=metric, total=TOTAL),
     }
-    return {**queries, ADDS_UP: render(SQL_DIR / "additive.sql", metric=metric.name, total=TOTAL)} if metric.additive == "sum" else queries
+    return (
+        {**queries, ADDS_UP: render(SQL_DIR / "additive.sql", metric=metric.name, total=TOTAL)}
+        if metric.additive == "sum"
+        else queries
+    )
 
 
 def _wrong_rows(found: Sequence[Mapping[str, Any]]) -> tuple[list[str], dict[str, int]]:
@@ -281,12 +373,24 @@ def _wrong_rows(found: Sequence[Mapping[str, Any]]) -> tuple[list[str], dict[str
 
 
 def _not_added_up(days: Sequence[Mapping[str, Any]]) -> tuple[list[str], dict[str, int]]:
-    wrong = [f"{day['day']}: {day['actual']} instead of {day['expected']}" for day in days if day["actual"] != day["expected"]]
+    wrong = [
+        f"{day['day']}: {day['actual']} instead of {day['expected']}"
+        for day in days
+        if day["actual"] != day["expected"]
+    ]
     return wrong, {"days_compared": len(days)}
 
 
-def _result(key: dg.AssetCheckKey, wrong: Sequence[str], metadata: dict[str, int]) -> dg.AssetCheckResult:
+def _result(
+    key: dg.AssetCheckKey, wrong: Sequence[str], metadata: dict[str, int]
+) -> dg.AssetCheckResult:
     # A commit between the two reads of one instant makes a difference to the total that the next refresh mends.
     severity = dg.AssetCheckSeverity.WARN if key.name == ADDS_UP else dg.AssetCheckSeverity.ERROR
     found = {"found": len(wrong), "differences": list(wrong[:MOST_FOUND])}
-    return dg.AssetCheckResult(asset_key=key.asset_key, check_name=key.name, passed=not wrong, severity=severity, metadata={**metadata, **found})
+    return dg.AssetCheckResult(
+        asset_key=key.asset_key,
+        check_name=key.name,
+        passed=not wrong,
+        severity=severity,
+        metadata={**metadata, **found},
+    )

@@ -100,7 +100,10 @@ def _distinct(name: str, comment_zh: str) -> Column:
 def _by_province(party: str, party_zh: str) -> Metric:
     return Metric(
         name=f"{party}_province",
-        grain=(Column("country", TEXT, f"{party_zh}国家"), Column("province", TEXT, f"{party_zh}省份")),
+        grain=(
+            Column("country", TEXT, f"{party_zh}国家"),
+            Column("province", TEXT, f"{party_zh}省份"),
+        ),
         measures=(MESSAGES, _distinct("users", f"{party_zh}数")),
         title_zh=f"各省份{party_zh}消息量",
         title_en=f"Messages by {party}'s province",
@@ -113,7 +116,11 @@ def _top(party: str, party_zh: str, verb_zh: str) -> Metric:
     return Metric(
         name=f"{party}_top",
         grain=(Column("rank", "SMALLINT", "名次(1-100)"),),
-        measures=(Column("account", TEXT, f"{party_zh}账号", is_account=True), Column("nickname", TEXT, "当日最后使用的昵称"), MESSAGES),
+        measures=(
+            Column("account", TEXT, f"{party_zh}账号", is_account=True),
+            Column("nickname", TEXT, "当日最后使用的昵称"),
+            MESSAGES,
+        ),
         title_zh=f"{verb_zh}消息最多的100个账号",
         title_en=f"Top 100 {party}s",
         unit="条",
@@ -163,7 +170,10 @@ METRICS: tuple[Metric, ...] = (
     _top("receiver", "收件人", "接收"),
     Metric(
         name="sex_pair",
-        grain=(Column("sender_sex", TEXT, "发件人性别"), Column("receiver_sex", TEXT, "收件人性别")),
+        grain=(
+            Column("sender_sex", TEXT, "发件人性别"),
+            Column("receiver_sex", TEXT, "收件人性别"),
+        ),
         measures=(MESSAGES,),
         title_zh="收发双方性别组合的消息量",
         title_en="Messages by sexes of sender and receiver",
@@ -209,7 +219,16 @@ METRICS: tuple[Metric, ...] = (
         measures=(
             Column("lines", COUNT, "收到的行数(入湖与隔离, 重发不计)", adds=True),
             Column("rows", COUNT, "入湖行数", at_most="lines", adds=True),
-            *(Column(f"quarantined_{reason.value}", COUNT, f"隔离行数: {text}", at_most="lines", adds=True) for reason, text in REASONS_ZH.items()),
+            *(
+                Column(
+                    f"quarantined_{reason.value}",
+                    COUNT,
+                    f"隔离行数: {text}",
+                    at_most="lines",
+                    adds=True,
+                )
+                for reason, text in REASONS_ZH.items()
+            ),
             Column("sent_again", COUNT, "重发行数", adds=True),
             Column("late", COUNT, "迟到行数(采集日期晚于消息日期)", at_most="rows", adds=True),
             Column("age_p50", COUNT, "未迟到消息从发送到入湖的秒数: 中位数", at_most="age_p99"),

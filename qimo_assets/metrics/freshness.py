@@ -35,7 +35,9 @@ MATERIALIZED = dg.DagsterEventType.ASSET_MATERIALIZATION
 Published = Mapping[tuple[str, str], str]
 
 
-def build_freshness_definitions(assets: Sequence[dg.AssetsDefinition], metrics: Sequence[Metric] = METRICS) -> dg.Definitions:
+def build_freshness_definitions(
+    assets: Sequence[dg.AssetsDefinition], metrics: Sequence[Metric] = METRICS
+) -> dg.Definitions:
     """Return the check of the newest day for each metric, and the sensor that watches all of them.
 
     Args:
@@ -51,12 +53,21 @@ def build_freshness_definitions(assets: Sequence[dg.AssetsDefinition], metrics: 
         )
         for metric in metrics
     ]
-    tables = {key: {dep for dep in keys if dep.path[0] == MESSAGES.path[0]} for asset in assets for key, keys in asset.asset_deps.items()}
+    tables = {
+        key: {dep for dep in keys if dep.path[0] == MESSAGES.path[0]}
+        for asset in assets
+        for key, keys in asset.asset_deps.items()
+    }
 
     @dg.multi_asset_check(name=CHECK, specs=specs, can_subset=True)
     def newest_day(context: dg.AssetCheckExecutionContext, mysql: MySQLResource):
         wanted = {key.asset_key for key in context.selected_asset_check_keys}
-        yield from judge(context.instance, [metric for metric in metrics if metric_key(metric.name) in wanted], published_days(mysql), time.time())
+        yield from judge(
+            context.instance,
+            [metric for metric in metrics if metric_key(metric.name) in wanted],
+            published_days(mysql),
+            time.time(),
+        )
 
     @dg.sensor(
         name="freshness_watch",
@@ -64,14 +75,31 @@ def build_freshness_definitions(assets: Sequence[dg.AssetsDefinition], metrics: 
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Tells when the newest day waits too long for its publication, and keeps the metrics fresh while nothing is new.",
     )
-    def freshness_watch(context: dg.SensorEvaluationContext, kafka: KafkaResource, mysql: MySQLResource) -> dg.SensorResult:
+    def freshness_watch(
+        context: dg.SensorEvaluationContext, kafka: KafkaResource, mysql: MySQLResource
+    ) -> dg.SensorResult:
         now = time.time()
         results = judge(context.instance, metrics, published_days(mysql), now)
         before = json.loads(context.cursor or "{}")
-        outcomes = {metric.name: _outcome(result) for metric, result in zip(metrics, results, strict=True)}
-        changed = [_evaluation(result) for metric, result in zip(metrics, results, strict=True) if outcomes[metric.name] != before.get(metric.name)]
-        due = quiet_metrics(context.instance, metrics, tables, lambda: sum(partition.lag for partition in kafka.state()), now)
-        return dg.SensorResult(asset_events=[*changed, *(still_fresh(context.instance, metric) for metric in due)], cursor=json.dumps(outcomes))
+        outcomes = {
+            metric.name: _outcome(result) for metric, result in zip(metrics, results, strict=True)
+        }
+        changed = [
+            _evaluation(result)
+            for metric, result in zip(metrics, results, strict=True)
+            if outcomes[metric.name] != before.get(metric.name)
+        ]
+        due = quiet_metrics(
+            context.instance,
+            metrics,
+            tables,
+            lambda: sum(partition.lag for partition in kafka.state()),
+            now,
+        )
+        return dg.SensorResult(
+            asset_events=[*changed, *(still_fresh(context.instance, metric) for metric in due)],
+            cursor=json.dumps(outcomes),
+        )
 
     return dg.Definitions(asset_checks=[newest_day], sensors=[freshness_watch])
 
@@ -79,15 +107,24 @@ def build_freshness_definitions(assets: Sequence[dg.AssetsDefinition], metrics: 
 def published_days(mysql: MySQLResource) -> Published:
     """Return the instants from which the newest days of the metrics were published, by table and day."""
     with mysql.connect() as connection, connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = 'publication'")
+        cursor.execute(
+            "SELECT count(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = 'publication'"
+        )
         if cursor.fetchall() == [(0,)]:
             return {}
         # Metrics that look back publish days up to a month after the newest message; the newest day of messages is among these.
-        cursor.execute("SELECT metric, day, source_instant FROM publication WHERE day >= (SELECT max(day) FROM publication) - INTERVAL 60 DAY")
-        return {(str(metric), str(day)): str(instant) for metric, day, instant in cast("list[tuple[Any, ...]]", cursor.fetchall())}
+        cursor.execute(
+            "SELECT metric, day, source_instant FROM publication WHERE day >= (SELECT max(day) FROM publication) - INTERVAL 60 DAY"
+        )
+        return {
+            (str(metric), str(day)): str(instant)
+            for metric, day, instant in cast("list[tuple[Any, ...]]", cursor.fetchall())
+        }
 
 
-def judge(instance: dg.DagsterInstance, metrics: Sequence[Metric], published: Published, now: float) -> list[dg.AssetCheckResult]:
+def judge(
+    instance: dg.DagsterInstance, metrics: Sequence[Metric], published: Published, now: float
+) -> list[dg.AssetCheckResult]:
     """Judge for each metric whether the newest day that the lake had some minutes ago is published.
 
     Args:
@@ -107,7 +144,10 @@ def newest_report(instance: dg.DagsterInstance, before: float) -> tuple[str, str
     for itself: a new day that is too young to be judged does not hide the one before.
     """
     today = str(datetime.fromtimestamp(before, ZoneInfo(TIMEZONE)).date())
-    for day in sorted((day for day in instance.get_materialized_partitions(MESSAGES) if day <= today), reverse=True):
+    for day in sorted(
+        (day for day in instance.get_materialized_partitions(MESSAGES) if day <= today),
+        reverse=True,
+    ):
         which = dg.AssetRecordsFilter(MESSAGES, asset_partitions=[day], before_timestamp=before)
         for record in instance.fetch_materializations(which, limit=1).records:
             materialization = record.asset_materialization
@@ -117,7 +157,11 @@ def newest_report(instance: dg.DagsterInstance, before: float) -> tuple[str, str
 
 
 def quiet_metrics(
-    instance: dg.DagsterInstance, metrics: Sequence[Metric], tables: Mapping[dg.AssetKey, set[dg.AssetKey]], lag: Callable[[], int], now: float
+    instance: dg.DagsterInstance,
+    metrics: Sequence[Metric],
+    tables: Mapping[dg.AssetKey, set[dg.AssetKey]],
+    lag: Callable[[], int],
+    now: float,
 ) -> list[Metric]:
     """Return the metrics whose policy will warn though they hold everything there is: a stream runs, has read the whole topic, and all its days are published.
 
@@ -128,19 +172,36 @@ def quiet_metrics(
         lag: Asks how many lines of the topic are not in the lake; asked only when a policy would warn.
         now: Seconds since the epoch.
     """
-    due = [metric for metric in metrics if (said := _materialized_at(instance, metric_key(metric.name))) and now - said > 60 * metric.warn_minutes * SAID_AFTER]
+    due = [
+        metric
+        for metric in metrics
+        if (said := _materialized_at(instance, metric_key(metric.name)))
+        and now - said > 60 * metric.warn_minutes * SAID_AFTER
+    ]
     live = dg.RunsFilter(job_name=STREAM_JOB, statuses=[dg.DagsterRunStatus.STARTED])
     if not due or not instance.get_runs_count(live) or lag():
         return []
     sources = set().union(*(tables[metric_key(metric.name)] for metric in due))
     if any(now - (_materialized_at(instance, source) or 0) < SETTLED_SECONDS for source in sources):
         return []
-    touched = {source: instance.get_latest_storage_id_by_partition(source, MATERIALIZED) for source in sources}
+    touched = {
+        source: instance.get_latest_storage_id_by_partition(source, MATERIALIZED)
+        for source in sources
+    }
     today = datetime.fromtimestamp(now, ZoneInfo(TIMEZONE)).date()
-    return [metric for metric in due if not any(days_behind(instance, metric, touched[table], today) for table in tables[metric_key(metric.name)])]
+    return [
+        metric
+        for metric in due
+        if not any(
+            days_behind(instance, metric, touched[table], today)
+            for table in tables[metric_key(metric.name)]
+        )
+    ]
 
 
-def days_behind(instance: dg.DagsterInstance, metric: Metric, touched: Mapping[str, int], today: date) -> set[str]:
+def days_behind(
+    instance: dg.DagsterInstance, metric: Metric, touched: Mapping[str, int], today: date
+) -> set[str]:
     """Return the days of a metric that are older than the lake's days that they are made from.
 
     Args:
@@ -151,30 +212,62 @@ def days_behind(instance: dg.DagsterInstance, metric: Metric, touched: Mapping[s
     """
     done = instance.get_latest_storage_id_by_partition(metric_key(metric.name), MATERIALIZED)
     offsets = range(-metric.looks_ahead, metric.looks_back + 1)
-    pairs = [(date.fromisoformat(day) + timedelta(days=offset), event) for day, event in touched.items() for offset in offsets]
-    return {str(day) for day, event in pairs if daily.start.date() <= day <= today and done.get(str(day), 0) < event}
+    pairs = [
+        (date.fromisoformat(day) + timedelta(days=offset), event)
+        for day, event in touched.items()
+        for offset in offsets
+    ]
+    return {
+        str(day)
+        for day, event in pairs
+        if daily.start.date() <= day <= today and done.get(str(day), 0) < event
+    }
 
 
 def still_fresh(instance: dg.DagsterInstance, metric: Metric) -> dg.AssetMaterialization:
     """Return the event that says that a metric holds everything there is; it shows what its last publication showed."""
     last = instance.get_latest_materialization_event(metric_key(metric.name))
     shown = last.asset_materialization.metadata if last and last.asset_materialization else {}
-    return dg.AssetMaterialization(metric_key(metric.name), description="Nothing new: MySQL holds everything that the lake holds.", metadata=shown)
+    return dg.AssetMaterialization(
+        metric_key(metric.name),
+        description="Nothing new: MySQL holds everything that the lake holds.",
+        metadata=shown,
+    )
 
 
-def _judge(metric: Metric, published: Published, reported: Callable[[int], tuple[str, str] | None]) -> dg.AssetCheckResult:
-    for minutes, severity in ((metric.fail_minutes, dg.AssetCheckSeverity.ERROR), (metric.warn_minutes, dg.AssetCheckSeverity.WARN)):
+def _judge(
+    metric: Metric, published: Published, reported: Callable[[int], tuple[str, str] | None]
+) -> dg.AssetCheckResult:
+    for minutes, severity in (
+        (metric.fail_minutes, dg.AssetCheckSeverity.ERROR),
+        (metric.warn_minutes, dg.AssetCheckSeverity.WARN),
+    ):
         report = reported(minutes)
         if report and published.get((metric.name, report[0]), "") < report[1]:
             return _result(metric, passed=False, severity=severity, day=report[0], description=f"{report[0]} has waited more than {minutes} minutes: "
                            f"look at the newest runs of {metric_key(metric.name).to_user_string()} and at the sensor views_and_metrics.")  # fmt: skip
     report = reported(0)
-    return _result(metric, passed=True, severity=dg.AssetCheckSeverity.WARN, day=report[0] if report else "none", description="")
+    return _result(
+        metric,
+        passed=True,
+        severity=dg.AssetCheckSeverity.WARN,
+        day=report[0] if report else "none",
+        description="",
+    )
 
 
-def _result(metric: Metric, *, passed: bool, severity: dg.AssetCheckSeverity, day: str, description: str) -> dg.AssetCheckResult:
+def _result(
+    metric: Metric, *, passed: bool, severity: dg.AssetCheckSeverity, day: str, description: str
+) -> dg.AssetCheckResult:
     key = metric_key(metric.name)
-    return dg.AssetCheckResult(passed=passed, asset_key=key, check_name=CHECK, severity=severity, description=description, metadata={"newest day": day})
+    return dg.AssetCheckResult(
+        passed=passed,
+        asset_key=key,
+        check_name=CHECK,
+        severity=severity,
+        description=description,
+        metadata={"newest day": day},
+    )
 
 
 def _outcome(result: dg.AssetCheckResult) -> str:

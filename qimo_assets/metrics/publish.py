@@ -65,11 +65,22 @@ def ensure_tables(connection: MySQLConnectionAbstract, metric: Metric) -> list[s
         if not _columns(cursor, "publication"):
             cursor.execute(render(SQL_DIR / "publication.sql"))
         present = _columns(cursor, metric.name)
-        added = [column for column in metric.measures if column.name not in present] if present else []
+        added = (
+            [column for column in metric.measures if column.name not in present] if present else []
+        )
         if not present:
-            cursor.execute(render(SQL_DIR / "metric.sql", metric=metric, collation=_exact_collation(cursor)))
-        elif list(present.items()) != [item for item in _declared(metric).items() if item[0] not in {column.name for column in added}]:
-            has, says = (", ".join(f"{name} {kind}" for name, kind in columns.items()) for columns in (present, _declared(metric)))
+            cursor.execute(
+                render(SQL_DIR / "metric.sql", metric=metric, collation=_exact_collation(cursor))
+            )
+        elif list(present.items()) != [
+            item
+            for item in _declared(metric).items()
+            if item[0] not in {column.name for column in added}
+        ]:
+            has, says = (
+                ", ".join(f"{name} {kind}" for name, kind in columns.items())
+                for columns in (present, _declared(metric))
+            )
             raise PublicationError(
                 f"Table {metric.name} in MySQL has the columns {has}; the catalog says {says}. New measures are added by themselves, other changes are not. "
                 f"Rename or drop the table, delete its rows from publication, then backfill the asset mysql/{metric.name}."
@@ -80,7 +91,13 @@ def ensure_tables(connection: MySQLConnectionAbstract, metric: Metric) -> list[s
     return [column.name for column in added]
 
 
-def publish(connection: MySQLConnectionAbstract, metric: Metric, days: Sequence[str], rows: Iterable[Sequence[Any]], source_instant: str) -> PublicationResult:
+def publish(
+    connection: MySQLConnectionAbstract,
+    metric: Metric,
+    days: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    source_instant: str,
+) -> PublicationResult:
     """Replace the given days of a metric.
 
     Args:
@@ -107,7 +124,9 @@ def publish(connection: MySQLConnectionAbstract, metric: Metric, days: Sequence[
         except DatabaseError as error:
             connection.rollback()
             if error.errno == errorcode.ER_LOCK_WAIT_TIMEOUT:
-                raise PublicationError(f"Another publisher holds {metric.name} for longer than the lock time-out. Run this one again.") from error
+                raise PublicationError(
+                    f"Another publisher holds {metric.name} for longer than the lock time-out. Run this one again."
+                ) from error
             # The server resolves a deadlock by undoing one of the two; the undone one simply tries again.
             if error.errno != errorcode.ER_LOCK_DEADLOCK or attempt == ATTEMPTS:
                 raise
@@ -137,16 +156,22 @@ def shorten(text: str) -> str:
 def _by_day(metric: Metric, days: Sequence[str], rows: Iterable[Sequence[Any]]) -> Days:
     content: Days = {day: [] for day in sorted(set(days))}
     for row in rows:
-        values = tuple(_value(metric, column, value) for column, value in zip(metric.columns, row, strict=True))
+        values = tuple(
+            _value(metric, column, value) for column, value in zip(metric.columns, row, strict=True)
+        )
         if values[0] not in content:
-            raise PublicationError(f"{metric.name}: a row is of day {values[0]}, which is not among the days to be published.")
+            raise PublicationError(
+                f"{metric.name}: a row is of day {values[0]}, which is not among the days to be published."
+            )
         content[values[0]].append(values)
     return content
 
 
 def _value(metric: Metric, column: Column, value: Any) -> Any:
     if value is None:
-        raise PublicationError(f"{metric.name}.{column.name} is NULL in a row: let the view give it a value with coalesce.")
+        raise PublicationError(
+            f"{metric.name}.{column.name} is NULL in a row: let the view give it a value with coalesce."
+        )
     if column.mysql_type == "DATE":
         return str(value)
     return shorten(str(value)) if column.is_text else int(value)
@@ -159,11 +184,15 @@ def _stage(connection: MySQLConnectionAbstract, metric: Metric, content: Days) -
         cursor.execute(f"DROP TEMPORARY TABLE IF EXISTS `{_staging(metric)}`")
         cursor.execute(f"CREATE TEMPORARY TABLE `{_staging(metric)}` LIKE `{metric.name}`")
         for chunk in _chunks([row for rows in content.values() for row in rows], ROWS_PER_INSERT):
-            cursor.executemany(f"INSERT INTO `{_staging(metric)}` ({names}) VALUES ({places})", chunk)  # nosec B608  # the catalog's names
+            cursor.executemany(
+                f"INSERT INTO `{_staging(metric)}` ({names}) VALUES ({places})", chunk
+            )  # nosec B608  # the catalog's names
     connection.commit()
 
 
-def _replace(connection: MySQLConnectionAbstract, metric: Metric, content: Days, source_instant: str) -> PublicationResult:
+def _replace(
+    connection: MySQLConnectionAbstract, metric: Metric, content: Days, source_instant: str
+) -> PublicationResult:
     # Under READ COMMITTED what is read after the lock is what the publisher before has committed.
     connection.start_transaction(isolation_level="READ COMMITTED")
     result = PublicationResult(
@@ -175,15 +204,25 @@ def _replace(connection: MySQLConnectionAbstract, metric: Metric, content: Days,
         open_days = [day for day in content if not _is_newer(recorded[day][0], source_instant)]
         result.refused = [day for day in content if day not in open_days]
         stored = _stored_checksums(cursor, metric, open_days)
-        result.unchanged = [day for day in open_days if recorded[day][1] == stored[day] == result.checksums[day]]
+        result.unchanged = [
+            day for day in open_days if recorded[day][1] == stored[day] == result.checksums[day]
+        ]
         result.published = [day for day in open_days if day not in result.unchanged]
         _move(cursor, metric, result.published)
-        _record(cursor, metric, result, [day for day in open_days if recorded[day] != (source_instant, result.checksums[day])], source_instant)
+        _record(
+            cursor,
+            metric,
+            result,
+            [day for day in open_days if recorded[day] != (source_instant, result.checksums[day])],
+            source_instant,
+        )
         cursor.execute(f"DROP TEMPORARY TABLE `{_staging(metric)}`")
     return result
 
 
-def _lock(cursor: MySQLCursorAbstract, metric: Metric, days: Iterable[str]) -> dict[str, tuple[str, str]]:
+def _lock(
+    cursor: MySQLCursorAbstract, metric: Metric, days: Iterable[str]
+) -> dict[str, tuple[str, str]]:
     """Lock the publication rows of the days and return their recorded instant and checksum; a new day gets an empty row to lock."""
     for day in days:
         # Unlike INSERT IGNORE this takes the exclusive lock at once, and in the order of days: publishers queue and do not deadlock.
@@ -202,14 +241,21 @@ def _lock(cursor: MySQLCursorAbstract, metric: Metric, days: Iterable[str]) -> d
 
 def _is_newer(recorded: str, source_instant: str) -> bool:
     if recorded and len(recorded) != len(source_instant):
-        raise PublicationError(f"The source instants {recorded!r} (in MySQL) and {source_instant!r} differ in length and cannot be compared.")
+        raise PublicationError(
+            f"The source instants {recorded!r} (in MySQL) and {source_instant!r} differ in length and cannot be compared."
+        )
     return recorded > source_instant
 
 
-def _stored_checksums(cursor: MySQLCursorAbstract, metric: Metric, days: Sequence[str]) -> Mapping[str, str]:
+def _stored_checksums(
+    cursor: MySQLCursorAbstract, metric: Metric, days: Sequence[str]
+) -> Mapping[str, str]:
     stored: Days = {day: [] for day in days}
     if days:
-        cursor.execute(f"SELECT {_names(metric)} FROM `{metric.name}` WHERE `day` IN ({_places(days)})", tuple(days))  # nosec B608  # the catalog's names
+        cursor.execute(
+            f"SELECT {_names(metric)} FROM `{metric.name}` WHERE `day` IN ({_places(days)})",
+            tuple(days),
+        )  # nosec B608  # the catalog's names
     for day, *values in _fetch(cursor) if days else []:
         stored[str(day)].append((str(day), *values))
     return {day: checksum(rows) for day, rows in stored.items()}
@@ -220,10 +266,19 @@ def _move(cursor: MySQLCursorAbstract, metric: Metric, days: Sequence[str]) -> N
         return
     names, where = _names(metric), f"WHERE `day` IN ({_places(days)})"
     cursor.execute(f"DELETE FROM `{metric.name}` {where}", tuple(days))  # nosec B608  # the catalog's names
-    cursor.execute(f"INSERT INTO `{metric.name}` ({names}) SELECT {names} FROM `{_staging(metric)}` {where}", tuple(days))  # nosec B608  # the catalog's names
+    cursor.execute(
+        f"INSERT INTO `{metric.name}` ({names}) SELECT {names} FROM `{_staging(metric)}` {where}",
+        tuple(days),
+    )  # nosec B608  # the catalog's names
 
 
-def _record(cursor: MySQLCursorAbstract, metric: Metric, result: PublicationResult, days: Sequence[str], source_instant: str) -> None:
+def _record(
+    cursor: MySQLCursorAbstract,
+    metric: Metric,
+    result: PublicationResult,
+    days: Sequence[str],
+    source_instant: str,
+) -> None:
     for day in days:
         cursor.execute(
             f"UPDATE `publication` SET `source_instant` = %s, `row_count` = %s, `checksum` = %s, `published_at` = {NOW} WHERE `metric` = %s AND `day` = %s",  # nosec B608  # the catalog's names
@@ -234,10 +289,20 @@ def _record(cursor: MySQLCursorAbstract, metric: Metric, result: PublicationResu
 def _add(cursor: MySQLCursorAbstract, metric: Metric, column: Column) -> None:
     before = metric.columns[metric.columns.index(column) - 1]
     try:
-        cursor.execute(render(SQL_DIR / "added_column.sql", metric=metric, column=column, before=before, collation=_exact_collation(cursor)))
+        cursor.execute(
+            render(
+                SQL_DIR / "added_column.sql",
+                metric=metric,
+                column=column,
+                before=before,
+                collation=_exact_collation(cursor),
+            )
+        )
     except DatabaseError as error:
         if error.errno == errorcode.ER_LOCK_WAIT_TIMEOUT:
-            raise PublicationError(f"{metric.name} gets the new column {column.name} once no reader holds the table. Run this one again.") from error
+            raise PublicationError(
+                f"{metric.name} gets the new column {column.name} once no reader holds the table. Run this one again."
+            ) from error
         # Another publisher has just added it.
         if error.errno != errorcode.ER_DUP_FIELDNAME:
             raise
@@ -263,10 +328,14 @@ def _exact_collation(cursor: MySQLCursorAbstract) -> str:
     `utf8mb4_bin` ignores trailing spaces. MySQL 8 has `utf8mb4_0900_bin`; newer MariaDB knows that name but ignores
     trailing spaces under it too, and has `utf8mb4_nopad_bin`.
     """
-    cursor.execute("SELECT max(collation_name) FROM information_schema.collations WHERE collation_name IN ('utf8mb4_nopad_bin', 'utf8mb4_0900_bin')")
+    cursor.execute(
+        "SELECT max(collation_name) FROM information_schema.collations WHERE collation_name IN ('utf8mb4_nopad_bin', 'utf8mb4_0900_bin')"
+    )
     ((collation,),) = _fetch(cursor)
     if collation is None:
-        raise PublicationError("The MySQL server has no exact collation for utf8mb4: MySQL 8.0.17 or MariaDB 10.2 or newer is needed.")
+        raise PublicationError(
+            "The MySQL server has no exact collation for utf8mb4: MySQL 8.0.17 or MariaDB 10.2 or newer is needed."
+        )
     return str(collation)
 
 

@@ -51,7 +51,11 @@ class Digest:
     def serves(self, first: str, commits: Commits) -> bool:
         """Return whether it can be brought up to date, and is not much more than a window that begins at `first` needs."""
         is_near = self.first >= _days_before(first, MOST_SLACK_DAYS)
-        return is_near and self.until in commits and len(self.followed_by(commits).changed) <= MOST_CHANGED
+        return (
+            is_near
+            and self.until in commits
+            and len(self.followed_by(commits).changed) <= MOST_CHANGED
+        )
 
     def followed_by(self, commits: Commits) -> Digest:
         """Return it with the days of later commits."""
@@ -91,18 +95,38 @@ class Memory:
         else:
             begins = _days_before(first, SLACK_DAYS)
             # Of a lake without a commit nothing is known to have changed or not: the next run makes another.
-            current = Digest(keep(session, self._digests, self._query(begins), "DISK_ONLY"), begins, max(commits, default=""))
-            drop_what_was_left(session, self._digests, {one.name for one in (current, digest) if one})
+            current = Digest(
+                keep(session, self._digests, self._query(begins), "DISK_ONLY"),
+                begins,
+                max(commits, default=""),
+            )
+            drop_what_was_left(
+                session, self._digests, {one.name for one in (current, digest) if one}
+            )
         if current != digest:
             self._tell(session, current)
-        return self._view(session, render(SQL_DIR / "recalled.sql", column=self._column, messages=self._messages, digest=current))
+        return self._view(
+            session,
+            render(
+                SQL_DIR / "recalled.sql",
+                column=self._column,
+                messages=self._messages,
+                digest=current,
+            ),
+        )
 
     def forget(self, session: HiveSession) -> None:
         """Have the next run make a new digest."""
         drop(session, f"{EVERYWHERE}.{self._newest}")
 
     def _query(self, first: str, last: str | None = None) -> str:
-        return render(SQL_DIR / "remembered.sql", column=self._column, messages=self._messages, first=first, last=last)
+        return render(
+            SQL_DIR / "remembered.sql",
+            column=self._column,
+            messages=self._messages,
+            first=first,
+            last=last,
+        )
 
     def _view(self, session: HiveSession, query: str) -> str:
         session.execute(f"CREATE OR REPLACE TEMPORARY VIEW {REMEMBERED} AS\n{query}")
@@ -116,9 +140,16 @@ class Memory:
         return Digest(row["name"], row["first"], row["until"], frozenset(row["changed"].split()))
 
     def _tell(self, session: HiveSession, digest: Digest) -> None:
-        values = {"name": digest.name, "first": digest.first, "until": digest.until, "changed": " ".join(sorted(digest.changed))}
+        values = {
+            "name": digest.name,
+            "first": digest.first,
+            "until": digest.until,
+            "changed": " ".join(sorted(digest.changed)),
+        }
         columns = ", ".join(f"'{value}' AS `{name}`" for name, value in values.items())
-        session.execute(f"CREATE OR REPLACE GLOBAL TEMPORARY VIEW {self._newest} AS SELECT {columns}")
+        session.execute(
+            f"CREATE OR REPLACE GLOBAL TEMPORARY VIEW {self._newest} AS SELECT {columns}"
+        )
 
 
 def commits_until(session: HiveSession, database: str, instant: str) -> Commits:
@@ -127,11 +158,15 @@ def commits_until(session: HiveSession, database: str, instant: str) -> Commits:
     A later one would pass for read where the session has listed the table's files before it.
     """
     [table] = lake_tables(MESSAGE_VIEW)
-    rows = session.query(f"CALL show_commits_metadata(table => '{database}.{table}{SNAPSHOT}', limit => {MOST_ROWS})")
+    rows = session.query(
+        f"CALL show_commits_metadata(table => '{database}.{table}{SNAPSHOT}', limit => {MOST_ROWS})"
+    )
     commits: dict[str, set[str]] = {}
     for row in rows:
         if row["action"] == "deltacommit" and row["commit_time"] <= instant:
-            commits.setdefault(row["commit_time"], set()).add(str(row["partition"]).partition("=")[2])
+            commits.setdefault(row["commit_time"], set()).add(
+                str(row["partition"]).partition("=")[2]
+            )
     return commits
 
 

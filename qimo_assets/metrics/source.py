@@ -18,7 +18,14 @@ from qimo_assets.metrics.catalog import Metric
 from qimo_assets.metrics.kept import drop, drop_what_was_left, keep
 from qimo_assets.metrics.remembered import Memory, commits_until
 from qimo_assets.resources.hive import HiveError, HiveResource, HiveSession
-from qimo_assets.views.sql import MESSAGE_VIEW, SNAPSHOT, lake_tables, message_columns, reads, session_statement
+from qimo_assets.views.sql import (
+    MESSAGE_VIEW,
+    SNAPSHOT,
+    lake_tables,
+    message_columns,
+    reads,
+    session_statement,
+)
 
 NO_INSTANT = "0" * 17
 # Two at once keep two processors busy: while one is planned the other runs.
@@ -34,7 +41,9 @@ class Reader:
     The sessions are as young as the run: Spark lists the files of a Hudi table once per session and would not see later commits.
     """
 
-    def __init__(self, database: str, sessions: Sequence[HiveSession], pool: ThreadPoolExecutor) -> None:
+    def __init__(
+        self, database: str, sessions: Sequence[HiveSession], pool: ThreadPoolExecutor
+    ) -> None:
         self._database = database
         self._pool = pool
         self._idle: SimpleQueue[HiveSession] = SimpleQueue()
@@ -44,10 +53,20 @@ class Reader:
     def instants(self, tables: Iterable[str]) -> dict[str, str]:
         """Return the instant of the newest commit of each of the lake's tables; ask before reading, so that rows are never older than it."""
         with self._session() as session:
-            found = {table: session.query(f"CALL show_commits(table => '{self._database}.{table}{SNAPSHOT}', limit => 1)") for table in tables}
-        return {table: str(commits[0]["commit_time"]) if commits else NO_INSTANT for table, commits in found.items()}
+            found = {
+                table: session.query(
+                    f"CALL show_commits(table => '{self._database}.{table}{SNAPSHOT}', limit => 1)"
+                )
+                for table in tables
+            }
+        return {
+            table: str(commits[0]["commit_time"]) if commits else NO_INSTANT
+            for table, commits in found.items()
+        }
 
-    def read(self, metrics: Sequence[Metric], days: Sequence[str], instants: Mapping[str, str]) -> Generator[tuple[Metric, list[Row] | HiveError], None, None]:
+    def read(
+        self, metrics: Sequence[Metric], days: Sequence[str], instants: Mapping[str, str]
+    ) -> Generator[tuple[Metric, list[Row] | HiveError], None, None]:
         """Yield the metrics with their rows of the given days, in the catalog's column order, or with the error that came instead.
 
         Args:
@@ -55,32 +74,51 @@ class Reader:
             days: The days.
             instants: What `instants` returned before anything was read.
         """
-        of_their_days = [metric for metric in metrics if not (metric.looks_back or metric.looks_ahead) and MESSAGE_VIEW in reads(metric.name)]
+        of_their_days = [
+            metric
+            for metric in metrics
+            if not (metric.looks_back or metric.looks_ahead) and MESSAGE_VIEW in reads(metric.name)
+        ]
         with self._kept_messages(of_their_days, days) as messages:
             under_way = {
-                self._pool.submit(self._read_one, metric, days, messages if metric in of_their_days else None, instants): metric
+                self._pool.submit(
+                    self._read_one,
+                    metric,
+                    days,
+                    messages if metric in of_their_days else None,
+                    instants,
+                ): metric
                 # The metric of many days takes longest, and begins first.
                 for metric in sorted(metrics, key=lambda metric: -metric.looks_back)
             }
             for future in as_completed(under_way):
                 yield under_way[future], future.result()
 
-    def _read_one(self, metric: Metric, days: Sequence[str], messages: str | None, instants: Mapping[str, str]) -> list[Row] | HiveError:
+    def _read_one(
+        self, metric: Metric, days: Sequence[str], messages: str | None, instants: Mapping[str, str]
+    ) -> list[Row] | HiveError:
         names = [column.name for column in metric.columns]
         columns = ", ".join(f"`{name}`" for name in names)
         try:
-            with self._session() as session, self._recalled(session, metric, days, instants) as recalled:
+            with (
+                self._session() as session,
+                self._recalled(session, metric, days, instants) as recalled,
+            ):
                 source = messages or recalled
                 if source:
                     session.execute(session_statement(metric.name, self._database, source))
                 view = f"`{metric.name}`" if source else f"{self._database}.{metric.name}"
-                rows = session.query(f"SELECT {columns} FROM {view} WHERE day IN %(days)s", {"days": list(days)})  # nosec B608  # names of the catalog
+                rows = session.query(
+                    f"SELECT {columns} FROM {view} WHERE day IN %(days)s", {"days": list(days)}
+                )  # nosec B608  # names of the catalog
         except HiveError as error:
             return error
         return [tuple(row[name] for name in names) for row in rows]
 
     @contextmanager
-    def _recalled(self, session: HiveSession, metric: Metric, days: Sequence[str], instants: Mapping[str, str]) -> Generator[str | None, None, None]:
+    def _recalled(
+        self, session: HiveSession, metric: Metric, days: Sequence[str], instants: Mapping[str, str]
+    ) -> Generator[str | None, None, None]:
         """Make a view for the session of what a metric needs of all messages, where that is less than all of them, and give its name."""
         if not metric.remembers:
             yield None
@@ -90,7 +128,12 @@ class Reader:
         first = date.fromisoformat(min(days)) - timedelta(days=metric.looks_back)
         last = date.fromisoformat(max(days)) + timedelta(days=metric.looks_ahead)
         try:
-            yield memory.recall(session, first.isoformat(), last.isoformat(), commits_until(session, self._database, instants[table]))
+            yield memory.recall(
+                session,
+                first.isoformat(),
+                last.isoformat(),
+                commits_until(session, self._database, instants[table]),
+            )
         except HiveError:
             # Whatever it was, the next run begins anew: what is lost with an executor would be read again from files that are no more.
             with suppress(HiveError):
@@ -98,7 +141,9 @@ class Reader:
             raise
 
     @contextmanager
-    def _kept_messages(self, metrics: Sequence[Metric], days: Sequence[str]) -> Generator[str | None, None, None]:
+    def _kept_messages(
+        self, metrics: Sequence[Metric], days: Sequence[str]
+    ) -> Generator[str | None, None, None]:
         """Keep the columns that metrics read of the days' messages in the server's memory, under the name that is given."""
         if len(metrics) < 2:
             yield None
@@ -107,7 +152,11 @@ class Reader:
         listed = ", ".join(f"'{day}'" for day in days)
         with self._session() as session:
             drop_what_was_left(session, KEPT)
-            name = keep(session, KEPT, f"SELECT {columns} FROM {self._database}.{MESSAGE_VIEW} WHERE day IN ({listed})")  # nosec B608  # names of the catalog
+            name = keep(
+                session,
+                KEPT,
+                f"SELECT {columns} FROM {self._database}.{MESSAGE_VIEW} WHERE day IN ({listed})",
+            )  # nosec B608  # names of the catalog
         try:
             yield name
         finally:

@@ -34,9 +34,13 @@ def build_report_definitions(settings: Settings) -> dg.Definitions:
         f"Made from the MySQL tables alone, in {settings.report.directory}, and served at {settings.report.address}.",
         metadata={"page": dg.MetadataValue.url(settings.report.address)},
     )
-    def report(context: dg.AssetExecutionContext, report_mysql: MySQLResource) -> dg.MaterializeResult:
+    def report(
+        context: dg.AssetExecutionContext, report_mysql: MySQLResource
+    ) -> dg.MaterializeResult:
         with report_mysql.connect() as connection:
-            done = refresh(connection, Site(settings.report.directory), masked=settings.report.mask_accounts)
+            done = refresh(
+                connection, Site(settings.report.directory), masked=settings.report.mask_accounts
+            )
         context.log.info("%d days written, %d removed", len(done.written), len(done.removed))
         return dg.MaterializeResult(
             metadata={
@@ -59,7 +63,9 @@ def build_report_definitions(settings: Settings) -> dg.Definitions:
         minimum_interval_seconds=SECONDS_BETWEEN_TICKS,
         description="Brings the report up to date when MySQL holds a publication that it does not show.",
     )
-    def report_refreshing(context: dg.SensorEvaluationContext, report_mysql: MySQLResource) -> dg.RunRequest | dg.SkipReason:
+    def report_refreshing(
+        context: dg.SensorEvaluationContext, report_mysql: MySQLResource
+    ) -> dg.RunRequest | dg.SkipReason:
         if reason := _reason_to_wait(context.instance, time.time()):
             return dg.SkipReason(reason)
         with report_mysql.connect() as connection, connection.cursor() as cursor:
@@ -68,12 +74,18 @@ def build_report_definitions(settings: Settings) -> dg.Definitions:
             return dg.SkipReason("The report shows every publication.")
         return dg.RunRequest(tags={"dagster/max_runtime": str(LONGEST_RUN_SECONDS)})
 
-    return dg.Definitions(assets=[report], sensors=[report_refreshing], resources={"report_mysql": MySQLResource.from_settings(settings.reader)})
+    return dg.Definitions(
+        assets=[report],
+        sensors=[report_refreshing],
+        resources={"report_mysql": MySQLResource.from_settings(settings.reader)},
+    )
 
 
 def _reason_to_wait(instance: dg.DagsterInstance, now: float) -> str | None:
     """Return why no refresh may be launched: the last one has not ended, or failed a short while ago."""
-    records = instance.get_run_records(dg.RunsFilter(tags={"dagster/sensor_name": REFRESHING}), limit=TRIES_LOOKED_AT)
+    records = instance.get_run_records(
+        dg.RunsFilter(tags={"dagster/sensor_name": REFRESHING}), limit=TRIES_LOOKED_AT
+    )
     if records and not records[0].dagster_run.is_finished:
         return "A refresh is under way."
     failures = failures_in_a_row([record.dagster_run.status for record in records])

@@ -43,7 +43,13 @@ class Refreshed:
     instant: str | None
 
 
-def refresh(connection: MySQLConnectionAbstract, site: Site, *, masked: bool, metrics: Sequence[Metric] = METRICS) -> Refreshed:
+def refresh(
+    connection: MySQLConnectionAbstract,
+    site: Site,
+    *,
+    masked: bool,
+    metrics: Sequence[Metric] = METRICS,
+) -> Refreshed:
     """Write what changed since the last refresh.
 
     Args:
@@ -71,9 +77,13 @@ def shown_state(site: Site) -> str | None:
     return (read_json(site.index) or {}).get("state")
 
 
-def _refresh(cursor: MySQLCursorAbstract, now: Published, site: Site, accounts: Accounts) -> Refreshed:
+def _refresh(
+    cursor: MySQLCursorAbstract, now: Published, site: Site, accounts: Accounts
+) -> Refreshed:
     descriptions = [table.description() for table in now.tables]
-    form = hashlib.sha256(json.dumps([FORMAT, accounts.version, descriptions]).encode()).hexdigest()[:16]
+    form = hashlib.sha256(
+        json.dumps([FORMAT, accounts.version, descriptions]).encode()
+    ).hexdigest()[:16]
     before = read_json(site.index) or {}
     known: dict[str, str] = before.get("days", {}) if before.get("format") == form else {}
     known = {day: digest for day, digest in known.items() if site.month(_month(day)).exists()}
@@ -85,7 +95,9 @@ def _refresh(cursor: MySQLCursorAbstract, now: Published, site: Site, accounts: 
         kept = (read_json(site.month(month)) or {}) if others else {}
         # A file that was lost or torn is made whole again.
         present = [*sorted(touched & set(now.days)), *(day for day in others if day not in kept)]
-        content = {day: kept[day] for day in others if day in kept} | _read(cursor, now.tables, present, accounts)
+        content = {day: kept[day] for day in others if day in kept} | _read(
+            cursor, now.tables, present, accounts
+        )
         write_json(site.month(month), dict(sorted(content.items())))
     write_json(
         site.index,
@@ -109,7 +121,9 @@ def _month(day: str) -> str:
     return day[:7]
 
 
-def _read(cursor: MySQLCursorAbstract, tables: Sequence[Table], days: Sequence[str], accounts: Accounts) -> dict[str, dict[str, Any]]:
+def _read(
+    cursor: MySQLCursorAbstract, tables: Sequence[Table], days: Sequence[str], accounts: Accounts
+) -> dict[str, dict[str, Any]]:
     content: dict[str, dict[str, Any]] = {day: {} for day in days}
     for table in tables if days else ():
         for day, rows in read_rows(cursor, table, days).items():

@@ -67,7 +67,11 @@ class Authentication:
             given = HTTPConnection(scope).headers.get("authorization", "").encode("latin-1")
             # In the same time, however much of it is right.
             if not hmac.compare_digest(given, self._expected):
-                await PlainTextResponse("Name and password, please.", 401, {"www-authenticate": 'Basic realm="report", charset="UTF-8"'})(scope, receive, send)
+                await PlainTextResponse(
+                    "Name and password, please.",
+                    401,
+                    {"www-authenticate": 'Basic realm="report", charset="UTF-8"'},
+                )(scope, receive, send)
                 return
         await self.app(scope, receive, send)
 
@@ -77,7 +81,11 @@ def build_server(settings: ReportSettings) -> Starlette:
     site = Site(settings.directory)
     site.install()
     password = settings.access_password
-    access = [Middleware(Authentication, settings.access_username, password.get_secret_value())] if password else []
+    access = (
+        [Middleware(Authentication, settings.access_username, password.get_secret_value())]
+        if password
+        else []
+    )
     # A browser writes an IPv6 address in brackets.
     own_names = [f"[{name}]" if ":" in name else name for name in LOOPBACK_NAMES]
     return Starlette(
@@ -85,7 +93,9 @@ def build_server(settings: ReportSettings) -> Starlette:
         middleware=[
             Middleware(SecurityHeaders),
             # A page of another site that gives its own name this machine's address must not read the figures (DNS rebinding).
-            Middleware(TrustedHostMiddleware, allowed_hosts=own_names if settings.is_local else ["*"]),
+            Middleware(
+                TrustedHostMiddleware, allowed_hosts=own_names if settings.is_local else ["*"]
+            ),
             *access,
             Middleware(GZipMiddleware, minimum_size=1024),
         ],

@@ -31,7 +31,11 @@ class Table:
     @property
     def measures(self) -> list[dict[str, Any]]:
         """The other columns, with their Chinese names and whether they may be added over days."""
-        return [{"name": column.name, "zh": column.comment_zh, "adds": column.adds} for column in self.metric.measures if column.name in self.columns]
+        return [
+            {"name": column.name, "zh": column.comment_zh, "adds": column.adds}
+            for column in self.metric.measures
+            if column.name in self.columns
+        ]
 
     @property
     def account_place(self) -> int | None:
@@ -78,7 +82,12 @@ def published(cursor: MySQLCursorAbstract, metrics: Sequence[Metric]) -> Publish
     """Return what MySQL holds now of these metrics; nothing where the first publication is still to come."""
     present = _columns(cursor)
     tables = tuple(
-        Table(metric, tuple(column.name for column in metric.columns[1:] if column.name in present[metric.name]))
+        Table(
+            metric,
+            tuple(
+                column.name for column in metric.columns[1:] if column.name in present[metric.name]
+            ),
+        )
         for metric in metrics
         if metric.name in present
     )
@@ -93,7 +102,10 @@ def published(cursor: MySQLCursorAbstract, metrics: Sequence[Metric]) -> Publish
         contents.setdefault(str(day), []).append(f"{metric} {checksum}")
     return Published(
         tables,
-        {day: hashlib.sha256("\n".join(content).encode()).hexdigest()[:16] for day, content in contents.items()},
+        {
+            day: hashlib.sha256("\n".join(content).encode()).hexdigest()[:16]
+            for day, content in contents.items()
+        },
         max((str(row[0]) for row in rows if row[1] == TOTAL and row[5]), default=None),
         state(cursor),
         max((row[3] for row in rows), default=None),
@@ -105,31 +117,44 @@ def state(cursor: MySQLCursorAbstract) -> str | None:
     """Return what changes with every publication, whichever day and metric it is of; None before the first."""
     if "publication" not in _columns(cursor):
         return None
-    cursor.execute("SELECT max(`published_at`), count(*), sum(crc32(concat_ws(' ', `metric`, `day`, `checksum`))) FROM `publication` WHERE `checksum` <> ''")
+    cursor.execute(
+        "SELECT max(`published_at`), count(*), sum(crc32(concat_ws(' ', `metric`, `day`, `checksum`))) FROM `publication` WHERE `checksum` <> ''"
+    )
     ((at, count, content),) = _fetch(cursor)
     return f"{at} {count} {content}" if count else None
 
 
-def read_rows(cursor: MySQLCursorAbstract, table: Table, days: Sequence[str]) -> dict[str, list[list[Any]]]:
+def read_rows(
+    cursor: MySQLCursorAbstract, table: Table, days: Sequence[str]
+) -> dict[str, list[list[Any]]]:
     """Return a table's rows of the given days in the order of their key, without the day, as JSON takes them."""
     names = ", ".join(f"`{name}`" for name in table.columns)
     order = ", ".join(f"`{name}`" for name in ("day", *table.grain))
     places = ", ".join(["%s"] * len(days))
-    cursor.execute(f"SELECT `day`, {names} FROM `{table.metric.name}` WHERE `day` IN ({places}) ORDER BY {order}", tuple(days))  # nosec B608  # the catalog's names
+    cursor.execute(
+        f"SELECT `day`, {names} FROM `{table.metric.name}` WHERE `day` IN ({places}) ORDER BY {order}",
+        tuple(days),
+    )  # nosec B608  # the catalog's names
     rows: dict[str, list[list[Any]]] = {}
     for day, *values in _fetch(cursor):
-        rows.setdefault(str(day), []).append([float(value) if isinstance(value, Decimal) else value for value in values])
+        rows.setdefault(str(day), []).append(
+            [float(value) if isinstance(value, Decimal) else value for value in values]
+        )
     return rows
 
 
 def snapshot(connection: MySQLConnectionAbstract) -> None:
     """Begin a transaction in which every read sees the same instant of all tables."""
     connection.rollback()
-    connection.start_transaction(consistent_snapshot=True, isolation_level="REPEATABLE READ", readonly=True)
+    connection.start_transaction(
+        consistent_snapshot=True, isolation_level="REPEATABLE READ", readonly=True
+    )
 
 
 def _columns(cursor: MySQLCursorAbstract) -> dict[str, set[str]]:
-    cursor.execute("SELECT `table_name`, `column_name` FROM information_schema.columns WHERE `table_schema` = DATABASE()")
+    cursor.execute(
+        "SELECT `table_name`, `column_name` FROM information_schema.columns WHERE `table_schema` = DATABASE()"
+    )
     present: dict[str, set[str]] = {}
     for table, column in _fetch(cursor):
         present.setdefault(str(table), set()).add(str(column))

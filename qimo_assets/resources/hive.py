@@ -64,7 +64,10 @@ class HiveResource(dg.ConfigurableResource):
     @classmethod
     def from_settings(cls, settings: HiveSettings) -> "HiveResource":
         """Return the resource that the settings describe."""
-        return cls(settings=settings, **{name: value for name, value in settings if name in cls.model_fields})
+        return cls(
+            settings=settings,
+            **{name: value for name, value in settings if name in cls.model_fields},
+        )
 
     @contextmanager
     def session(self) -> Generator[HiveSession, None, None]:
@@ -86,7 +89,9 @@ class HiveResource(dg.ConfigurableResource):
             transport, socket = hive_transport(self.settings, CONNECT_SECONDS)
             connection = hive.Connection(username=self.username, thrift_transport=transport)
             socket.setTimeout((self.timeout_seconds + GRACE_SECONDS) * 1000)
-            HiveSession(connection).execute(f"SET spark.sql.thriftServer.queryTimeout={self.timeout_seconds}")
+            HiveSession(connection).execute(
+                f"SET spark.sql.thriftServer.queryTimeout={self.timeout_seconds}"
+            )
         except (TException, OSError, hive.Error) as error:
             raise HiveError(
                 f"HiveServer2 at {self.host}:{self.port} cannot be reached ({_reason(error)}). "
@@ -96,14 +101,18 @@ class HiveResource(dg.ConfigurableResource):
 
 
 @contextmanager
-def _run(connection: hive.Connection, sql: str, params: Mapping[str, object] | None) -> Generator[hive.Cursor, None, None]:
+def _run(
+    connection: hive.Connection, sql: str, params: Mapping[str, object] | None
+) -> Generator[hive.Cursor, None, None]:
     try:
         with connection.cursor() as cursor:
             cursor.execute(sql, params)
             yield cursor
     except (TException, OSError, hive.Error) as error:
         # PyHive's error carries the server's whole Java stack trace; the reason is all of it that helps.
-        raise HiveError(f"HiveServer2 refused or lost a statement: {_reason(error)}\nThe statement was:\n{sql}") from None
+        raise HiveError(
+            f"HiveServer2 refused or lost a statement: {_reason(error)}\nThe statement was:\n{sql}"
+        ) from None
 
 
 def _reason(error: Exception) -> str:

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import (
+    Consumer,
+    ConsumerGroupTopicPartitions,
+    KafkaError,
+    KafkaException,
+    TopicCollection,
+    TopicPartition,
+)
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 from pydantic import Field
@@ -43,18 +50,25 @@ class KafkaResource(dg.ConfigurableResource):
     topic: str = Field(description="The topic of the chat lines.")
     partitions: int = Field(description="Partitions of the topic when it is created.")
     replication: int = Field(description="Replicas of each partition when the topic is created.")
-    retention_hours: int = Field(description="Hours that the topic keeps a line, when it is created.")
+    retention_hours: int = Field(
+        description="Hours that the topic keeps a line, when it is created."
+    )
     max_message_bytes: int = Field(description="Largest record that the topic takes.")
     progress_group: str = Field(description="Consumer group that holds the lake's progress.")
     timeout_seconds: float = Field(description="Time-out of each call, in seconds.")
-    min_insync_replicas: int = Field(description="Replicas that have to hold a line before it is acknowledged, when the topic is created.")
+    min_insync_replicas: int = Field(
+        description="Replicas that have to hold a line before it is acknowledged, when the topic is created."
+    )
     # A dependency is no configuration: neither Dagster's UI nor its storage ever gets to see the passwords in it.
     client: dg.ResourceDependency[dict[str, Any]]
 
     @classmethod
     def from_settings(cls, settings: KafkaSettings) -> "KafkaResource":
         """Return the resource that the settings describe."""
-        return cls(client=librdkafka_options(settings), **{name: value for name, value in settings if name in cls.model_fields})
+        return cls(
+            client=librdkafka_options(settings),
+            **{name: value for name, value in settings if name in cls.model_fields},
+        )
 
     def ensure_topic(self) -> bool:
         """Create the topic unless it is there; return whether it was created."""
@@ -69,7 +83,9 @@ class KafkaResource(dg.ConfigurableResource):
             "min.insync.replicas": str(self.min_insync_replicas),
         }
         topic = NewTopic(self.topic, self.partitions, self.replication, config=config)
-        admin.create_topics([topic], operation_timeout=self.timeout_seconds)[self.topic].result(timeout=self.timeout_seconds)
+        admin.create_topics([topic], operation_timeout=self.timeout_seconds)[self.topic].result(
+            timeout=self.timeout_seconds
+        )
         return True
 
     def topic_id(self) -> str:
@@ -80,7 +96,9 @@ class KafkaResource(dg.ConfigurableResource):
         """
         admin = self._admin()
         try:
-            described = admin.describe_topics(TopicCollection([self.topic]), request_timeout=self.timeout_seconds)[self.topic]
+            described = admin.describe_topics(
+                TopicCollection([self.topic]), request_timeout=self.timeout_seconds
+            )[self.topic]
             return str(described.result(timeout=self.timeout_seconds).topic_id)
         except (KafkaException, TimeoutError) as error:
             raise self._no_answer(error) from error
@@ -93,46 +111,74 @@ class KafkaResource(dg.ConfigurableResource):
         """
         with self._consumer() as consumer:
             try:
-                found = consumer.list_topics(self.topic, timeout=self.timeout_seconds).topics[self.topic]
+                found = consumer.list_topics(self.topic, timeout=self.timeout_seconds).topics[
+                    self.topic
+                ]
                 if found.error is not None:
                     raise KafkaException(found.error)
-                partitions = [TopicPartition(self.topic, number) for number in sorted(found.partitions)]
-                committed = {item.partition: item.offset for item in self._committed(consumer, partitions)}
-                bounds = [(item.partition, *consumer.get_watermark_offsets(item, timeout=self.timeout_seconds)) for item in partitions]
+                partitions = [
+                    TopicPartition(self.topic, number) for number in sorted(found.partitions)
+                ]
+                committed = {
+                    item.partition: item.offset for item in self._committed(consumer, partitions)
+                }
+                bounds = [
+                    (
+                        item.partition,
+                        *consumer.get_watermark_offsets(item, timeout=self.timeout_seconds),
+                    )
+                    for item in partitions
+                ]
             except KafkaException as error:
                 raise self._no_answer(error) from error
         # A partition without a committed offset answers with a negative number.
-        return [PartitionState(number, low, high, committed[number] if committed[number] >= 0 else None) for number, low, high in bounds]
+        return [
+            PartitionState(number, low, high, committed[number] if committed[number] >= 0 else None)
+            for number, low, high in bounds
+        ]
 
     def commit_progress(self, offsets: Mapping[int, int]) -> None:
         """Commit that the lake holds each partition up to (not including) the given offset."""
-        partitions = [TopicPartition(self.topic, number, offset) for number, offset in offsets.items()]
+        partitions = [
+            TopicPartition(self.topic, number, offset) for number, offset in offsets.items()
+        ]
         request = ConsumerGroupTopicPartitions(self.progress_group, partitions)
         # Held until the answer is there: the client's end would leave the futures open for ever.
         admin = self._admin()
-        for future in admin.alter_consumer_group_offsets([request], request_timeout=self.timeout_seconds).values():
+        for future in admin.alter_consumer_group_offsets(
+            [request], request_timeout=self.timeout_seconds
+        ).values():
             future.result(timeout=self.timeout_seconds)
 
-    def _committed(self, consumer: Consumer, partitions: list[TopicPartition]) -> list[TopicPartition]:
+    def _committed(
+        self, consumer: Consumer, partitions: list[TopicPartition]
+    ) -> list[TopicPartition]:
         # The first question after a broker's start makes the topic of the offsets; until it has a leader the answer is NOT_COORDINATOR.
         deadline = time.monotonic() + self.timeout_seconds
         while True:
             try:
                 return consumer.committed(partitions, timeout=self.timeout_seconds)
             except KafkaException as error:
-                if (not error.args[0].retriable() and error.args[0].code() != KafkaError.NOT_COORDINATOR) or time.monotonic() > deadline:
+                if (
+                    not error.args[0].retriable()
+                    and error.args[0].code() != KafkaError.NOT_COORDINATOR
+                ) or time.monotonic() > deadline:
                     raise
             time.sleep(0.2)
 
     def _no_answer(self, error: Exception) -> dg.Failure:
-        return dg.Failure(f"Kafka at {self.bootstrap} gave no answer about topic {self.topic}: {error}. Is it up (./qimo status)?")
+        return dg.Failure(
+            f"Kafka at {self.bootstrap} gave no answer about topic {self.topic}: {error}. Is it up (./qimo status)?"
+        )
 
     def _admin(self) -> AdminClient:
         return AdminClient(self.client)
 
     @contextmanager
     def _consumer(self) -> Iterator[Consumer]:
-        consumer = Consumer({**self.client, "group.id": self.progress_group, "enable.auto.commit": False})
+        consumer = Consumer(
+            {**self.client, "group.id": self.progress_group, "enable.auto.commit": False}
+        )
         try:
             yield consumer
         finally:

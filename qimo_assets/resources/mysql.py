@@ -27,12 +27,21 @@ class MySQLResource(dg.ConfigurableResource):
     host: str = Field(description="Host of MySQL.")
     port: int = Field(default=3306, description="Port of MySQL.")
     database: str = Field(default="qimo_report", description="Database of the metric tables.")
-    username: str = Field(default="qimo_publisher", description="Account that publishes the metrics.")
+    username: str = Field(
+        default="qimo_publisher", description="Account that publishes the metrics."
+    )
     # A dependency is no configuration: neither Dagster's UI nor its storage ever gets to see it.
     password: dg.ResourceDependency[SecretStr]
-    timeout_seconds: int = Field(default=10, gt=0, description="Time-out of a connection and of a lock, in seconds.")
-    ca_file: str | None = Field(default=None, description="CAs of the server's certificate, in a PEM file; with it the connection has to be TLS.")
-    mask_accounts: bool = Field(default=False, description="Whether accounts are published with their middle hidden.")
+    timeout_seconds: int = Field(
+        default=10, gt=0, description="Time-out of a connection and of a lock, in seconds."
+    )
+    ca_file: str | None = Field(
+        default=None,
+        description="CAs of the server's certificate, in a PEM file; with it the connection has to be TLS.",
+    )
+    mask_accounts: bool = Field(
+        default=False, description="Whether accounts are published with their middle hidden."
+    )
 
     @classmethod
     def from_settings(cls, settings: MySQLSettings) -> "MySQLResource":

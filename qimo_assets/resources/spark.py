@@ -44,19 +44,26 @@ def spark_properties(settings: Settings) -> dict[str, str]:
     # In the third minute over a third of the driver's time went into compiling what is called now and then. With eight times the JVM's own thresholds it took
     # 69 % of a processor at 1,000 lines/s instead of 117 %; with the first compiler alone 73 %.
     thresholds = {"Invocation": 5_000, "MinInvocation": 600, "Compile": 15_000, "BackEdge": 40_000}
-    compiler = " ".join(f"-XX:Tier4{name}Threshold={8 * value}" for name, value in thresholds.items())
+    compiler = " ".join(
+        f"-XX:Tier4{name}Threshold={8 * value}" for name, value in thresholds.items()
+    )
     # The heap has its full size from the start: the collector makes it larger by little, and in 100 commits held everything up 870 times, for 16 s of 200;
     # so it was 255 times, for 7 s. The classes have theirs as well: five full collections of 30 came because their part of 21 MB was full.
     heap = f"-XX:+UseSerialGC -Xms{spark.driver_memory} -XX:MetaspaceSize=256m"
     temporary = f" -Djava.io.tmpdir={spark.scratch_dir}" if spark.scratch_dir else ""
     # With a local master nothing outside the driver's process needs its ports; another one's executors need them, and the jars.
     is_local = spark.master.startswith("local")
-    where = {"spark.driver.host": LOOPBACK, "spark.driver.bindAddress": LOOPBACK} if is_local else {"spark.jars": ",".join(str(jar) for jar in spark.jars)}
+    where = (
+        {"spark.driver.host": LOOPBACK, "spark.driver.bindAddress": LOOPBACK}
+        if is_local
+        else {"spark.jars": ",".join(str(jar) for jar in spark.jars)}
+    )
     return {
         "spark.master": spark.master,
         "spark.driver.memory": spark.driver_memory,
         "spark.driver.extraClassPath": jars,
-        "spark.driver.extraJavaOptions": f"-Dfile.encoding=UTF-8 {heap} -XX:-UsePerfData {compiler} {options}" + temporary,
+        "spark.driver.extraJavaOptions": f"-Dfile.encoding=UTF-8 {heap} -XX:-UsePerfData {compiler} {options}"
+        + temporary,
         "spark.executor.extraJavaOptions": options,
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
@@ -96,4 +103,6 @@ def spark_resource(settings: Settings) -> SparkResource:
         os.environ["JAVA_HOME"] = str(settings.spark.java_home)
     # The workers take whatever python3 is first on PATH unless they are told; they need this one's numpy.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    return SparkResource(spark_config=spark_properties(settings), hadoop_options=settings.lake.hadoop_options)
+    return SparkResource(
+        spark_config=spark_properties(settings), hadoop_options=settings.lake.hadoop_options
+    )

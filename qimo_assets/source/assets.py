@@ -19,12 +19,18 @@ def build_source_definitions(settings: Settings) -> dg.Definitions:
         key=DIRECTORY,
         group_name="source",
         description="The directory in which the chat servers append one line per message. Observe it to see its files and what is not read yet.",
-        metadata={"directory": dg.MetadataValue.path(str(settings.source.log_dir)), "pattern": settings.source.file_pattern},
+        metadata={
+            "directory": dg.MetadataValue.path(str(settings.source.log_dir)),
+            "pattern": settings.source.file_pattern,
+        },
         tags={"dagster/kind/file": ""},
     )
     def chat() -> dg.ObserveResult:
         files = log_files(settings.source)
-        return dg.ObserveResult(data_version=dg.DataVersion(str(sum(file.size for file in files))), metadata=_metadata(files))
+        return dg.ObserveResult(
+            data_version=dg.DataVersion(str(sum(file.size for file in files))),
+            metadata=_metadata(files),
+        )
 
     @dg.asset(
         key=AGENT,
@@ -37,8 +43,12 @@ def build_source_definitions(settings: Settings) -> dg.Definitions:
         "On each chat server it runs with the configuration below (`./qimo agent FILE` writes it with its passwords), and beside it, "
         "as the user that writes the log files, `python3 links.py agent.properties` (qimo_assets/source/links.py).",
         metadata={
-            "configuration": dg.MetadataValue.md(f"```properties\n{agent_configuration(settings, secrets=False)}\n```"),
-            "template": dg.MetadataValue.path(str(FLUME_CONF / f"{settings.source.agent}.properties")),
+            "configuration": dg.MetadataValue.md(
+                f"```properties\n{agent_configuration(settings, secrets=False)}\n```"
+            ),
+            "template": dg.MetadataValue.path(
+                str(FLUME_CONF / f"{settings.source.agent}.properties")
+            ),
         },
         code_version=settings.source.agent,
     )
@@ -56,7 +66,10 @@ def build_source_definitions(settings: Settings) -> dg.Definitions:
         cursor = f"{sum(file.size for file in files)}:{sum(file.read for file in files)}"
         if cursor == context.cursor:
             return dg.SkipReason("Neither the files nor the agent's positions have changed.")
-        events = [dg.AssetObservation(DIRECTORY, metadata=_metadata(files)), dg.AssetMaterialization(AGENT, metadata=_metadata(files))]
+        events = [
+            dg.AssetObservation(DIRECTORY, metadata=_metadata(files)),
+            dg.AssetMaterialization(AGENT, metadata=_metadata(files)),
+        ]
         return dg.SensorResult(asset_events=events, cursor=cursor)
 
     return dg.Definitions(assets=[chat, flume_agent], sensors=[source_watcher])
@@ -64,14 +77,24 @@ def build_source_definitions(settings: Settings) -> dg.Definitions:
 
 def shown(name: str) -> str:
     """Return a file's name as it may stand as code in a table of Markdown, whatever somebody put into it."""
-    return "".join(character if character.isprintable() and character not in "`|" else f"\\x{ord(character):02x}" for character in name)
+    return "".join(
+        character
+        if character.isprintable() and character not in "`|"
+        else f"\\x{ord(character):02x}"
+        for character in name
+    )
 
 
 def _metadata(files: Sequence[LogFile]) -> dict[str, dg.MetadataValue]:
-    rows = [f"| `{shown(file.name)}`{' (gone)' if file.gone else ''} | {file.size:,} | {file.unread:,} |" for file in files]
+    rows = [
+        f"| `{shown(file.name)}`{' (gone)' if file.gone else ''} | {file.size:,} | {file.unread:,} |"
+        for file in files
+    ]
     return {
         "files": dg.MetadataValue.int(len(files)),
         "bytes": dg.MetadataValue.int(sum(file.size for file in files)),
         "bytes not yet read": dg.MetadataValue.int(sum(file.unread for file in files)),
-        "each file": dg.MetadataValue.md("\n".join(["| file | bytes | not yet read |", "|---|---:|---:|", *rows])),
+        "each file": dg.MetadataValue.md(
+            "\n".join(["| file | bytes | not yet read |", "|---|---:|---:|", *rows])
+        ),
     }

@@ -35,14 +35,23 @@ class LogFile:
 def log_files(source: SourceSettings) -> list[LogFile]:
     """Return the files of the log directory by name, then those that are gone from it and still have a link."""
     positions = read_positions(source.position_file)
-    present = log_paths(source.log_dir, re.compile(source.file_pattern)) if source.log_dir.is_dir() else {}
+    present = (
+        log_paths(source.log_dir, re.compile(source.file_pattern))
+        if source.log_dir.is_dir()
+        else {}
+    )
     links = [path for inode, path in link_paths(source.link_dir).items() if inode not in present]
     found = [_log_file(path, path.name, positions) for path in present.values()]
-    gone = [_log_file(path, LINK_NAME.sub(r"\1", path.name), positions, gone=True) for path in sorted(links)]
+    gone = [
+        _log_file(path, LINK_NAME.sub(r"\1", path.name), positions, gone=True)
+        for path in sorted(links)
+    ]
     return [file for file in (*found, *gone) if file]
 
 
-def _log_file(path: Path, name: str, positions: dict[int, int], *, gone: bool = False) -> LogFile | None:
+def _log_file(
+    path: Path, name: str, positions: dict[int, int], *, gone: bool = False
+) -> LogFile | None:
     try:
         state = path.stat()
     except FileNotFoundError:

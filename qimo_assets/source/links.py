@@ -59,9 +59,13 @@ def read_configuration(path: Path) -> Source:
     values = {match[1]: _unescaped(match[2]) for match in found if match}
     try:
         log_dir, pattern = Path(values["links.logDir"]), re.compile(values["links.filePattern"])
-        return Source(log_dir, pattern, Path(values["filegroups.f1"]).parent, Path(values["positionFile"]))
+        return Source(
+            log_dir, pattern, Path(values["filegroups.f1"]).parent, Path(values["positionFile"])
+        )
     except KeyError as error:
-        raise LinksError(f"{path} has no property {error.args[0]} of a source; take a rendered configuration of flume_conf/.") from None
+        raise LinksError(
+            f"{path} has no property {error.args[0]} of a source; take a rendered configuration of flume_conf/."
+        ) from None
 
 
 def _unescaped(value: str) -> str:
@@ -84,14 +88,21 @@ def log_paths(log_dir: Path, pattern: re.Pattern[str]) -> dict[int, Path]:
 
 def link_paths(link_dir: Path) -> dict[int, Path]:
     """Return inode -> path of the links that there are."""
-    paths = [(LINK_NAME.fullmatch(path.name), path) for path in link_dir.iterdir()] if link_dir.is_dir() else []
+    paths = (
+        [(LINK_NAME.fullmatch(path.name), path) for path in link_dir.iterdir()]
+        if link_dir.is_dir()
+        else []
+    )
     return {int(link[3]): path for link, path in paths if link}
 
 
 def read_positions(position_file: Path) -> dict[int, int]:
     """Return inode -> bytes read out of TAILDIR's position file; nothing when it is not there or is just being rewritten."""
     try:
-        return {entry["inode"]: entry["pos"] for entry in json.loads(position_file.read_text(encoding="utf-8"))}
+        return {
+            entry["inode"]: entry["pos"]
+            for entry in json.loads(position_file.read_text(encoding="utf-8"))
+        }
     except (OSError, ValueError):
         return {}
 
@@ -113,12 +124,16 @@ def keep(source: Source, quiet_seconds: float = QUIET_SECONDS) -> list[str]:
     try:
         paths = log_paths(source.log_dir, source.pattern)
     except FileNotFoundError:
-        raise LinksError(f"There is no directory {source.log_dir}. Make it, or set QIMO_SOURCE__LOG_DIR.") from None
+        raise LinksError(
+            f"There is no directory {source.log_dir}. Make it, or set QIMO_SOURCE__LOG_DIR."
+        ) from None
     if source.log_dir.stat().st_dev != source.link_dir.stat().st_dev:
         raise LinksError(_on_two_file_systems(source))
     links = link_paths(source.link_dir)
     complaints = [_link(source, path) for inode, path in paths.items() if inode not in links]
-    _remove_done(source, {inode: link for inode, link in links.items() if inode not in paths}, quiet_seconds)
+    _remove_done(
+        source, {inode: link for inode, link in links.items() if inode not in paths}, quiet_seconds
+    )
     # The time of the directory tells that somebody is looking.
     os.utime(source.link_dir)
     return [complaint for complaint in complaints if complaint]

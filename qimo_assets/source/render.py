@@ -36,7 +36,9 @@ def agent_configuration(settings: Settings, *, secrets: bool) -> str:
         )
     names = sorted(path.stem for path in FLUME_CONF.glob("*.properties"))
     if settings.source.agent not in names:
-        raise SettingsError(f"source.agent: there is no flume_conf/{settings.source.agent}.properties; there are {', '.join(names)}.")
+        raise SettingsError(
+            f"source.agent: there is no flume_conf/{settings.source.agent}.properties; there are {', '.join(names)}."
+        )
     environment = jinja2.Environment(  # nosec B701  # a properties file, no HTML
         loader=jinja2.FileSystemLoader(FLUME_CONF),
         undefined=jinja2.StrictUndefined,
@@ -72,7 +74,9 @@ def write_agent_configuration(settings: Settings, path: Path) -> bool:
 def _property_value(value: Any) -> str:
     """Return a value as Flume reads it: ISO-8859-1, in which a backslash begins an escape, and `${` a look-up unless a `$` stands before it."""
     text = str(value).replace("\\", "\\\\").replace("${", "$${")
-    return "".join(character if " " <= character <= "~" else _escape(character) for character in text)
+    return "".join(
+        character if " " <= character <= "~" else _escape(character) for character in text
+    )
 
 
 def _escape(character: str) -> str:

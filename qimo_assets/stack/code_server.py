@@ -23,7 +23,9 @@ POLL_SECONDS = 2.0
 WORKER = "api grpc"
 
 
-def wait_for_loss(worker_pids: Callable[[], set[int]], sleep: Callable[[float], None] = time.sleep) -> set[int]:
+def wait_for_loss(
+    worker_pids: Callable[[], set[int]], sleep: Callable[[float], None] = time.sleep
+) -> set[int]:
     """Wait until there is no worker any more after there was one.
 
     Args:
@@ -57,7 +59,10 @@ def _is_living_worker(process: psutil.Process) -> bool:
 
 def _end_without_worker() -> None:
     lost = wait_for_loss(living_workers)
-    logger.error("The worker of the code server (process %s) is gone; the server ends, and the supervisor starts it again.", lost)
+    logger.error(
+        "The worker of the code server (process %s) is gone; the server ends, and the supervisor starts it again.",
+        lost,
+    )
     # Not sys.exit(), which ends this thread alone, and no shutdown: there is nobody left to be told.
     os._exit(1)
 

@@ -49,7 +49,12 @@ class Component:
     reason: str = ""
 
 
-def start(layout: Layout, report: Report, only: set[str] | None = None, once_ready: Mapping[str, Callable[[], object]] | None = None) -> None:
+def start(
+    layout: Layout,
+    report: Report,
+    only: set[str] | None = None,
+    once_ready: Mapping[str, Callable[[], object]] | None = None,
+) -> None:
     """Start the services in the order of their needs and wait until each answers.
 
     Args:
@@ -71,10 +76,18 @@ def start(layout: Layout, report: Report, only: set[str] | None = None, once_rea
         waiting = {service.name: service for service in wanted}
         running: dict[str, Any] = {}
         while waiting or running:
-            for service in [item for item in waiting.values() if not (set(item.after) & {one.name for one in wanted}) - ready]:
-                running[service.name] = pool.submit(_start_one, layout, service, hooks.get(service.name))
+            for service in [
+                item
+                for item in waiting.values()
+                if not (set(item.after) & {one.name for one in wanted}) - ready
+            ]:
+                running[service.name] = pool.submit(
+                    _start_one, layout, service, hooks.get(service.name)
+                )
                 del waiting[service.name]
-            for name, future in [(name, future) for name, future in running.items() if future.done()]:
+            for name, future in [
+                (name, future) for name, future in running.items() if future.done()
+            ]:
                 report(f"{name} is ready after {future.result():.0f} s")
                 ready.add(name)
                 del running[name]
@@ -110,18 +123,29 @@ def components(layout: Layout) -> list[Component]:
     supervisor = _running_supervisor(layout)
     states = _states(supervisor) if supervisor else {}
     with ThreadPoolExecutor(max_workers=12) as pool:
-        return list(pool.map(lambda service: _component(layout, service, states.get(service.name, {})), services(layout)))
+        return list(
+            pool.map(
+                lambda service: _component(layout, service, states.get(service.name, {})),
+                services(layout),
+            )
+        )
 
 
 def is_running(layout: Layout, name: str | None = None) -> bool:
     """Return whether the supervisor of this stack runs, and with it the service of this name."""
     supervisor = _running_supervisor(layout)
-    return supervisor is not None and (name is None or bool(_states(supervisor).get(name, {}).get("pid")))
+    return supervisor is not None and (
+        name is None or bool(_states(supervisor).get(name, {}).get("pid"))
+    )
 
 
 def processes_of(home: Path) -> list[psutil.Process]:
     """Return every process that was started with this QIMO_HOME, by whomever."""
-    return [process for process in psutil.process_iter(["environ"]) if (process.info["environ"] or {}).get("QIMO_HOME") == str(home)]
+    return [
+        process
+        for process in psutil.process_iter(["environ"])
+        if (process.info["environ"] or {}).get("QIMO_HOME") == str(home)
+    ]
 
 
 def _component(layout: Layout, service: Service, state: dict[str, Any]) -> Component:
@@ -136,7 +160,9 @@ def _version(service: Service) -> str:
     if service.version_of == "python":
         return platform.python_version()
     if service.version_of == "hive":
-        return next((PYSPARK_HOME / "jars").glob("hive-metastore-*.jar")).stem.removeprefix("hive-metastore-")
+        return next((PYSPARK_HOME / "jars").glob("hive-metastore-*.jar")).stem.removeprefix(
+            "hive-metastore-"
+        )
     if service.version_of in ("pyspark", "dagster", "dagster-webserver", "starlette"):
         return package_version(service.version_of)
     return version_of(service.version_of)
@@ -169,7 +195,9 @@ def _start_one(layout: Layout, service: Service, once_ready: Callable[[], object
         supervisor.supervisor.startProcess(service.name, False)
     except Fault as fault:
         if fault.faultCode != ALREADY_STARTED:
-            raise StackError(f"{service.name} could not be started: {fault.faultString}; see {layout.log / service.name}.log") from None
+            raise StackError(
+                f"{service.name} could not be started: {fault.faultString}; see {layout.log / service.name}.log"
+            ) from None
     while reason := _unanswered(layout, service):
         if time.monotonic() - began > service.start_seconds:
             raise StackError(
@@ -192,12 +220,17 @@ def _stop_one(layout: Layout, service: Service) -> None:
 
 def _tail(layout: Layout, service: Service) -> str:
     log = layout.log / f"{service.name}.log"
-    return "\n".join(log.read_text(errors="replace").splitlines()[-8:]) if log.exists() else "(no log)"
+    return (
+        "\n".join(log.read_text(errors="replace").splitlines()[-8:]) if log.exists() else "(no log)"
+    )
 
 
 def _proxy(layout: Layout) -> Any:
     # supervisord speaks XML-RPC over the Unix socket; the address is a form that ServerProxy insists on.
-    return ServerProxy("http://localhost", transport=SupervisorTransport(None, None, f"unix://{layout.supervisor_socket}"))
+    return ServerProxy(
+        "http://localhost",
+        transport=SupervisorTransport(None, None, f"unix://{layout.supervisor_socket}"),
+    )
 
 
 def _running_supervisor(layout: Layout) -> Any | None:
@@ -215,7 +248,12 @@ def _start_supervisor(layout: Layout) -> Any:
     program = Path(sys.executable).parent / "supervisord"
     log = layout.log / "supervisord.start.log"
     with log.open("w") as output:
-        status = subprocess.run([program, "-c", layout.etc / "supervisord.conf"], stdout=output, stderr=subprocess.STDOUT, timeout=30).returncode
+        status = subprocess.run(
+            [program, "-c", layout.etc / "supervisord.conf"],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            timeout=30,
+        ).returncode
     if status != 0:
         raise StackError(f"supervisord did not start:\n{log.read_text()}")
     deadline = time.monotonic() + SUPERVISOR_START_SECONDS
@@ -223,7 +261,9 @@ def _start_supervisor(layout: Layout) -> Any:
         if proxy := _running_supervisor(layout):
             return proxy
         time.sleep(0.1)
-    raise StackError(f"supervisord does not answer on {layout.supervisor_socket}; see {layout.log / 'supervisord.log'}.")
+    raise StackError(
+        f"supervisord does not answer on {layout.supervisor_socket}; see {layout.log / 'supervisord.log'}."
+    )
 
 
 def _adopt_changes(supervisor: Any) -> None:
@@ -289,7 +329,11 @@ def _wait_for_end(home: Path, supervisor: psutil.Process) -> None:
 
 def _supervised(home: Path) -> list[psutil.Process]:
     # supervisord gives this name to what it starts, and whatever that starts inherits it.
-    return [process for process in processes_of(home) if "SUPERVISOR_PROCESS_NAME" in process.info["environ"]]
+    return [
+        process
+        for process in processes_of(home)
+        if "SUPERVISOR_PROCESS_NAME" in process.info["environ"]
+    ]
 
 
 def _lives(process: psutil.Process) -> bool:

@@ -47,7 +47,10 @@ def kafka(layout: Layout, broker: str) -> None:
 
 def namenode(layout: Layout) -> None:
     """Ask for the status of the root directory; safe mode ends only when the data node has reported, whose probe sees that."""
-    probes.http(f"http://{LOOPBACK}:{layout.ports['namenode_http']}/webhdfs/v1/?op=GETFILESTATUS", TIMEOUT_SECONDS)
+    probes.http(
+        f"http://{LOOPBACK}:{layout.ports['namenode_http']}/webhdfs/v1/?op=GETFILESTATUS",
+        TIMEOUT_SECONDS,
+    )
 
 
 def datanode(layout: Layout) -> None:
@@ -61,9 +64,14 @@ def datanode(layout: Layout) -> None:
 
 def one_of_the_datanodes(layout: Layout, node: str) -> None:
     """Ask a data node whether it reports to the name node; what is written anywhere would tell nothing of this one."""
-    beans = _json(f"http://{layout.address(node, 'http')}/jmx?qry=Hadoop:service=DataNode,name=DataNodeInfo")["beans"]
+    beans = _json(
+        f"http://{layout.address(node, 'http')}/jmx?qry=Hadoop:service=DataNode,name=DataNodeInfo"
+    )["beans"]
     actors = [actor for bean in beans for actor in json.loads(bean["BPServiceActorInfo"])]
-    if not any(actor["ActorState"] == "RUNNING" and int(actor["LastHeartbeat"]) < HEARTBEAT_MAX_AGE_SECONDS for actor in actors):
+    if not any(
+        actor["ActorState"] == "RUNNING" and int(actor["LastHeartbeat"]) < HEARTBEAT_MAX_AGE_SECONDS
+        for actor in actors
+    ):
         raise StackError("it does not report to the name node")
 
 
@@ -82,16 +90,22 @@ def spark_worker(layout: Layout, worker: str) -> None:
 
 def resourcemanager(layout: Layout) -> None:
     """Ask the resource manager for its state."""
-    state = _json(f"http://{layout.address('resourcemanager', 'http')}/ws/v1/cluster/info")["clusterInfo"]["state"]
+    state = _json(f"http://{layout.address('resourcemanager', 'http')}/ws/v1/cluster/info")[
+        "clusterInfo"
+    ]["state"]
     if state != "STARTED":
         raise StackError(f"the resource manager is {state}")
 
 
 def nodemanager(layout: Layout, node: str) -> None:
     """Ask a node manager whether its directories are usable, and the resource manager whether it gives containers to all of them."""
-    if not _json(f"http://{layout.address(node, 'http')}/ws/v1/node/info")["nodeInfo"]["nodeHealthy"]:
+    if not _json(f"http://{layout.address(node, 'http')}/ws/v1/node/info")["nodeInfo"][
+        "nodeHealthy"
+    ]:
         raise StackError("the node manager does not find itself healthy")
-    active = _json(f"http://{layout.address('resourcemanager', 'http')}/ws/v1/cluster/metrics")["clusterMetrics"]["activeNodes"]
+    active = _json(f"http://{layout.address('resourcemanager', 'http')}/ws/v1/cluster/metrics")[
+        "clusterMetrics"
+    ]["activeNodes"]
     if active < len(layout.profile.node_managers):
         raise StackError(f"the resource manager has {active} nodes")
 
@@ -105,7 +119,12 @@ def hive(layout: Layout) -> None:
     """Run a query that needs the metastore as well."""
     server = HiveSettings(host=LOOPBACK, port=layout.ports["hive"])
     transport, _ = hive_transport(server, QUERY_SECONDS)
-    with closing(pyhive.Connection(username=server.username, thrift_transport=transport)) as connection, closing(connection.cursor()) as cursor:
+    with (
+        closing(
+            pyhive.Connection(username=server.username, thrift_transport=transport)
+        ) as connection,
+        closing(connection.cursor()) as cursor,
+    ):
         cursor.execute("SHOW DATABASES")
         cursor.fetchall()
 
@@ -179,7 +198,10 @@ def kafka_client(layout: Layout, broker: str) -> dict[str, Any]:
     if not layout.profile.secured:
         return librdkafka_options(KafkaSettings(bootstrap=layout.address(broker)))
     by_tls = KafkaSettings(
-        bootstrap=layout.address(broker, "internal"), security_protocol="SSL", ca_file=authority(layout).ca, client_file=own_certificate(layout)
+        bootstrap=layout.address(broker, "internal"),
+        security_protocol="SSL",
+        ca_file=authority(layout).ca,
+        client_file=own_certificate(layout),
     )
     return librdkafka_options(by_tls)
 

@@ -46,7 +46,10 @@ PLACES = {
 BROKER = "kafka.properties"
 # Where Spark's executors are processes of their own, and where YARN starts them.
 EXECUTOR_PLACES = {"spark-defaults.conf": "etc/spark/spark-defaults.conf"}
-YARN_PLACES = {"yarn-site.xml": "etc/hadoop/yarn-site.xml", "log4j2-container.properties": "etc/hadoop/log4j2-container.properties"}
+YARN_PLACES = {
+    "yarn-site.xml": "etc/hadoop/yarn-site.xml",
+    "log4j2-container.properties": "etc/hadoop/log4j2-container.properties",
+}
 
 _TEMPLATES = jinja2.Environment(  # nosec B701  # configuration files, no HTML
     loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
@@ -82,7 +85,10 @@ def configure(layout: Layout) -> None:
         "java_home": java_home(),
         "pyspark_home": PYSPARK_HOME,
         **_certificates(layout),
-        **{name: getattr(layout, name) for name in ("home", "install", "data", "etc", "log", "run", "tmp", "secrets", "chat")},
+        **{
+            name: getattr(layout, name)
+            for name in ("home", "install", "data", "etc", "log", "run", "tmp", "secrets", "chat")
+        },
     }
     for template, place in places(layout).items():
         _render(layout, template, place, values)
@@ -119,9 +125,17 @@ def format_mysql(layout: Layout) -> None:
     if (data / "mysql").exists():
         return
     shutil.rmtree(data, ignore_errors=True)
-    options = ["--auth-root-authentication-method=normal", "--skip-test-db", f"--user={getpass.getuser()}"]
+    options = [
+        "--auth-root-authentication-method=normal",
+        "--skip-test-db",
+        f"--user={getpass.getuser()}",
+    ]
     script = root / "scripts" / "mariadb-install-db"
-    _run(layout, "mysql-format", [str(script), "--no-defaults", f"--basedir={root}", f"--datadir={data}", *options])
+    _run(
+        layout,
+        "mysql-format",
+        [str(script), "--no-defaults", f"--basedir={root}", f"--datadir={data}", *options],
+    )
 
 
 def _render(layout: Layout, template: str, place: str, values: Mapping[str, object]) -> None:
@@ -138,7 +152,10 @@ def _broker(layout: Layout, broker: str) -> dict[str, object]:
         "broker": broker,
         "number": brokers.index(broker) + 1,
         "address": partial(layout.address, broker),
-        "voters": ",".join(f"{number}@{layout.address(name, 'controller')}" for number, name in enumerate(brokers, 1)),
+        "voters": ",".join(
+            f"{number}@{layout.address(name, 'controller')}"
+            for number, name in enumerate(brokers, 1)
+        ),
         "certificate": own,
     }
 
@@ -184,12 +201,28 @@ def _unpack_mariadb(layout: Layout) -> None:
 
 def _format_kafka(layout: Layout) -> None:
     directories = {broker: layout.data / broker for broker in layout.profile.brokers}
-    formatted = [path / "meta.properties" for path in directories.values() if (path / "meta.properties").exists()]
+    formatted = [
+        path / "meta.properties"
+        for path in directories.values()
+        if (path / "meta.properties").exists()
+    ]
     cluster_id = _cluster_id(formatted[0]) if formatted else _new_cluster_id()
     for broker, directory in directories.items():
         if not (directory / "meta.properties").exists():
-            arguments = ["kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(layout.etc / f"{broker}.properties"), "--ignore-formatted"]
-            _run(layout, f"{broker}-format", _java([layout.etc / "log4j2", *class_path(layout, "kafka")], arguments))
+            arguments = [
+                "kafka.tools.StorageTool",
+                "format",
+                "-t",
+                cluster_id,
+                "-c",
+                str(layout.etc / f"{broker}.properties"),
+                "--ignore-formatted",
+            ]
+            _run(
+                layout,
+                f"{broker}-format",
+                _java([layout.etc / "log4j2", *class_path(layout, "kafka")], arguments),
+            )
 
 
 def _new_cluster_id() -> str:
@@ -198,7 +231,9 @@ def _new_cluster_id() -> str:
 
 
 def _cluster_id(meta: Path) -> str:
-    return dict(line.split("=", 1) for line in meta.read_text().splitlines() if "=" in line)["cluster.id"]
+    return dict(line.split("=", 1) for line in meta.read_text().splitlines() if "=" in line)[
+        "cluster.id"
+    ]
 
 
 def _format_hdfs(layout: Layout) -> None:
@@ -208,16 +243,29 @@ def _format_hdfs(layout: Layout) -> None:
 
 
 def _java(entries: list[Path], arguments: list[str]) -> list[str]:
-    return [str(java_home() / "bin" / "java"), "-cp", os.pathsep.join(str(entry) for entry in entries), *arguments]
+    return [
+        str(java_home() / "bin" / "java"),
+        "-cp",
+        os.pathsep.join(str(entry) for entry in entries),
+        *arguments,
+    ]
 
 
 def _run(layout: Layout, name: str, command: list[str]) -> None:
     log = layout.log / f"{name}.log"
     with log.open("w") as output:
         try:
-            status = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, timeout=FORMAT_TIMEOUT_SECONDS, env=common_environment(layout)).returncode
+            status = subprocess.run(
+                command,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                timeout=FORMAT_TIMEOUT_SECONDS,
+                env=common_environment(layout),
+            ).returncode
         except subprocess.TimeoutExpired:
-            raise StackError(f"{name} did not end within {FORMAT_TIMEOUT_SECONDS} s; see {log}.") from None
+            raise StackError(
+                f"{name} did not end within {FORMAT_TIMEOUT_SECONDS} s; see {log}."
+            ) from None
     if status != 0:
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-8:])
         raise StackError(f"{name} failed with status {status}:\n{tail}\nThe whole log is {log}.")

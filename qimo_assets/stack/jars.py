@@ -93,7 +93,9 @@ def read_lock(path: Path = LOCK_FILE) -> list[Jar]:
         if line and not line.startswith("#"):
             parts = line.split()
             if len(parts) != 3:
-                raise StackError(f"{path.name}, line {number}: expected 'group coordinates sha256'.")
+                raise StackError(
+                    f"{path.name}, line {number}: expected 'group coordinates sha256'."
+                )
             jars.append(Jar(*parts))
     return jars
 
@@ -110,7 +112,11 @@ def class_path(layout: Layout, group: str) -> list[Path]:
 
 def version_of(artifact: str) -> str:
     """Return the locked version of an artifact, such as `kafka_2.13`."""
-    return next(jar.coordinates.split(":")[2] for jar in read_lock() if jar.coordinates.split(":")[1] == artifact)
+    return next(
+        jar.coordinates.split(":")[2]
+        for jar in read_lock()
+        if jar.coordinates.split(":")[1] == artifact
+    )
 
 
 def install_jars(layout: Layout) -> int:
@@ -134,7 +140,9 @@ def install_jars(layout: Layout) -> int:
 
 def _adopt(jar: Jar, fetched: Path, target: Path) -> None:
     if not fetched.exists():
-        raise StackError(f"The registry did not give {jar.coordinates}; see the messages above, then run the command again.")
+        raise StackError(
+            f"The registry did not give {jar.coordinates}; see the messages above, then run the command again."
+        )
     found = _sha256(fetched)
     if found != jar.sha256:
         raise StackError(
@@ -149,10 +157,18 @@ def write_lock(layout: Layout) -> list[Jar]:
     """Resolve `ROOTS` with their dependencies and write `jars.lock`."""
     staging = layout.install / "jars.lock.staging"
     shutil.rmtree(staging, ignore_errors=True)
-    _run_ivy(layout, [(group, item, follow) for group, items in ROOTS.items() for item, follow in items], staging)
-    jars = sorted(Jar(path.parent.name, _coordinates(path), _sha256(path)) for path in staging.glob("*/*.jar"))
+    _run_ivy(
+        layout,
+        [(group, item, follow) for group, items in ROOTS.items() for item, follow in items],
+        staging,
+    )
+    jars = sorted(
+        Jar(path.parent.name, _coordinates(path), _sha256(path)) for path in staging.glob("*/*.jar")
+    )
     header = "# group coordinates sha256: written by `python -m qimo_assets.stack.jars` from the roots named there\n"
-    LOCK_FILE.write_text(header + "".join(f"{jar.group} {jar.coordinates} {jar.sha256}\n" for jar in jars))
+    LOCK_FILE.write_text(
+        header + "".join(f"{jar.group} {jar.coordinates} {jar.sha256}\n" for jar in jars)
+    )
     shutil.rmtree(staging)
     return jars
 
@@ -165,23 +181,48 @@ def _run_ivy(layout: Layout, wanted: list[tuple[str, str, bool]], target: Path) 
     settings = os.environ.get("QIMO_IVY_SETTINGS") or str(_default_ivy_settings(layout, work))
     pattern = f"{target}/[conf]/[organisation]--[artifact]--[revision].[ext]"
     ivy = next((PYSPARK_HOME / "jars").glob("ivy-*.jar"))
-    command = [java_home() / "bin" / "java", "-jar", ivy, "-settings", settings, "-ivy", module, "-retrieve", pattern]
+    command = [
+        java_home() / "bin" / "java",
+        "-jar",
+        ivy,
+        "-settings",
+        settings,
+        "-ivy",
+        module,
+        "-retrieve",
+        pattern,
+    ]
     command += ["-warn", "-types", "jar", "bundle", "maven-plugin"]
     log = layout.log / "ivy.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w") as output:
         try:
-            status = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, timeout=FETCH_TIMEOUT_SECONDS).returncode
+            status = subprocess.run(
+                command, stdout=output, stderr=subprocess.STDOUT, timeout=FETCH_TIMEOUT_SECONDS
+            ).returncode
         except subprocess.TimeoutExpired:
-            raise StackError(f"The jars did not arrive within {FETCH_TIMEOUT_SECONDS} s; see {log}, then run the command again.") from None
+            raise StackError(
+                f"The jars did not arrive within {FETCH_TIMEOUT_SECONDS} s; see {log}, then run the command again."
+            ) from None
     if status != 0:
-        reasons = [line for line in log.read_text(errors="replace").splitlines() if "not found" in line or "ERROR" in line or "WARN" in line]
-        raise StackError("Ivy could not fetch the jars:\n" + "\n".join(reasons[:10]) + f"\nSee {log}; check the network, then run the command again.")
+        reasons = [
+            line
+            for line in log.read_text(errors="replace").splitlines()
+            if "not found" in line or "ERROR" in line or "WARN" in line
+        ]
+        raise StackError(
+            "Ivy could not fetch the jars:\n"
+            + "\n".join(reasons[:10])
+            + f"\nSee {log}; check the network, then run the command again."
+        )
 
 
 def _ivy_module(wanted: Iterable[tuple[str, str, bool]]) -> str:
     wanted = list(wanted)
-    configurations = "".join(f"<conf name={quoteattr(group)}/>" for group in dict.fromkeys(group for group, _, _ in wanted))
+    configurations = "".join(
+        f"<conf name={quoteattr(group)}/>"
+        for group in dict.fromkeys(group for group, _, _ in wanted)
+    )
     dependencies = "".join(_ivy_dependency(*item) for item in wanted)
     return (
         '<ivy-module version="2.0"><info organisation="qimo" module="jars"/>'

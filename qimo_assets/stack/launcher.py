@@ -51,7 +51,9 @@ class LocalRunLauncher(dg.DefaultRunLauncher):
         _, process = self._process(run_id)
         if process is None:
             return False
-        self._instance.report_engine_event(f"Process {process.pid} did not end within {KILL_AFTER_SECONDS} s and is killed.", run)
+        self._instance.report_engine_event(
+            f"Process {process.pid} did not end within {KILL_AFTER_SECONDS} s and is killed.", run
+        )
         # Java's process would otherwise live on, stopped or not.
         for member in [process, *process.children(recursive=True)]:
             member.kill()
@@ -75,7 +77,9 @@ class LocalRunLauncher(dg.DefaultRunLauncher):
     def _process(self, run_id: str) -> tuple[int | None, psutil.Process | None]:
         """Return the number of a run's process, where an event tells it, and the process itself while it lives."""
         events = self._instance.all_logs(run_id, of_type=dg.DagsterEventType.RUN_START)
-        started = next((entry for entry in events if entry.dagster_event and entry.dagster_event.pid), None)
+        started = next(
+            (entry for entry in events if entry.dagster_event and entry.dagster_event.pid), None
+        )
         if started is None or started.dagster_event is None:
             return None, None
         pid = int(started.dagster_event.pid or 0)
@@ -85,7 +89,10 @@ class LocalRunLauncher(dg.DefaultRunLauncher):
 def _living(pid: int, began_before: float) -> psutil.Process | None:
     try:
         process = psutil.Process(pid)
-        lives = process.create_time() <= began_before + CLOCK_SLACK_SECONDS and process.status() != psutil.STATUS_ZOMBIE
+        lives = (
+            process.create_time() <= began_before + CLOCK_SLACK_SECONDS
+            and process.status() != psutil.STATUS_ZOMBIE
+        )
     except psutil.NoSuchProcess:
         return None
     return process if lives else None

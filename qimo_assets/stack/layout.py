@@ -111,7 +111,15 @@ class Layout:
 
     def make_directories(self) -> None:
         """Create the directories that services expect to find."""
-        for path in (self.install, self.data, self.etc, self.log, self.tmp, self.chat, self.dagster_home):
+        for path in (
+            self.install,
+            self.data,
+            self.etc,
+            self.log,
+            self.tmp,
+            self.chat,
+            self.dagster_home,
+        ):
             path.mkdir(parents=True, exist_ok=True)
         self.secrets.mkdir(mode=0o700, exist_ok=True)
 
@@ -131,7 +139,9 @@ def current_layout(profile: str | None = None) -> Layout:
     layout = Layout(home=home, ports=_ports(chosen), profile=chosen)
     # supervisord binds its socket under a name that ends in its pid, the longest of all, and renames it.
     if len(os.fsencode(f"{layout.supervisor_socket}.{LARGEST_PID}")) > MAX_SOCKET_PATH:
-        raise StackError(f"{layout.home} is too long a path for Unix sockets; set QIMO_HOME to a shorter one.")
+        raise StackError(
+            f"{layout.home} is too long a path for Unix sockets; set QIMO_HOME to a shorter one."
+        )
     return layout
 
 
@@ -167,11 +177,17 @@ def _ports(profile: Profile) -> dict[str, int]:
         try:
             port = int(text) if text else usual + int(offset)
         except ValueError:
-            raise StackError(f"{variable if text else 'QIMO_PORT_OFFSET'} must be a number, not {text or offset!r}.") from None
+            raise StackError(
+                f"{variable if text else 'QIMO_PORT_OFFSET'} must be a number, not {text or offset!r}."
+            ) from None
         if not 1 <= port <= 65535:
-            raise StackError(f"Port {port} of {name} is out of range; set {variable} or QIMO_PORT_OFFSET.")
+            raise StackError(
+                f"Port {port} of {name} is out of range; set {variable} or QIMO_PORT_OFFSET."
+            )
         if port in ports.values():
-            raise StackError(f"Port {port} is asked for twice, the second time for {name}; set {variable}.")
+            raise StackError(
+                f"Port {port} is asked for twice, the second time for {name}; set {variable}."
+            )
         ports[name] = port
     return ports
 

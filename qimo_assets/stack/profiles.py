@@ -87,7 +87,15 @@ class Profile:
         return self.spark_workers + self.node_managers
 
 
-SINGLE = Profile("single", brokers=("kafka",), data_nodes=("datanode",), spark_workers=(), node_managers=(), secured=False, ports=USUAL_PORTS)
+SINGLE = Profile(
+    "single",
+    brokers=("kafka",),
+    data_nodes=("datanode",),
+    spark_workers=(),
+    node_managers=(),
+    secured=False,
+    ports=USUAL_PORTS,
+)
 YARN = replace(SINGLE, name="yarn", node_managers=("nodemanager",), ports=YARN_PORTS)
 CLUSTER = Profile(
     "cluster",

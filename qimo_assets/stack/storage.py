@@ -19,7 +19,12 @@ import dagster as dg
 from dagster._core.storage.base_storage import DagsterStorage
 from dagster._core.storage.config import MySqlStorageConfig
 from dagster._serdes import ConfigurableClassData
-from dagster_mysql import DagsterMySQLStorage, MySQLEventLogStorage, MySQLRunStorage, MySQLScheduleStorage
+from dagster_mysql import (
+    DagsterMySQLStorage,
+    MySQLEventLogStorage,
+    MySQLRunStorage,
+    MySQLScheduleStorage,
+)
 from dagster_mysql.utils import mysql_isolation_level, mysql_url_from_config
 from sqlalchemy import Engine, create_engine, text
 
@@ -55,7 +60,11 @@ def engine(mysql_url: str) -> Engine:
         pool_size=KEPT_CONNECTIONS,
         max_overflow=MORE_CONNECTIONS,
         pool_pre_ping=True,
-        connect_args={"connection_timeout": CONNECT_SECONDS, "read_timeout": STATEMENT_SECONDS, "write_timeout": STATEMENT_SECONDS},
+        connect_args={
+            "connection_timeout": CONNECT_SECONDS,
+            "read_timeout": STATEMENT_SECONDS,
+            "write_timeout": STATEMENT_SECONDS,
+        },
     )
 
 
@@ -96,7 +105,9 @@ class PooledMySQLStorage(DagsterMySQLStorage):
         DagsterStorage.__init__(self)
 
     @classmethod
-    def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: MySqlStorageConfig) -> PooledMySQLStorage:
+    def from_config_value(
+        cls, inst_data: ConfigurableClassData | None, config_value: MySqlStorageConfig
+    ) -> PooledMySQLStorage:
         """Return the storage that `dagster.yaml` describes."""
         return cls(mysql_url_from_config(config_value), inst_data)
 
@@ -106,8 +117,15 @@ def make_room() -> list[str]:
 
     `DAGSTER_HOME` and the variables that `dagster.yaml` names have to be set. The account that Dagster itself uses is enough.
     """
-    with dg.DagsterInstance.get() as instance, cast("MySQLRunStorage", instance.run_storage).connect() as connection:
-        narrow = [table for table, column in connection.execute(text(NARROW)) if BODIES.get(table) == column]
+    with (
+        dg.DagsterInstance.get() as instance,
+        cast("MySQLRunStorage", instance.run_storage).connect() as connection,
+    ):
+        narrow = [
+            table
+            for table, column in connection.execute(text(NARROW))
+            if BODIES.get(table) == column
+        ]
         for table in narrow:
             connection.execute(text(f"ALTER TABLE {table} MODIFY {BODIES[table]} LONGTEXT"))
     return narrow

@@ -31,22 +31,45 @@ def build_topic_definitions(settings: Settings) -> dg.Definitions:
     )
     def topic(context: dg.AssetExecutionContext, kafka: KafkaResource) -> dg.MaterializeResult:
         created = kafka.ensure_topic()
-        return dg.MaterializeResult(metadata=_metadata(context.instance, key, kafka.state()) | {"created": created})
+        return dg.MaterializeResult(
+            metadata=_metadata(context.instance, key, kafka.state()) | {"created": created}
+        )
 
-    @dg.asset_check(asset=key, name="lake_keeps_up", description="Fails when the lake is far behind the topic and not catching up.")
-    def lake_keeps_up(context: dg.AssetCheckExecutionContext, kafka: KafkaResource) -> dg.AssetCheckResult:
+    @dg.asset_check(
+        asset=key,
+        name="lake_keeps_up",
+        description="Fails when the lake is far behind the topic and not catching up.",
+    )
+    def lake_keeps_up(
+        context: dg.AssetCheckExecutionContext, kafka: KafkaResource
+    ) -> dg.AssetCheckResult:
         lag = sum(partition.lag for partition in kafka.state())
         before = _last_number(context.instance, key, "lag")
         return dg.AssetCheckResult(
             passed=lag <= LAG_ALLOWED or (before is not None and lag < before),
-            metadata={"lag": lag, "lag before": -1 if before is None else before, "allowed": LAG_ALLOWED},
+            metadata={
+                "lag": lag,
+                "lag before": -1 if before is None else before,
+                "allowed": LAG_ALLOWED,
+            },
             description="Is the run of job chat_stream alive? It is launched by the sensor chat_stream_supervisor.",
         )
 
-    @dg.asset_check(asset=key, name="nothing_lost_to_retention", description="Fails when the topic deleted lines that the lake did not hold yet.")
+    @dg.asset_check(
+        asset=key,
+        name="nothing_lost_to_retention",
+        description="Fails when the topic deleted lines that the lake did not hold yet.",
+    )
     def nothing_lost_to_retention(kafka: KafkaResource) -> dg.AssetCheckResult:
-        lost = {str(partition.partition): partition.lost for partition in kafka.state() if partition.lost}
-        return dg.AssetCheckResult(passed=not lost, metadata={"lost": sum(lost.values()), "partitions": dg.MetadataValue.json(lost)})
+        lost = {
+            str(partition.partition): partition.lost
+            for partition in kafka.state()
+            if partition.lost
+        }
+        return dg.AssetCheckResult(
+            passed=not lost,
+            metadata={"lost": sum(lost.values()), "partitions": dg.MetadataValue.json(lost)},
+        )
 
     @dg.sensor(
         name="topic_watcher",
@@ -54,7 +77,9 @@ def build_topic_definitions(settings: Settings) -> dg.Definitions:
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Reports the topic's end offsets and the lake's lag when they changed.",
     )
-    def topic_watcher(context: dg.SensorEvaluationContext, kafka: KafkaResource) -> dg.SensorResult | dg.SkipReason:
+    def topic_watcher(
+        context: dg.SensorEvaluationContext, kafka: KafkaResource
+    ) -> dg.SensorResult | dg.SkipReason:
         partitions = kafka.state()
         cursor = ",".join(f"{partition.high}:{partition.progress}" for partition in partitions)
         if cursor == context.cursor:
@@ -62,19 +87,31 @@ def build_topic_definitions(settings: Settings) -> dg.Definitions:
         event = dg.AssetMaterialization(key, metadata=_metadata(context.instance, key, partitions))
         return dg.SensorResult(asset_events=[event], cursor=cursor)
 
-    return dg.Definitions(assets=[topic], asset_checks=[lake_keeps_up, nothing_lost_to_retention], sensors=[topic_watcher])
+    return dg.Definitions(
+        assets=[topic],
+        asset_checks=[lake_keeps_up, nothing_lost_to_retention],
+        sensors=[topic_watcher],
+    )
 
 
-def _metadata(instance: dg.DagsterInstance, key: dg.AssetKey, partitions: list[PartitionState]) -> dict[str, dg.MetadataValue]:
-    rows = [f"| {item.partition} | {item.low:,} | {item.high:,} | {item.lag:,} |" for item in partitions]
+def _metadata(
+    instance: dg.DagsterInstance, key: dg.AssetKey, partitions: list[PartitionState]
+) -> dict[str, dg.MetadataValue]:
+    rows = [
+        f"| {item.partition} | {item.low:,} | {item.high:,} | {item.lag:,} |" for item in partitions
+    ]
     values: dict[str, dg.MetadataValue] = {
         "partitions": dg.MetadataValue.int(len(partitions)),
         "end offset": dg.MetadataValue.int(sum(item.high for item in partitions)),
         "lag": dg.MetadataValue.int(sum(item.lag for item in partitions)),
-        "each partition": dg.MetadataValue.md("\n".join(["| partition | first | end | lag |", "|---:|---:|---:|---:|", *rows])),
+        "each partition": dg.MetadataValue.md(
+            "\n".join(["| partition | first | end | lag |", "|---:|---:|---:|---:|", *rows])
+        ),
     }
     rate = _messages_per_minute(instance, key, sum(item.high for item in partitions))
-    return values if rate is None else values | {"messages per minute": dg.MetadataValue.float(rate)}
+    return (
+        values if rate is None else values | {"messages per minute": dg.MetadataValue.float(rate)}
+    )
 
 
 def _messages_per_minute(instance: dg.DagsterInstance, key: dg.AssetKey, end: int) -> float | None:
@@ -88,5 +125,9 @@ def _messages_per_minute(instance: dg.DagsterInstance, key: dg.AssetKey, end: in
 
 def _last_number(instance: dg.DagsterInstance, key: dg.AssetKey, name: str) -> int | None:
     event = instance.get_latest_materialization_event(key)
-    value = event.asset_materialization.metadata.get(name) if event and event.asset_materialization else None
+    value = (
+        event.asset_materialization.metadata.get(name)
+        if event and event.asset_materialization
+        else None
+    )
     return value.value if isinstance(value, dg.IntMetadataValue) else None

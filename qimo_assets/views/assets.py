@@ -6,7 +6,14 @@ import dagster as dg
 
 from qimo_assets.automation import view_condition
 from qimo_assets.resources.hive import HiveResource
-from qimo_assets.views.sql import SNAPSHOT, lake_tables, reads, view_description, view_names, view_statement
+from qimo_assets.views.sql import (
+    SNAPSHOT,
+    lake_tables,
+    reads,
+    view_description,
+    view_names,
+    view_statement,
+)
 
 
 def view_key(name: str) -> dg.AssetKey:
@@ -53,4 +60,8 @@ def _view_asset(name: str, database: str) -> dg.AssetsDefinition:
 
 
 def _source_key(source: str) -> dg.AssetKey:
-    return view_key(source) if source in view_names() else dg.AssetKey(["hudi", source.removesuffix(SNAPSHOT)])
+    return (
+        view_key(source)
+        if source in view_names()
+        else dg.AssetKey(["hudi", source.removesuffix(SNAPSHOT)])
+    )

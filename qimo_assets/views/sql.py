@@ -17,7 +17,13 @@ QUARANTINE_VIEW = "v_quarantine"
 # What Hudi appends to the name of the table that shows every commit.
 SNAPSHOT = "_rt"
 
-_ENVIRONMENT = Environment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=False, trim_blocks=True, lstrip_blocks=True)  # nosec B701  # SQL, no HTML
+_ENVIRONMENT = Environment(
+    undefined=StrictUndefined,
+    autoescape=False,
+    keep_trailing_newline=False,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)  # nosec B701  # SQL, no HTML
 
 
 @cache
@@ -33,14 +39,27 @@ def render(path: Path, **values: object) -> str:
 
 def view_names() -> list[str]:
     """Return the views, the one that all others read first."""
-    return sorted((path.stem for path in SQL_DIR.glob("*.sql")), key=lambda name: (name != MESSAGE_VIEW, name))
+    return sorted(
+        (path.stem for path in SQL_DIR.glob("*.sql")), key=lambda name: (name != MESSAGE_VIEW, name)
+    )
 
 
 def view_statement(name: str, database: str) -> str:
     """Return the statement that creates a view."""
     rejections = {reason.value: text for reason, text in REASONS_ZH.items()}
-    added = {column: comment for field in FIELDS if field.added for column, comment in field.columns.items()}
-    return render(SQL_DIR / f"{name}.sql", database=database, unknown=UNKNOWN, rejections=rejections, added=added)
+    added = {
+        column: comment
+        for field in FIELDS
+        if field.added
+        for column, comment in field.columns.items()
+    }
+    return render(
+        SQL_DIR / f"{name}.sql",
+        database=database,
+        unknown=UNKNOWN,
+        rejections=rejections,
+        added=added,
+    )
 
 
 def session_statement(name: str, database: str, messages: str) -> str:
@@ -51,7 +70,9 @@ def session_statement(name: str, database: str, messages: str) -> str:
         database: Hive database of the tables and views.
         messages: What stands in for the view of all messages.
     """
-    statement = view_statement(name, database).replace(f"CREATE OR REPLACE VIEW {database}.{name} ", f"CREATE OR REPLACE TEMPORARY VIEW `{name}` ")
+    statement = view_statement(name, database).replace(
+        f"CREATE OR REPLACE VIEW {database}.{name} ", f"CREATE OR REPLACE TEMPORARY VIEW `{name}` "
+    )
     return re.sub(rf"\b{database}\.{MESSAGE_VIEW}\b", messages, statement)
 
 
@@ -63,19 +84,33 @@ def declared_columns(statement: str) -> dict[str, str]:
 
 def message_columns(names: Iterable[str], database: str) -> list[str]:
     """Return the columns of the view of all messages that other views name."""
-    bodies = [re.sub(r"--.*", "", view_statement(name, database).partition("\nAS\n")[2]) for name in names]
+    bodies = [
+        re.sub(r"--.*", "", view_statement(name, database).partition("\nAS\n")[2]) for name in names
+    ]
     words = {word for body in bodies for word in re.findall(r"\w+", body)}
-    return [column for column in declared_columns(view_statement(MESSAGE_VIEW, database)) if column in words]
+    return [
+        column
+        for column in declared_columns(view_statement(MESSAGE_VIEW, database))
+        if column in words
+    ]
 
 
 def reads(name: str) -> list[str]:
     """Return the views and tables that a view reads directly, in alphabetical order."""
-    return sorted(set(re.findall(r"\b(?:FROM|JOIN) {{ database }}\.(\w+)", read_sql(SQL_DIR / f"{name}.sql"))))
+    return sorted(
+        set(re.findall(r"\b(?:FROM|JOIN) {{ database }}\.(\w+)", read_sql(SQL_DIR / f"{name}.sql")))
+    )
 
 
 def lake_tables(name: str) -> list[str]:
     """Return the tables of the lake that a view reads, directly or through other views, in alphabetical order."""
-    found = {table for source in reads(name) for table in (lake_tables(source) if source in view_names() else [source.removesuffix(SNAPSHOT)])}
+    found = {
+        table
+        for source in reads(name)
+        for table in (
+            lake_tables(source) if source in view_names() else [source.removesuffix(SNAPSHOT)]
+        )
+    }
     return sorted(found)
 
 

@@ -10,7 +10,13 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 from dagster._core.test_utils import freeze_time
 
-from qimo_assets.automation import MESSAGES, RANGE_END_TAG, RANGE_START_TAG, metric_condition, view_condition
+from qimo_assets.automation import (
+    MESSAGES,
+    RANGE_END_TAG,
+    RANGE_START_TAG,
+    metric_condition,
+    view_condition,
+)
 from qimo_assets.contract import TIMEZONE
 from qimo_assets.lake.reporter import INSTANT
 from qimo_assets.partitions import daily, window
@@ -23,7 +29,9 @@ WARN_MINUTES, FAIL_MINUTES = 15, 60
 class Graph:
     """A metric on a view on the messages."""
 
-    def __init__(self, now: str = NOON, looks_back: int = 0, looks_ahead: int = 0, rest: int = 0) -> None:
+    def __init__(
+        self, now: str = NOON, looks_back: int = 0, looks_ahead: int = 0, rest: int = 0
+    ) -> None:
         self.fails = False
         self.during_run: Callable[[], None] = lambda: None
         self.now = shanghai(now)
@@ -35,7 +43,12 @@ class Graph:
         self.defs = self._definitions("1")
 
     def _definitions(self, view_version: str) -> dg.Definitions:
-        @dg.asset(key=VIEW, deps=[MESSAGES], automation_condition=view_condition([MESSAGES]), code_version=view_version)
+        @dg.asset(
+            key=VIEW,
+            deps=[MESSAGES],
+            automation_condition=view_condition([MESSAGES]),
+            code_version=view_version,
+        )
         def view() -> None:
             if self.fails:
                 raise RuntimeError("HiveServer2 is away")
@@ -46,7 +59,10 @@ class Graph:
             partitions_def=daily,
             backfill_policy=dg.BackfillPolicy.single_run(),
             automation_condition=metric_condition(self._rest),
-            freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(minutes=FAIL_MINUTES), warn_window=timedelta(minutes=WARN_MINUTES)),
+            freshness_policy=dg.FreshnessPolicy.time_window(
+                fail_window=timedelta(minutes=FAIL_MINUTES),
+                warn_window=timedelta(minutes=WARN_MINUTES),
+            ),
         )
         def metric() -> None:
             self.during_run()
@@ -78,7 +94,9 @@ class Graph:
         for day in days:
             with self.clock(minutes):
                 metadata = {"rows written": 1, INSTANT: instant(self.now)}
-                self.instance.report_runless_asset_event(dg.AssetMaterialization(MESSAGES, partition=day, metadata=metadata))
+                self.instance.report_runless_asset_event(
+                    dg.AssetMaterialization(MESSAGES, partition=day, metadata=metadata)
+                )
 
     def materialize(self, key: dg.AssetKey = METRIC, *days: str, minutes: float = 0) -> bool:
         """Run an asset: without a day, for one, or for all from the first to the last of them."""
@@ -86,7 +104,13 @@ class Graph:
         tags = {RANGE_START_TAG: days[0], RANGE_END_TAG: days[-1]} if len(days) > 1 else {}
         day = days[0] if len(days) == 1 else None
         with self.clock(minutes):
-            run = job.execute_in_process(instance=self.instance, asset_selection=[key], partition_key=day, tags=tags, raise_on_error=False)
+            run = job.execute_in_process(
+                instance=self.instance,
+                asset_selection=[key],
+                partition_key=day,
+                tags=tags,
+                raise_on_error=False,
+            )
         return run.success
 
     def create_view(self) -> None:
@@ -96,7 +120,9 @@ class Graph:
     def tick(self, minutes: float = 0) -> set[str]:
         """Evaluate the conditions, some time after the tick before, and return the requested days; a view stands as its name."""
         with self.clock(minutes):
-            result = dg.evaluate_automation_conditions(self.defs, self.instance, cursor=self._cursor, evaluation_time=self.now)
+            result = dg.evaluate_automation_conditions(
+                self.defs, self.instance, cursor=self._cursor, evaluation_time=self.now
+            )
         self._cursor = result.cursor
         view = {"view"} if result.get_num_requested(VIEW) else set()
         return set(result.get_requested_partitions(METRIC)) - {None} | view  # pyright: ignore[reportReturnType]

@@ -18,9 +18,22 @@ from qimo_assets.automation import MESSAGES
 from qimo_assets.lake.assets import STREAM_JOB
 from qimo_assets.metrics.catalog import METRICS, TOTAL, Metric
 from qimo_assets.metrics.freshness import Published, judge, quiet_metrics, still_fresh
-from qimo_assets_tests.automation.graph import FAIL_MINUTES, METRIC, NOON, WARN_MINUTES, Graph, instant, running
+from qimo_assets_tests.automation.graph import (
+    FAIL_MINUTES,
+    METRIC,
+    NOON,
+    WARN_MINUTES,
+    Graph,
+    instant,
+    running,
+)
 
-M = replace(next(metric for metric in METRICS if metric.name == TOTAL), name="m", warn_minutes=WARN_MINUTES, fail_minutes=FAIL_MINUTES)
+M = replace(
+    next(metric for metric in METRICS if metric.name == TOTAL),
+    name="m",
+    warn_minutes=WARN_MINUTES,
+    fail_minutes=FAIL_MINUTES,
+)
 TODAY, YESTERDAY = NOON[:10], "2026-03-09"
 
 
@@ -37,14 +50,20 @@ def graph() -> Graph:
 def quiet(graph: Graph, minutes: float, metric: Metric = M, lag: int = 0) -> bool:
     """Return whether the metric is said to be fresh, some minutes later."""
     graph.now += timedelta(minutes=minutes)
-    return quiet_metrics(graph.instance, [metric], {METRIC: {MESSAGES}}, lambda: lag, graph.now.timestamp()) == [metric]
+    return quiet_metrics(
+        graph.instance, [metric], {METRIC: {MESSAGES}}, lambda: lag, graph.now.timestamp()
+    ) == [metric]
 
 
 def state(graph: Graph) -> FreshnessState:
     """Return what Dagster's own evaluator says of the metric."""
     view = AssetGraphView.for_test(graph.defs, graph.instance)
     with freeze_time(graph.now):
-        return asyncio.run(TimeWindowFreshnessPolicyEvaluator().evaluate_freshness(view, view.asset_graph.get(METRIC)))
+        return asyncio.run(
+            TimeWindowFreshnessPolicyEvaluator().evaluate_freshness(
+                view, view.asset_graph.get(METRIC)
+            )
+        )
 
 
 def say_fresh(graph: Graph) -> None:
@@ -62,7 +81,12 @@ def test_a_quiet_night_stays_green_and_starts_nothing(graph: Graph) -> None:
         assert (graph.now.minute % 10) or state(graph) is FreshnessState.PASS
     assert 60 <= said <= 12 * 60 / (M.warn_minutes * 0.6)
     assert graph.tick() == set()
-    assert graph.instance.get_runs_count(dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED])) == 0
+    assert (
+        graph.instance.get_runs_count(
+            dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED])
+        )
+        == 0
+    )
 
 
 def test_without_the_watch_a_quiet_hour_would_be_red(graph: Graph) -> None:
@@ -76,7 +100,9 @@ def test_without_the_watch_a_quiet_hour_would_be_red(graph: Graph) -> None:
 def test_saying_so_makes_no_day_new_and_nothing_downstream_stale(graph: Graph) -> None:
     page = dg.AssetKey(["report", "page"])
 
-    @dg.asset(key=page, deps=[METRIC], automation_condition=dg.AutomationCondition.any_deps_updated())
+    @dg.asset(
+        key=page, deps=[METRIC], automation_condition=dg.AutomationCondition.any_deps_updated()
+    )
     def report() -> None: ...
 
     defs = dg.Definitions.merge(graph.defs, dg.Definitions(assets=[report]))
@@ -93,7 +119,11 @@ def test_saying_so_makes_no_day_new_and_nothing_downstream_stale(graph: Graph) -
 
 def test_what_is_said_shows_the_last_publication(graph: Graph) -> None:
     with graph.clock():
-        graph.instance.report_runless_asset_event(dg.AssetMaterialization(METRIC, partition=TODAY, metadata={"rows": dg.MetadataValue.md("| 1 |")}))
+        graph.instance.report_runless_asset_event(
+            dg.AssetMaterialization(
+                METRIC, partition=TODAY, metadata={"rows": dg.MetadataValue.md("| 1 |")}
+            )
+        )
     for _ in range(2):
         say_fresh(graph)
         event = graph.instance.get_latest_materialization_event(METRIC)
@@ -127,7 +157,9 @@ def test_nothing_is_said_while_a_day_is_not_published(graph: Graph) -> None:
     assert quiet(graph, minutes=10)
 
 
-def test_nothing_is_said_of_a_metric_that_looks_back_until_its_whole_window_is_published(graph: Graph) -> None:
+def test_nothing_is_said_of_a_metric_that_looks_back_until_its_whole_window_is_published(
+    graph: Graph,
+) -> None:
     looking = replace(M, looks_back=1)
     graph.touch(YESTERDAY)
     graph.materialize(METRIC, YESTERDAY)

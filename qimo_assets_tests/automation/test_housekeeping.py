@@ -39,7 +39,9 @@ def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
 
 
 def run(instance: dg.DagsterInstance, asset: dg.AssetsDefinition, day: str | None = None) -> str:
-    return dg.materialize([asset], instance=instance, partition_key=day, raise_on_error=False).run_id
+    return dg.materialize(
+        [asset], instance=instance, partition_key=day, raise_on_error=False
+    ).run_id
 
 
 def swept(instance: dg.DagsterInstance, minutes: float = 1) -> set[str]:
@@ -50,8 +52,14 @@ def swept(instance: dg.DagsterInstance, minutes: float = 1) -> set[str]:
     return {item.run_id for item in instance.get_runs()}
 
 
-def test_a_run_is_forgotten_once_its_partition_has_a_newer_one(instance: dg.DagsterInstance) -> None:
-    first, second, other = run(instance, metric, OLD), run(instance, metric, OLD), run(instance, metric, NEW)
+def test_a_run_is_forgotten_once_its_partition_has_a_newer_one(
+    instance: dg.DagsterInstance,
+) -> None:
+    first, second, other = (
+        run(instance, metric, OLD),
+        run(instance, metric, OLD),
+        run(instance, metric, NEW),
+    )
     assert swept(instance) == {second, other}
     assert not instance.all_logs(first)
     assert instance.get_materialized_partitions(metric.key) == {OLD, NEW}
@@ -76,7 +84,9 @@ def test_young_and_unfinished_runs_stay(instance: dg.DagsterInstance) -> None:
     assert unfinished.run_id in swept(instance)
 
 
-def test_a_sweep_goes_on_where_the_last_one_ended(instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sweep_goes_on_where_the_last_one_ended(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(housekeeping, "MOST_RUNS", 2)
     days = [f"2021-11-{day:02d}" for day in range(1, 6)]
     for day in days:
@@ -95,7 +105,9 @@ def test_the_logs_of_a_forgotten_run_are_gone(instance: dg.DagsterInstance, tmp_
     assert not logs.exists()
 
 
-def test_what_a_sensor_logged_is_deleted_once_it_is_old_and_a_runs_logs_stay(instance: dg.DagsterInstance) -> None:
+def test_what_a_sensor_logged_is_deleted_once_it_is_old_and_a_runs_logs_stay(
+    instance: dg.DagsterInstance,
+) -> None:
     run(instance, view)
     manager = instance.compute_log_manager
     assert isinstance(manager, LocalComputeLogManager)

@@ -205,7 +205,13 @@ def test_messages_around_midnight_in_shanghai_belong_to_their_own_days() -> None
 
 
 @pytest.mark.parametrize(
-    ("last", "first"), [("2026-02-28", "2026-03-01"), ("2024-02-29", "2024-03-01"), ("2026-04-30", "2026-05-01"), ("2026-12-31", "2027-01-01")]
+    ("last", "first"),
+    [
+        ("2026-02-28", "2026-03-01"),
+        ("2024-02-29", "2024-03-01"),
+        ("2026-04-30", "2026-05-01"),
+        ("2026-12-31", "2027-01-01"),
+    ],
 )
 def test_the_ends_of_months_and_years_are_days_like_others(last: str, first: str) -> None:
     graph = running(f"{last} 23:59")
@@ -246,7 +252,9 @@ def test_a_day_without_messages_is_published_while_its_window_holds_some() -> No
     assert nights[1:] == [{"2026-03-12"}, set(), set()]
 
 
-def test_a_metric_that_rests_follows_at_once_and_then_collects_what_is_touched_until_it_has_rested() -> None:
+def test_a_metric_that_rests_follows_at_once_and_then_collects_what_is_touched_until_it_has_rested() -> (
+    None
+):
     graph = running(rest=3)
     graph.touch(OLD)
     assert graph.tick() == {OLD}

@@ -20,7 +20,11 @@ from qimo_assets_tests.unit.conftest import REQUIRED
 STARTED = dg.DagsterRunStatus.STARTED
 YEAR = [str(date(2025, 1, 1) + timedelta(days=number)) for number in range(365)]
 # Those that look at other days or rest after a run are requested by themselves.
-PLAIN = {metric_key(metric.name) for metric in METRICS if not (metric.looks_back or metric.looks_ahead or metric.rest)}
+PLAIN = {
+    metric_key(metric.name)
+    for metric in METRICS
+    if not (metric.looks_back or metric.looks_ahead or metric.rest)
+}
 
 # Dagster's own use of names that it will give up; its version is pinned.
 pytestmark = [
@@ -43,11 +47,15 @@ class Platform:
     def touch(self, *days: str) -> None:
         """Report days as changed."""
         for day in days:
-            self.instance.report_runless_asset_event(dg.AssetMaterialization(MESSAGES, partition=day))
+            self.instance.report_runless_asset_event(
+                dg.AssetMaterialization(MESSAGES, partition=day)
+            )
 
     def tick(self) -> list[dg.RunRequest]:
         """Evaluate the sensor as the code server does."""
-        context = dg.build_sensor_context(self.instance, cursor=self._cursor, repository_def=self.repository)
+        context = dg.build_sensor_context(
+            self.instance, cursor=self._cursor, repository_def=self.repository
+        )
         result = self.repository.get_sensor_def("views_and_metrics").evaluate_tick(context)
         self._cursor = result.cursor
         return list(result.run_requests or [])
@@ -68,10 +76,14 @@ def platform(monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
 
 def test_one_run_publishes_all_metrics_of_a_day(platform: Platform) -> None:
     platform.touch(YEAR[7])
-    request = next(request for request in platform.tick() if set(request.asset_selection or []) >= PLAIN)
+    request = next(
+        request for request in platform.tick() if set(request.asset_selection or []) >= PLAIN
+    )
     assert request.partition_key == YEAR[7]
     assert request.tags["dagster/max_runtime"]
-    assert not [request for request in platform.tick() if set(request.asset_selection or []) & PLAIN]
+    assert not [
+        request for request in platform.tick() if set(request.asset_selection or []) & PLAIN
+    ]
 
 
 def test_a_year_of_late_lines_is_one_run(platform: Platform) -> None:
@@ -86,21 +98,33 @@ def test_a_year_of_late_lines_is_one_run(platform: Platform) -> None:
 def test_days_that_do_not_follow_each_other_are_runs_of_their_own(platform: Platform) -> None:
     platform.touch(YEAR[7], YEAR[8], YEAR[30])
     runs = [request for request in platform.tick() if set(request.asset_selection or []) & PLAIN]
-    assert {run.partition_key or (run.tags[RANGE_START_TAG], run.tags[RANGE_END_TAG]) for run in runs} == {(YEAR[7], YEAR[8]), YEAR[30]}
+    assert {
+        run.partition_key or (run.tags[RANGE_START_TAG], run.tags[RANGE_END_TAG]) for run in runs
+    } == {(YEAR[7], YEAR[8]), YEAR[30]}
     assert all(set(run.asset_selection or []) == PLAIN for run in runs)
 
 
-def test_a_metric_waits_for_the_run_of_the_others_and_shares_the_next_one(platform: Platform) -> None:
+def test_a_metric_waits_for_the_run_of_the_others_and_shares_the_next_one(
+    platform: Platform,
+) -> None:
     total = metric_key(TOTAL)
     platform.touch(YEAR[7])
     platform.tick()
     job = platform.repository.get_implicit_global_asset_job_def()
-    run = platform.instance.create_run_for_job(job, asset_selection=frozenset({total}), tags={PARTITION_TAG: YEAR[7]}, status=STARTED)
+    run = platform.instance.create_run_for_job(
+        job, asset_selection=frozenset({total}), tags={PARTITION_TAG: YEAR[7]}, status=STARTED
+    )
     platform.touch(YEAR[7])
-    assert not [request for request in platform.tick() if set(request.asset_selection or []) & PLAIN]
+    assert not [
+        request for request in platform.tick() if set(request.asset_selection or []) & PLAIN
+    ]
     platform.instance.report_run_failed(run)
-    [request] = [request for request in platform.tick() if set(request.asset_selection or []) & PLAIN]
-    assert set(request.asset_selection or []) == PLAIN - {total}, "the total itself rests after its failure"
+    [request] = [
+        request for request in platform.tick() if set(request.asset_selection or []) & PLAIN
+    ]
+    assert set(request.asset_selection or []) == PLAIN - {total}, (
+        "the total itself rests after its failure"
+    )
 
 
 def test_a_quiet_platform_launches_nothing(platform: Platform) -> None:

@@ -14,10 +14,14 @@ OTHER, VIEW = dg.AssetKey(["hudi", "other"]), dg.AssetKey(["hive", "v"])
 
 
 def test_a_view_waits_for_each_table_that_it_reads() -> None:
-    @dg.asset(key=VIEW, deps=[MESSAGES, OTHER], automation_condition=view_condition([MESSAGES, OTHER]))
+    @dg.asset(
+        key=VIEW, deps=[MESSAGES, OTHER], automation_condition=view_condition([MESSAGES, OTHER])
+    )
     def view() -> None: ...
 
-    defs = dg.Definitions(assets=[*(dg.AssetSpec(key, partitions_def=daily) for key in (MESSAGES, OTHER)), view])
+    defs = dg.Definitions(
+        assets=[*(dg.AssetSpec(key, partitions_def=daily) for key in (MESSAGES, OTHER)), view]
+    )
     instance, cursor, requested = dg.DagsterInstance.ephemeral(), None, []
     for key in (None, MESSAGES, OTHER):
         if key:
@@ -33,10 +37,17 @@ def test_a_check_is_requested_once_an_hour() -> None:
     def check() -> dg.AssetCheckResult:
         return dg.AssetCheckResult(passed=True)
 
-    defs, instance, cursor, requested = dg.Definitions(asset_checks=[check]), dg.DagsterInstance.ephemeral(), None, []
+    defs, instance, cursor, requested = (
+        dg.Definitions(asset_checks=[check]),
+        dg.DagsterInstance.ephemeral(),
+        None,
+        [],
+    )
     for hour, minute in ((10, 0), (10, 10), (10, 50), (11, 4), (11, 6)):
         now = datetime(2024, 5, 1, hour, minute).astimezone()
-        result = dg.evaluate_automation_conditions(defs, instance, cursor=cursor, evaluation_time=now)
+        result = dg.evaluate_automation_conditions(
+            defs, instance, cursor=cursor, evaluation_time=now
+        )
         cursor = result.cursor
         requested.append(result.total_requested)
     assert requested == [0, 1, 0, 0, 1]

@@ -29,7 +29,11 @@ DAYS = days_up_to(LAST, 40)
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 PATIENCE_MS = 60_000
 # What a hostile user calls himself, and his phone: each would set `hacked` if it were read as HTML, and each is shown as it is.
-HOSTILE = ("<img src=x onerror=\"window.hacked='nickname'\">", "</td><script>window.hacked='script'</script>", "{{b|window.hacked}}<b>bold</b>")
+HOSTILE = (
+    "<img src=x onerror=\"window.hacked='nickname'\">",
+    "</td><script>window.hacked='script'</script>",
+    "{{b|window.hacked}}<b>bold</b>",
+)
 
 
 @dataclass
@@ -61,7 +65,9 @@ class Report:
             ensure_tables(connection, metric)
             publish(connection, metric, days, rows, f"{self.instant:017d}")
 
-    def refresh(self, metrics: Sequence[Metric] = METRICS, *, masked: bool = True, site: Site | None = None) -> Refreshed:
+    def refresh(
+        self, metrics: Sequence[Metric] = METRICS, *, masked: bool = True, site: Site | None = None
+    ) -> Refreshed:
         """Bring the files up to date."""
         with self.reader().connect() as connection:
             return refresh(connection, site or self.site, masked=masked, metrics=metrics)
@@ -75,7 +81,13 @@ class Report:
 
 def hostile_rows(metric: Metric, day: str) -> list[tuple[Any, ...]]:
     """Return a metric's rows, the first ones with names that attack the page."""
-    texts = {"sender_top": "nickname", "receiver_top": "nickname", "phone_type": "phone_type", "message_type": "msg_type", "sender_province": "country"}
+    texts = {
+        "sender_top": "nickname",
+        "receiver_top": "nickname",
+        "phone_type": "phone_type",
+        "message_type": "msg_type",
+        "sender_province": "country",
+    }
     rows = [list(row) for row in rows_of(metric, day)]
     if metric.name in texts:
         place = [column.name for column in metric.columns].index(texts[metric.name])
@@ -100,7 +112,11 @@ def report(software: None) -> Iterator[Report]:
                 control.start(layout, print, only={"mysql", "report"})
                 report = Report(layout, Stack(home, {}).settings())
                 for metric in METRICS:
-                    rows = [row for day in DAYS for row in (hostile_rows if day == DAYS[-2] else rows_of)(metric, day)]
+                    rows = [
+                        row
+                        for day in DAYS
+                        for row in (hostile_rows if day == DAYS[-2] else rows_of)(metric, day)
+                    ]
                     report.publish(metric, DAYS, rows)
                 report.refresh()
                 yield report
@@ -112,7 +128,9 @@ def report(software: None) -> Iterator[Report]:
 def chromium() -> Iterator[Browser]:
     """A browser; within a container it cannot have a sandbox of its own as root."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"] if os.getuid() == 0 else [])
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox"] if os.getuid() == 0 else []
+        )
         yield browser
         browser.close()
 
@@ -135,7 +153,8 @@ class View:
     def table(self, card: str) -> list[list[str]]:
         """Return the data table of a card as texts, without its head."""
         return self.page.evaluate(
-            "id => [...document.querySelectorAll(`#${id} table tbody tr`)].map(row => [...row.cells].map(cell => cell.textContent.trim()))", card
+            "id => [...document.querySelectorAll(`#${id} table tbody tr`)].map(row => [...row.cells].map(cell => cell.textContent.trim()))",
+            card,
         )
 
     def wait_until(self, expression: str) -> None:
@@ -156,11 +175,18 @@ def view(report: Report, chromium: Browser) -> Iterator[View]:
     view = View(page, report.url)
     page.on("request", lambda request: view.requests.append(request.url))
     page.on("pageerror", lambda error: view.problems.append(str(error)))
-    page.on("console", lambda message: view.problems.append(message.text) if message.type in ("error", "warning") else None)
+    page.on(
+        "console",
+        lambda message: (
+            view.problems.append(message.text) if message.type in ("error", "warning") else None
+        ),
+    )
     page.on("dialog", lambda dialog: view.problems.append(dialog.message))
     yield view
     hacked = page.evaluate("window.hacked")
     context.close()
     assert hacked is None
     assert view.problems == []
-    assert [url for url in view.requests if not url.startswith((report.url, "data:", "about:"))] == []
+    assert [
+        url for url in view.requests if not url.startswith((report.url, "data:", "about:"))
+    ] == []

@@ -12,7 +12,11 @@ from qimo_assets.contract import UNKNOWN, Reason
 from qimo_assets.metrics.catalog import Metric
 
 Weights = dict[Any, float]
-HOURS: Weights = dict(enumerate((9, 5, 3, 2, 2, 3, 8, 18, 30, 38, 42, 44, 48, 42, 38, 38, 40, 44, 50, 58, 66, 64, 46, 24)))
+HOURS: Weights = dict(
+    enumerate(
+        (9, 5, 3, 2, 2, 3, 8, 18, 30, 38, 42, 44, 48, 42, 38, 38, 40, 44, 50, 58, 66, 64, 46, 24)
+    )
+)
 AT_HOME = {
     "广东省": 105, "北京": 60, "上海": 60, "江苏省": 65, "浙江省": 40, "四川省": 45, "山东省": 50, "重庆": 35, "湖北省": 35,
     "湖南省": 30, "河南省": 35, "陕西省": 30, "福建省": 22, "安徽省": 22, "江西省": 18, "辽宁省": 20, "吉林省": 14, "黑龙江省": 14,
@@ -32,7 +36,17 @@ PHONES: Weights = {
 }  # fmt: skip
 SYSTEMS: Weights = {"Android": 52, "iOS": 30, "HarmonyOS": 13, "Windows": 4, UNKNOWN: 1}
 NETWORKS: Weights = {"5G": 42, "WIFI": 30, "4G": 25, "3G": 2, UNKNOWN: 1}
-TYPES: Weights = {"TEXT": 700, "IMAGE": 120, "AUDIO": 80, "VIDEO": 35, "EMOJI": 35, "LOCATION": 10, "FILE": 10, "LINK": 8, UNKNOWN: 2}
+TYPES: Weights = {
+    "TEXT": 700,
+    "IMAGE": 120,
+    "AUDIO": 80,
+    "VIDEO": 35,
+    "EMOJI": 35,
+    "LOCATION": 10,
+    "FILE": 10,
+    "LINK": 8,
+    UNKNOWN: 2,
+}
 BANDS: Weights = {"0-1": 5, "1-10": 22, "10-100": 41, "100-1000": 27, "1000+": 4, UNKNOWN: 1}
 SURNAMES, GIVEN = "王李张刘陈杨黄赵吴周徐孙马朱胡", "伟芳娜敏静丽强磊军洋勇艳杰娟涛"
 
@@ -79,33 +93,58 @@ def _people(messages: int, of: float = 6.5) -> int:
 
 def _totals(day: str, share: float) -> list[dict[str, Any]]:
     messages = total(day, share)
-    return [{"messages": messages, "senders": _people(messages, 11.3), "receivers": _people(messages, 10.7), "pairs": int(messages * 0.71)}]
+    return [
+        {
+            "messages": messages,
+            "senders": _people(messages, 11.3),
+            "receivers": _people(messages, 10.7),
+            "pairs": int(messages * 0.71),
+        }
+    ]
 
 
 def _hours(day: str, share: float) -> list[dict[str, Any]]:
-    passed = {hour: weight for hour, weight in HOURS.items() if share == 1 or sum(list(HOURS.values())[:hour]) < share * sum(HOURS.values())}
+    passed = {
+        hour: weight
+        for hour, weight in HOURS.items()
+        if share == 1 or sum(list(HOURS.values())[:hour]) < share * sum(HOURS.values())
+    }
     parts = split(total(day, share), passed, f"{day} hours")
-    return [{"hour": hour, "messages": part, "senders": _people(part), "receivers": _people(part, 6)} for hour, part in parts.items()]
+    return [
+        {"hour": hour, "messages": part, "senders": _people(part), "receivers": _people(part, 6)}
+        for hour, part in parts.items()
+    ]
 
 
 def _by_place(party: str) -> Callable[[str, float], list[dict[str, Any]]]:
     def rows(day: str, share: float) -> list[dict[str, Any]]:
         parts = split(total(day, share), PLACES, f"{day} {party}")
-        return [{"country": country, "province": province, "messages": part, "users": _people(part)} for (country, province), part in parts.items()]
+        return [
+            {"country": country, "province": province, "messages": part, "users": _people(part)}
+            for (country, province), part in parts.items()
+        ]
 
     return rows
 
 
 def _by(column: str, weights: Weights) -> Callable[[str, float], list[dict[str, Any]]]:
     def rows(day: str, share: float) -> list[dict[str, Any]]:
-        return [{column: name, "messages": part, "senders": _people(part)} for name, part in split(total(day, share), weights, f"{day} {column}").items()]
+        return [
+            {column: name, "messages": part, "senders": _people(part)}
+            for name, part in split(total(day, share), weights, f"{day} {column}").items()
+        ]
 
     return rows
 
 
 def _sexes(day: str, share: float) -> list[dict[str, Any]]:
-    pairs = {(one, other): weight * SEXES[other] for one, weight in SEXES.items() for other in SEXES}
-    return [{"sender_sex": one, "receiver_sex": other, "messages": part} for (one, other), part in split(total(day, share), pairs, f"{day} sexes").items()]
+    pairs = {
+        (one, other): weight * SEXES[other] for one, weight in SEXES.items() for other in SEXES
+    }
+    return [
+        {"sender_sex": one, "receiver_sex": other, "messages": part}
+        for (one, other), part in split(total(day, share), pairs, f"{day} sexes").items()
+    ]
 
 
 def _top(party: str) -> Callable[[str, float], list[dict[str, Any]]]:
@@ -113,9 +152,18 @@ def _top(party: str) -> Callable[[str, float], list[dict[str, Any]]]:
         people = _accounts(party)
         random = Random(f"{day} {party}")
         messages = total(day, share)
-        counted = [(max(1, int(messages * 0.0022 / rank**0.45 * (0.8 + 0.4 * random.random()))), *people[rank - 1]) for rank in range(1, 121)]
+        counted = [
+            (
+                max(1, int(messages * 0.0022 / rank**0.45 * (0.8 + 0.4 * random.random()))),
+                *people[rank - 1],
+            )
+            for rank in range(1, 121)
+        ]
         counted.sort(key=lambda one: (-one[0], one[1]))
-        return [{"rank": rank, "account": account, "nickname": name, "messages": count} for rank, (count, account, name) in enumerate(counted[:100], 1)]
+        return [
+            {"rank": rank, "account": account, "nickname": name, "messages": count}
+            for rank, (count, account, name) in enumerate(counted[:100], 1)
+        ]
 
     return rows
 
@@ -123,7 +171,10 @@ def _top(party: str) -> Callable[[str, float], list[dict[str, Any]]]:
 def _accounts(party: str) -> list[tuple[str, str]]:
     random = Random(party)
     return [
-        (random.choice(("138", "139", "186", "159", "177")) + f"{random.randrange(10**8):08d}", random.choice(SURNAMES) + "".join(random.choices(GIVEN, k=2)))
+        (
+            random.choice(("138", "139", "186", "159", "177")) + f"{random.randrange(10**8):08d}",
+            random.choice(SURNAMES) + "".join(random.choices(GIVEN, k=2)),
+        )
         for _ in range(120)
     ]
 
@@ -131,15 +182,34 @@ def _accounts(party: str) -> list[tuple[str, str]]:
 def _active(day: str, share: float) -> list[dict[str, Any]]:
     daily = _people(total(day, share), 11.3)
     back = int(daily * (0.58 + 0.05 * Random(day).random())) if share == 1 else 0
-    return [{"daily": daily, "weekly": int(daily * 1.9), "monthly": int(daily * 2.7), "new": int(daily * 0.045), "returning_next_day": back}]
+    return [
+        {
+            "daily": daily,
+            "weekly": int(daily * 1.9),
+            "monthly": int(daily * 2.7),
+            "new": int(daily * 0.045),
+            "returning_next_day": back,
+        }
+    ]
 
 
 def _quality(day: str, share: float) -> list[dict[str, Any]]:
     rows, random = total(day, share), Random(day)
-    reasons = {f"quarantined_{reason.value}": int(rows * 0.0009 * random.random()) for reason in Reason}
+    reasons = {
+        f"quarantined_{reason.value}": int(rows * 0.0009 * random.random()) for reason in Reason
+    }
     again, late = int(rows * 0.0004), int(rows * 0.004)
     ages = {"age_p50": int(12 + 6 * random.random()), "age_p99": int(38 + 25 * random.random())}
-    return [{"lines": rows + sum(reasons.values()) + again, "rows": rows, **reasons, "sent_again": again, "late": late, **ages}]
+    return [
+        {
+            "lines": rows + sum(reasons.values()) + again,
+            "rows": rows,
+            **reasons,
+            "sent_again": again,
+            "late": late,
+            **ages,
+        }
+    ]
 
 
 _ROWS: dict[str, Callable[[str, float], Sequence[dict[str, Any]]]] = {

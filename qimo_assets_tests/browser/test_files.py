@@ -23,7 +23,11 @@ TOTAL = next(metric for metric in METRICS if metric.name == "message_total")
 
 def stamps(site: Site) -> dict[str, int]:
     """Return when each file was written, in nanoseconds."""
-    return {str(path.relative_to(site.root)): path.stat().st_mtime_ns for path in site.root.rglob("*") if path.is_file()}
+    return {
+        str(path.relative_to(site.root)): path.stat().st_mtime_ns
+        for path in site.root.rglob("*")
+        if path.is_file()
+    }
 
 
 def changed(before: dict[str, int], after: dict[str, int]) -> set[str]:
@@ -35,7 +39,11 @@ def get(report: Report, path: str, **headers: str) -> tuple[int, dict[str, str],
     connection = http.client.HTTPConnection(LOOPBACK, report.layout.ports["report"], timeout=30)
     connection.request("GET", path, headers=headers)
     answer = connection.getresponse()
-    content = answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
+    content = (
+        answer.status,
+        {name.lower(): value for name, value in answer.getheaders()},
+        answer.read(),
+    )
     connection.close()
     return content
 
@@ -82,7 +90,9 @@ def test_a_damaged_file_is_made_whole_again(report: Report, tmp_path: Path, dama
         site.index.write_text("{")
     report.refresh(site=site)
     found = {path.name: path.read_bytes() for path in (site.root / "data").iterdir()}
-    assert {name: found[name] for name in months if name != "index.json"} == {name: content for name, content in months.items() if name != "index.json"}
+    assert {name: found[name] for name in months if name != "index.json"} == {
+        name: content for name, content in months.items() if name != "index.json"
+    }
     assert json.loads(found["index.json"])["days"] == json.loads(months["index.json"])["days"]
 
 
@@ -101,34 +111,63 @@ def test_the_report_reads_as_an_account_that_may_only_read(report: Report) -> No
 
 
 def test_no_account_is_in_any_file_unless_it_is_asked_for(report: Report, tmp_path: Path) -> None:
-    accounts = {account for party in ("sender", "receiver") for (account,) in report.query(f"SELECT DISTINCT account FROM {party}_top")}
+    accounts = {
+        account
+        for party in ("sender", "receiver")
+        for (account,) in report.query(f"SELECT DISTINCT account FROM {party}_top")
+    }
     assert len(accounts) > 100
     masked, open_site = Site(tmp_path / "masked"), Site(tmp_path / "open")
     report.refresh(site=masked)
     report.refresh(site=open_site, masked=False)
-    texts = {site: "".join(path.read_text() for path in (site.root / "data").iterdir()) for site in (masked, open_site)}
+    texts = {
+        site: "".join(path.read_text() for path in (site.root / "data").iterdir())
+        for site in (masked, open_site)
+    }
     assert [account for account in accounts if account in texts[masked]] == []
     assert [account for account in accounts if account not in texts[open_site]] == []
     # Switched over, every day is written again.
     assert report.refresh(site=open_site).written == DAYS
-    assert [account for account in accounts if any(account in path.read_text() for path in (open_site.root / "data").iterdir())] == []
+    assert [
+        account
+        for account in accounts
+        if any(account in path.read_text() for path in (open_site.root / "data").iterdir())
+    ] == []
 
 
 # --- the server
 
 
 def test_every_answer_has_the_headers_that_keep_the_page_to_itself(report: Report) -> None:
-    for path, expected in (("/", 200), ("/data/index.json", 200), ("/vendor/echarts.min.js", 200), ("/none", 404)):
+    for path, expected in (
+        ("/", 200),
+        ("/data/index.json", 200),
+        ("/vendor/echarts.min.js", 200),
+        ("/none", 404),
+    ):
         status, headers, _ = get(report, path)
         assert status == expected
         assert "default-src 'none'" in headers["content-security-policy"]
         assert "frame-ancestors 'none'" in headers["content-security-policy"]
         assert "unsafe" not in headers["content-security-policy"]
-        assert (headers["x-content-type-options"], headers["x-frame-options"], headers["referrer-policy"]) == ("nosniff", "DENY", "no-referrer")
+        assert (
+            headers["x-content-type-options"],
+            headers["x-frame-options"],
+            headers["referrer-policy"],
+        ) == ("nosniff", "DENY", "no-referrer")
 
 
 @pytest.mark.parametrize(
-    "path", ["/../account.key", "/..%2faccount.key", "/%2e%2e/account.key", "/data/../../account.key", "//account.key", "/account.key", "/..%5caccount.key"]
+    "path",
+    [
+        "/../account.key",
+        "/..%2faccount.key",
+        "/%2e%2e/account.key",
+        "/data/../../account.key",
+        "//account.key",
+        "/account.key",
+        "/..%5caccount.key",
+    ],
 )
 def test_nothing_outside_of_the_site_is_served(report: Report, path: str) -> None:
     key = report.site.account_key()
@@ -150,7 +189,9 @@ def test_a_link_out_of_the_site_is_not_followed(report: Report, tmp_path: Path) 
 
 def test_another_sites_name_for_this_machine_is_refused(report: Report) -> None:
     assert get(report, "/data/index.json", Host="evil.example")[0] == 400
-    assert get(report, "/data/index.json", Host=f"localhost:{report.layout.ports['report']}")[0] == 200
+    assert (
+        get(report, "/data/index.json", Host=f"localhost:{report.layout.ports['report']}")[0] == 200
+    )
 
 
 def test_an_unchanged_file_costs_no_body_and_a_large_one_is_compressed(report: Report) -> None:
@@ -170,7 +211,9 @@ def test_a_refresh_is_launched_for_a_publication_that_is_not_shown(report: Repor
     assert isinstance(sensor, dg.SensorDefinition)
 
     def asked(instance: dg.DagsterInstance) -> bool:
-        with dg.build_sensor_context(instance=instance, resources={"report_mysql": report.reader()}) as context:
+        with dg.build_sensor_context(
+            instance=instance, resources={"report_mysql": report.reader()}
+        ) as context:
             return isinstance(sensor(context), dg.RunRequest)
 
     with dg.DagsterInstance.ephemeral() as instance:
@@ -183,7 +226,13 @@ def test_a_refresh_is_launched_for_a_publication_that_is_not_shown(report: Repor
             assert not asked(instance)
         report.publish(TOTAL, [DAYS[0]], rows_of(TOTAL, DAYS[0]))
         for failures in (1, 2, 3):
-            run = instance.add_run(dg.DagsterRun(job_name="refresh", status=dg.DagsterRunStatus.STARTED, tags={"dagster/sensor_name": REFRESHING}))
+            run = instance.add_run(
+                dg.DagsterRun(
+                    job_name="refresh",
+                    status=dg.DagsterRunStatus.STARTED,
+                    tags={"dagster/sensor_name": REFRESHING},
+                )
+            )
             assert not asked(instance)
             instance.report_run_failed(run)
             assert not asked(instance)

@@ -17,7 +17,13 @@ WEEK = f"lang=en&range=7&from={DAYS[-7]}&to={LAST}"
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 BY_NAME = {metric.name: metric for metric in METRICS}
 # A metric -> its dimension, for those that are shown as one row for each of its values.
-DIMENSIONS = {"phone_type": "phone_type", "os": "os", "network": "network", "message_type": "msg_type", "distance_band": "band"}
+DIMENSIONS = {
+    "phone_type": "phone_type",
+    "os": "os",
+    "network": "network",
+    "message_type": "msg_type",
+    "distance_band": "band",
+}
 
 
 def number(text: str) -> int:
@@ -39,7 +45,9 @@ def mean(values: list[Any]) -> float:
 
 def test_the_totals_of_a_day_and_their_change_are_mysqls(report: Report, view: View) -> None:
     view.open(DAY)
-    before, now = report.query(f"SELECT messages, senders, receivers, pairs FROM message_total WHERE day IN ('{DAYS[-2]}', '{LAST}') ORDER BY day")
+    before, now = report.query(
+        f"SELECT messages, senders, receivers, pairs FROM message_total WHERE day IN ('{DAYS[-2]}', '{LAST}') ORDER BY day"
+    )
     for place, measure in enumerate(("messages", "senders", "receivers", "pairs")):
         assert number(view.figure(measure)) == now[place]
         change = view.page.locator(f"#totals [data-measure={measure}] .change").inner_text()
@@ -48,22 +56,36 @@ def test_the_totals_of_a_day_and_their_change_are_mysqls(report: Report, view: V
     assert view.figure("perSender") == f"{now[0] / now[1]:.1f}"
 
 
-def test_a_range_adds_messages_and_gives_the_daily_mean_of_people(report: Report, view: View) -> None:
+def test_a_range_adds_messages_and_gives_the_daily_mean_of_people(
+    report: Report, view: View
+) -> None:
     view.open(WEEK)
-    rows = report.query(f"SELECT messages, senders, receivers, pairs FROM message_total WHERE day BETWEEN '{DAYS[-7]}' AND '{LAST}'")
+    rows = report.query(
+        f"SELECT messages, senders, receivers, pairs FROM message_total WHERE day BETWEEN '{DAYS[-7]}' AND '{LAST}'"
+    )
     assert len(rows) == 7
     assert number(view.figure("messages")) == sum(row[0] for row in rows)
     for place, measure in enumerate(("senders", "receivers", "pairs"), 1):
-        assert number(view.figure(measure)) == pytest.approx(mean([row[place] for row in rows]), abs=0.5)
-        assert "daily mean" in view.page.locator(f"#totals [data-measure={measure}] dt").inner_text()
+        assert number(view.figure(measure)) == pytest.approx(
+            mean([row[place] for row in rows]), abs=0.5
+        )
+        assert (
+            "daily mean" in view.page.locator(f"#totals [data-measure={measure}] dt").inner_text()
+        )
 
 
 @pytest.mark.parametrize("days", [1, 7])
 @pytest.mark.parametrize("name", DIMENSIONS)
-def test_each_value_of_a_dimension_is_mysqls(report: Report, view: View, name: str, days: int) -> None:
+def test_each_value_of_a_dimension_is_mysqls(
+    report: Report, view: View, name: str, days: int
+) -> None:
     view.open(DAY if days == 1 else WEEK)
     dimension = DIMENSIONS[name]
-    expected = dict(report.query(f"SELECT `{dimension}`, sum(messages) FROM `{name}` WHERE day BETWEEN '{DAYS[-days]}' AND '{LAST}' GROUP BY 1"))
+    expected = dict(
+        report.query(
+            f"SELECT `{dimension}`, sum(messages) FROM `{name}` WHERE day BETWEEN '{DAYS[-days]}' AND '{LAST}' GROUP BY 1"
+        )
+    )
     found = {row[0].replace("Unknown", "未知"): number(row[1]) for row in view.table(name)}
     assert found == expected
     assert sum(found.values()) == number(view.figure("messages"))
@@ -72,33 +94,54 @@ def test_each_value_of_a_dimension_is_mysqls(report: Report, view: View, name: s
 @pytest.mark.parametrize("party", ["sender", "receiver"])
 def test_regions_are_mysqls(report: Report, view: View, party: str) -> None:
     view.open(f"{DAY}&lang=zh".replace("lang=en&", ""))
-    expected = report.query(f"SELECT messages, users FROM {party}_province WHERE day = '{LAST}' ORDER BY messages DESC")
+    expected = report.query(
+        f"SELECT messages, users FROM {party}_province WHERE day = '{LAST}' ORDER BY messages DESC"
+    )
     rows = view.table(f"{party}_province")
     assert sorted((number(row[2]), number(row[3])) for row in rows) == sorted(expected)
-    guangdong = report.query(f"SELECT messages, users FROM {party}_province WHERE day = '{LAST}' AND province = '广东省'")
-    assert [(number(row[2]), number(row[3])) for row in rows if row[:2] == ["中国", "广东"]] == guangdong
+    guangdong = report.query(
+        f"SELECT messages, users FROM {party}_province WHERE day = '{LAST}' AND province = '广东省'"
+    )
+    assert [
+        (number(row[2]), number(row[3])) for row in rows if row[:2] == ["中国", "广东"]
+    ] == guangdong
 
 
 def test_hours_are_mysqls_beside_those_of_the_day_before(report: Report, view: View) -> None:
     view.open(DAY)
-    hours = {(str(day), hour): messages for day, hour, messages in report.query("SELECT day, hour, messages FROM message_hourly")}
-    assert view.table("hourly") == [[f"{hour:02d}:00", shown_number(hours[LAST, hour]), shown_number(hours[DAYS[-2], hour])] for hour in range(24)]
+    hours = {
+        (str(day), hour): messages
+        for day, hour, messages in report.query("SELECT day, hour, messages FROM message_hourly")
+    }
+    assert view.table("hourly") == [
+        [f"{hour:02d}:00", shown_number(hours[LAST, hour]), shown_number(hours[DAYS[-2], hour])]
+        for hour in range(24)
+    ]
 
 
 def test_the_matrix_of_sexes_is_mysqls(report: Report, view: View) -> None:
     view.open(DAY)
-    pairs = {(one, other): messages for one, other, messages in report.query(f"SELECT sender_sex, receiver_sex, messages FROM sex_pair WHERE day = '{LAST}'")}
+    pairs = {
+        (one, other): messages
+        for one, other, messages in report.query(
+            f"SELECT sender_sex, receiver_sex, messages FROM sex_pair WHERE day = '{LAST}'"
+        )
+    }
     cells = view.page.evaluate(
         "[...document.querySelectorAll('#sexes tbody tr')].map(row => [...row.querySelectorAll('strong')].map(cell => cell.textContent))"
     )
-    assert [[number(text) for text in row] for row in cells] == [[pairs[one, other] for other in ("男", "女", "未知")] for one in ("男", "女", "未知")]
+    assert [[number(text) for text in row] for row in cells] == [
+        [pairs[one, other] for other in ("男", "女", "未知")] for one in ("男", "女", "未知")
+    ]
 
 
 @pytest.mark.parametrize("party", ["sender", "receiver"])
 def test_top_accounts_are_mysqls_and_masked(report: Report, view: View, party: str) -> None:
     view.open(DAY)
     view.page.locator(f"#{party}_top button").click()
-    expected = report.query(f"SELECT nickname, account, messages FROM {party}_top WHERE day = '{LAST}' ORDER BY messages DESC")
+    expected = report.query(
+        f"SELECT nickname, account, messages FROM {party}_top WHERE day = '{LAST}' ORDER BY messages DESC"
+    )
     rows = view.table(f"{party}_top")
     assert len(rows) == 100
     assert sorted((row[1], row[2], number(row[3])) for row in rows) == sorted(
@@ -116,10 +159,17 @@ def test_top_accounts_of_a_range_are_added_by_account(report: Report, view: View
 
 def test_active_users_and_retention_are_mysqls(report: Report, view: View) -> None:
     view.open(DAY)
-    rows = report.query(f"SELECT day, daily, weekly, monthly, new, returning_next_day FROM active_user WHERE day >= '{DAYS[-30]}' ORDER BY day")
-    assert view.table("active_user") == [[str(row[0]), *(shown_number(value) for value in row[1:5])] for row in rows]
+    rows = report.query(
+        f"SELECT day, daily, weekly, monthly, new, returning_next_day FROM active_user WHERE day >= '{DAYS[-30]}' ORDER BY day"
+    )
+    assert view.table("active_user") == [
+        [str(row[0]), *(shown_number(value) for value in row[1:5])] for row in rows
+    ]
     # The last day is not over when its figures are made: who comes back is not known.
-    assert [row[1] for row in view.table("retention")] == [*(f"{row[5] / row[1] * 100:.1f}%" for row in rows[:-1]), "–"]
+    assert [row[1] for row in view.table("retention")] == [
+        *(f"{row[5] / row[1] * 100:.1f}%" for row in rows[:-1]),
+        "–",
+    ]
 
 
 def test_pipeline_health_is_mysqls(report: Report, view: View) -> None:
@@ -129,7 +179,13 @@ def test_pipeline_health_is_mysqls(report: Report, view: View) -> None:
     row = dict(zip(columns, values, strict=True))
     quarantined = sum(value for name, value in row.items() if name.startswith("quarantined_"))
     figures = view.page.locator("#quality .figure").all_inner_texts()
-    assert [number(text) for text in figures[:5]] == [row["lines"], row["rows"], quarantined, row["sent_again"], row["late"]]
+    assert [number(text) for text in figures[:5]] == [
+        row["lines"],
+        row["rows"],
+        quarantined,
+        row["sent_again"],
+        row["late"],
+    ]
     assert figures[5:] == [f"{row['age_p50']:.1f} s", f"{row['age_p99']:.1f} s"]
 
 
@@ -138,7 +194,10 @@ def test_pipeline_health_is_mysqls(report: Report, view: View) -> None:
 
 def test_days_and_ranges_are_chosen_in_the_page(report: Report, view: View) -> None:
     view.open("lang=en")
-    totals = {str(day): messages for day, messages in report.query("SELECT day, messages FROM message_total")}
+    totals = {
+        str(day): messages
+        for day, messages in report.query("SELECT day, messages FROM message_total")
+    }
     assert number(view.figure("messages")) == totals[LAST]
     view.page.locator("#earlier").click()
     view.wait_until(f"document.querySelector('#to').value === '{DAYS[-2]}'")
@@ -186,9 +245,17 @@ def test_a_new_publication_appears_without_a_reload(report: Report, view: View) 
     view.wait_until(f"document.querySelector('#totals .figure').textContent === '{before}'")
 
 
-def test_a_metric_that_is_new_to_the_page_is_shown_by_what_the_catalog_says(report: Report, view: View) -> None:
+def test_a_metric_that_is_new_to_the_page_is_shown_by_what_the_catalog_says(
+    report: Report, view: View
+) -> None:
     added = Metric(
-        "by_weather", (Column("weather", TEXT, "天气"),), (MESSAGES, Column("umbrellas", COUNT, "雨伞数")), "各天气的消息量", "Messages by weather", "条", "sum"
+        "by_weather",
+        (Column("weather", TEXT, "天气"),),
+        (MESSAGES, Column("umbrellas", COUNT, "雨伞数")),
+        "各天气的消息量",
+        "Messages by weather",
+        "条",
+        "sum",
     )
     report.publish(added, [LAST], [(LAST, "rain", 70, 7), (LAST, HOSTILE[0], 30, 0)])
     try:
@@ -214,7 +281,9 @@ def test_text_of_users_is_shown_as_it_is_and_does_nothing(view: View) -> None:
     assert box
     view.page.locator("#phone_type").scroll_into_view_if_needed()
     for share in (0.1, 0.5, 0.9):
-        view.page.locator("#phone_type canvas").hover(position={"x": box["width"] * 0.45, "y": box["height"] * share})
+        view.page.locator("#phone_type canvas").hover(
+            position={"x": box["width"] * 0.45, "y": box["height"] * share}
+        )
         view.page.wait_for_timeout(200)
     assert view.page.locator("#phone_type .chart img, #phone_type .chart b").count() == 0
 
@@ -230,7 +299,9 @@ def test_the_language_is_switched_and_kept(view: View) -> None:
     view.wait_until("document.documentElement.lang === 'en-GB'")
     assert view.page.title() == "Qimo message report"
     assert number(view.figure("messages")) == number(chinese)
-    words = view.page.locator("h1, h2, h3, h4, dt, legend, summary, th, .remark, .notes, #controls, .change").all_inner_texts()
+    words = view.page.locator(
+        "h1, h2, h3, h4, dt, legend, summary, th, .remark, .notes, #controls, .change"
+    ).all_inner_texts()
     assert [text for text in words if CHINESE.search(text)] == []
     view.open("")
     assert view.page.title() == "Qimo message report"
@@ -273,9 +344,19 @@ def test_charts_and_controls_have_names_and_figures_as_text(view: View) -> None:
     without_table = """() => [...document.querySelectorAll('.card:not([hidden])')]
         .filter(one => one.querySelector('[role=img]') && !one.querySelector('details tbody tr')).map(one => one.id)"""
     assert view.page.evaluate(without_table) == []
-    assert view.page.evaluate("[...document.querySelectorAll('[id]')].map(one => one.id).filter((id, place, all) => all.indexOf(id) !== place)") == []
-    assert view.page.evaluate("[...document.images].filter(one => !one.hasAttribute('alt')).length") == 0
-    levels = view.page.evaluate("[...document.querySelectorAll('h1, h2, h3, h4')].filter(one => one.checkVisibility()).map(one => Number(one.tagName[1]))")
+    assert (
+        view.page.evaluate(
+            "[...document.querySelectorAll('[id]')].map(one => one.id).filter((id, place, all) => all.indexOf(id) !== place)"
+        )
+        == []
+    )
+    assert (
+        view.page.evaluate("[...document.images].filter(one => !one.hasAttribute('alt')).length")
+        == 0
+    )
+    levels = view.page.evaluate(
+        "[...document.querySelectorAll('h1, h2, h3, h4')].filter(one => one.checkVisibility()).map(one => Number(one.tagName[1]))"
+    )
     assert levels[0] == 1
     assert all(after - before <= 1 for before, after in pairwise(levels)), levels
 

@@ -23,13 +23,24 @@ def test_a_member_that_is_killed_costs_no_line(matrix: Matrix, fault: Fault) -> 
 
 def test_lines_reach_mysql_while_one_of_each_is_away(stack: Stack, matrix: Matrix) -> None:
     layout = stack.layout()
-    away = {members[-1] for members in (layout.profile.brokers, layout.profile.data_nodes, layout.profile.spark_workers)}
+    away = {
+        members[-1]
+        for members in (
+            layout.profile.brokers,
+            layout.profile.data_nodes,
+            layout.profile.spark_workers,
+        )
+    }
     control.stop(layout, print, only=away)
     try:
         stack.qimo("feed", "--lines", "2000", "--seed", "11")
         append_marker(layout.chat, "one-of-each-away")
         wait_for(lambda: matrix.is_published("one-of-each-away"), RECOVERY_SECONDS)
-        assert {component.name for component in control.components(layout) if component.state == "stopped"} == away
+        assert {
+            component.name
+            for component in control.components(layout)
+            if component.state == "stopped"
+        } == away
     finally:
         control.start(layout, print, only=away)
     assert stack.verified()["ok"]

@@ -10,7 +10,19 @@ def encrypted(pem: Path, password: str) -> Path:
     """Return a copy of a PEM file, of a key and its certificate, whose key is encrypted."""
     copy = pem.with_suffix(".encrypted.pem")
     # The one scheme that Kafka's PEM reader takes on Java 17 (KAFKA-12812: PBES2 is unknown to it).
-    command = ("openssl", "pkcs8", "-topk8", "-v1", "PBE-SHA1-3DES", "-in", pem, "-out", copy, "-passout", f"pass:{password}")
+    command = (
+        "openssl",
+        "pkcs8",
+        "-topk8",
+        "-v1",
+        "PBE-SHA1-3DES",
+        "-in",
+        pem,
+        "-out",
+        copy,
+        "-passout",
+        f"pass:{password}",
+    )
     subprocess.run(command, check=True, capture_output=True, timeout=60)
     text = pem.read_text()
     copy.write_text(copy.read_text() + text[text.index("-----BEGIN CERTIFICATE-----") :])

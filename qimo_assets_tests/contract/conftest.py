@@ -29,14 +29,27 @@ class Server:
 
     layout: Layout
 
-    def resource(self, account: str, database: str = "qimo_report", password: str | None = None) -> MySQLResource:
+    def resource(
+        self, account: str, database: str = "qimo_report", password: str | None = None
+    ) -> MySQLResource:
         """Return a resource for one of the stack's accounts, or for another one by its password."""
         secret = SecretStr(password or self.layout.secret(f"mysql_{account.rpartition('_')[2]}"))
-        return MySQLResource(host=LOOPBACK, port=self.layout.ports["mysql"], username=account, password=secret, database=database, timeout_seconds=5)
+        return MySQLResource(
+            host=LOOPBACK,
+            port=self.layout.ports["mysql"],
+            username=account,
+            password=secret,
+            database=database,
+            timeout_seconds=5,
+        )
 
     def as_root(self, *statements: str) -> list[Any]:
         """Run statements as root through the socket, and return the rows of the last one."""
-        root = connect(unix_socket=str(self.layout.run / "mysql.sock"), user="root", password=self.layout.secret("mysql_root"))
+        root = connect(
+            unix_socket=str(self.layout.run / "mysql.sock"),
+            user="root",
+            password=self.layout.secret("mysql_root"),
+        )
         with closing(root), closing(root.cursor()) as cursor:
             for statement in statements:
                 cursor.execute(statement)
@@ -65,7 +78,11 @@ def server(software: None) -> Iterator[Server]:
 def mysql(server: Server) -> Iterator[MySQLResource]:
     """An empty database and an account of its own."""
     name, password = "contract", "not to be told"  # pragma: allowlist secret  # made up for a test
-    server.as_root(f"CREATE DATABASE {name}", f"CREATE USER {name} IDENTIFIED BY '{password}'", f"GRANT ALL ON {name}.* TO {name}")
+    server.as_root(
+        f"CREATE DATABASE {name}",
+        f"CREATE USER {name} IDENTIFIED BY '{password}'",
+        f"GRANT ALL ON {name}.* TO {name}",
+    )
     yield server.resource(name, name, password)
     server.as_root(f"DROP DATABASE {name}", f"DROP USER {name}")
 
@@ -83,6 +100,8 @@ def connection(mysql: MySQLResource) -> Iterator[MySQLConnectionAbstract]:
 
 def _drop_tables(connection: MySQLConnectionAbstract) -> None:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT table_name, table_type FROM information_schema.tables WHERE table_schema = DATABASE()")
+        cursor.execute(
+            "SELECT table_name, table_type FROM information_schema.tables WHERE table_schema = DATABASE()"
+        )
         for name, kind in cursor.fetchall():
             cursor.execute(f"DROP {'VIEW' if kind == 'VIEW' else 'TABLE'} IF EXISTS `{name}`")

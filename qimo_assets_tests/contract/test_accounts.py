@@ -40,7 +40,13 @@ WRITES = [
     "CREATE VIEW x AS SELECT 1",
     "CREATE TEMPORARY TABLE x (a INT)",
 ]
-FOREIGN = ["SELECT * FROM dagster.runs", "CREATE TABLE dagster.x (a INT)", "SELECT * FROM mysql.global_priv", "CREATE DATABASE x", "CREATE USER x"]
+FOREIGN = [
+    "SELECT * FROM dagster.runs",
+    "CREATE TABLE dagster.x (a INT)",
+    "SELECT * FROM mysql.global_priv",
+    "CREATE DATABASE x",
+    "CREATE USER x",
+]
 SERVER = [
     "SELECT 1 INTO OUTFILE '/tmp/x'",
     "LOAD DATA INFILE '/etc/passwd' INTO TABLE message_total",
@@ -56,7 +62,13 @@ def published(server: Server) -> Iterator[Server]:
     server.as_root("CREATE TABLE IF NOT EXISTS dagster.runs (id INT)")
     with server.resource("qimo_publisher").connect() as connection:
         ensure_tables(connection, METRICS[0])
-        publish(connection, METRICS[0], ["2021-11-07"], [("2021-11-07", 3, 2, 2, 1)], "20211107120000001")
+        publish(
+            connection,
+            METRICS[0],
+            ["2021-11-07"],
+            [("2021-11-07", 3, 2, 2, 1)],
+            "20211107120000001",
+        )
     yield server
     server.as_root("DROP TABLE qimo_report.message_total, qimo_report.publication, dagster.runs")
 
@@ -78,9 +90,14 @@ def refused(server: Server, account: str, statement: str, database: str = "qimo_
 
 
 def test_the_reader_reads_the_figures(published: Server) -> None:
-    assert run(published, "finebi_reader", "SELECT messages, senders FROM message_total") == [(3, 2)]
+    assert run(published, "finebi_reader", "SELECT messages, senders FROM message_total") == [
+        (3, 2)
+    ]
     assert run(published, "finebi_reader", "SELECT count(*) FROM publication") == [(1,)]
-    assert {name for (name,) in run(published, "finebi_reader", "SHOW DATABASES")} == {"information_schema", "qimo_report"}
+    assert {name for (name,) in run(published, "finebi_reader", "SHOW DATABASES")} == {
+        "information_schema",
+        "qimo_report",
+    }
 
 
 @pytest.mark.parametrize("statement", [*WRITES, *FOREIGN, *SERVER])
@@ -89,17 +106,31 @@ def test_the_reader_does_nothing_else(published: Server, statement: str) -> None
 
 
 @pytest.mark.parametrize("statement", [*FOREIGN, *SERVER])
-def test_the_publisher_writes_the_reporting_database_alone(published: Server, statement: str) -> None:
-    assert {name for (name,) in run(published, "qimo_publisher", "SHOW DATABASES")} == {"information_schema", "qimo_report"}
+def test_the_publisher_writes_the_reporting_database_alone(
+    published: Server, statement: str
+) -> None:
+    assert {name for (name,) in run(published, "qimo_publisher", "SHOW DATABASES")} == {
+        "information_schema",
+        "qimo_report",
+    }
     refused(published, "qimo_publisher", statement)
 
 
 @pytest.mark.parametrize(
-    "statement", ["SELECT * FROM qimo_report.message_total", "DELETE FROM qimo_report.message_total", "SELECT * FROM mysql.user", *SERVER[2:]]
+    "statement",
+    [
+        "SELECT * FROM qimo_report.message_total",
+        "DELETE FROM qimo_report.message_total",
+        "SELECT * FROM mysql.user",
+        *SERVER[2:],
+    ],
 )
 def test_dagster_has_its_own_database_alone(published: Server, statement: str) -> None:
     assert run(published, "dagster", "SELECT * FROM runs", "dagster") == []
-    assert {name for (name,) in run(published, "dagster", "SHOW DATABASES", "dagster")} == {"information_schema", "dagster"}
+    assert {name for (name,) in run(published, "dagster", "SHOW DATABASES", "dagster")} == {
+        "information_schema",
+        "dagster",
+    }
     refused(published, "dagster", statement, "dagster")
     with pytest.raises(MySQLError, match="dagster"):
         run(published, "dagster", "SELECT 1", "qimo_report")
@@ -108,7 +139,9 @@ def test_dagster_has_its_own_database_alone(published: Server, statement: str) -
 def test_root_is_reached_through_the_socket_alone(server: Server) -> None:
     for password in ("", server.layout.secret("mysql_root")):
         with pytest.raises(Error) as error:
-            connect(host=LOOPBACK, port=server.layout.ports["mysql"], user="root", password=password)
+            connect(
+                host=LOOPBACK, port=server.layout.ports["mysql"], user="root", password=password
+            )
         assert error.value.errno == ER_ACCESS_DENIED_ERROR
     with pytest.raises(Error):
         connect(unix_socket=str(server.layout.run / "mysql.sock"), user="root", password="")
@@ -116,23 +149,45 @@ def test_root_is_reached_through_the_socket_alone(server: Server) -> None:
 
 
 def test_accounts_are_the_four_of_the_stack_and_the_servers_own(server: Server) -> None:
-    found = {(str(user), str(host)) for user, host in server.as_root("SELECT user, host FROM mysql.global_priv WHERE user <> 'contract'")}
+    found = {
+        (str(user), str(host))
+        for user, host in server.as_root(
+            "SELECT user, host FROM mysql.global_priv WHERE user <> 'contract'"
+        )
+    }
     named = {(name, LOOPBACK) for name in ("qimo_publisher", "finebi_reader", "dagster")}
     assert found == named | {("root", "localhost"), ("mariadb.sys", "localhost")}
 
 
 def test_what_was_granted_by_hand_is_gone_after_the_next_start(published: Server) -> None:
-    published.as_root(f"GRANT ALL ON *.* TO finebi_reader@'{LOOPBACK}'", "CREATE USER dagster@'%'", "GRANT ALL ON *.* TO dagster@'%'")
+    published.as_root(
+        f"GRANT ALL ON *.* TO finebi_reader@'{LOOPBACK}'",
+        "CREATE USER dagster@'%'",
+        "GRANT ALL ON *.* TO dagster@'%'",
+    )
     published.stop()
     published.start()
     refused(published, "finebi_reader", WRITES[2])
-    assert published.as_root("SELECT host FROM mysql.global_priv WHERE user = 'dagster'") == [(LOOPBACK,)]
+    assert published.as_root("SELECT host FROM mysql.global_priv WHERE user = 'dagster'") == [
+        (LOOPBACK,)
+    ]
 
 
 def test_a_session_of_the_platform_never_needs_root(published: Server) -> None:
     root = published.layout.secret("mysql_root")
-    configured = [path for path in [*published.layout.home.glob("*.toml"), *published.layout.etc.rglob("*")] if path.is_file()]
+    configured = [
+        path
+        for path in [*published.layout.home.glob("*.toml"), *published.layout.etc.rglob("*")]
+        if path.is_file()
+    ]
     assert configured
     assert [path for path in configured if root in path.read_text()] == []
-    with closing(connect(host=LOOPBACK, port=published.layout.ports["mysql"], user="dagster", password=published.layout.secret("mysql_dagster"))) as connection:
+    with closing(
+        connect(
+            host=LOOPBACK,
+            port=published.layout.ports["mysql"],
+            user="dagster",
+            password=published.layout.secret("mysql_dagster"),
+        )
+    ) as connection:
         assert connection.is_connected()

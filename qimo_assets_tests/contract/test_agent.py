@@ -99,13 +99,18 @@ class Topic:
                 "log_level": 0,
             }
         )
-        self.partitions = [TopicPartition(kafka.topic, number, 0) for number in range(kafka.partitions)]
+        self.partitions = [
+            TopicPartition(kafka.topic, number, 0) for number in range(kafka.partitions)
+        ]
         self.consumer.assign(self.partitions)
 
     def read(self) -> list[bytes]:
         """Return every record up to now."""
         ends = wait_for(self._ends)
-        while any((place.offset if place.offset >= 0 else 0) < ends[place.partition] for place in self.consumer.position(self.partitions)):
+        while any(
+            (place.offset if place.offset >= 0 else 0) < ends[place.partition]
+            for place in self.consumer.position(self.partitions)
+        ):
             for message in self.consumer.consume(10_000, timeout=1):
                 value = message.value()
                 if message.error() is None and isinstance(value, bytes):
@@ -114,9 +119,14 @@ class Topic:
 
     def _ends(self) -> dict[int, int] | None:
         try:
-            return {part.partition: self.consumer.get_watermark_offsets(part, timeout=10)[1] for part in self.partitions}
+            return {
+                part.partition: self.consumer.get_watermark_offsets(part, timeout=10)[1]
+                for part in self.partitions
+            }
         except KafkaException:
-            return None  # a broker that was killed does not know its partitions in its first moments
+            return (
+                None  # a broker that was killed does not know its partitions in its first moments
+            )
 
 
 @dataclass
@@ -135,7 +145,11 @@ class Collection:
 
     def pid(self, service: str) -> int:
         """Return the process of a service, once it runs."""
-        return wait_for(lambda: next(item.pid for item in control.components(self.layout) if item.name == service))
+        return wait_for(
+            lambda: next(
+                item.pid for item in control.components(self.layout) if item.name == service
+            )
+        )
 
     def kill(self, service: str) -> None:
         """Kill -9 a service; the supervisor starts it again."""
@@ -215,7 +229,9 @@ def collection(software: None) -> Iterator[Collection]:
             settings = Settings()  # pyright: ignore[reportCallIssue]  # the values come from the file
         write_agent_configuration(settings, flume_configuration(layout))
         make_topic: Callable[[], Any] = KafkaResource.from_settings(settings.kafka).ensure_topic
-        control.start(layout, print, only={"links", "kafka", "flume"}, once_ready={"kafka": make_topic})
+        control.start(
+            layout, print, only={"links", "kafka", "flume"}, once_ready={"kafka": make_topic}
+        )
         yield Collection(layout, settings, Topic(settings))
 
 
@@ -224,14 +240,25 @@ def another_agent(collection: Collection, name: str, **source: Any) -> Iterator[
     """Run a second agent on the same log directory, with links and positions of its own."""
     home = collection.layout.home / name
     source = {"link_dir": home / "links", "position_file": home / "positions.json", **source}
-    kafka = collection.settings.kafka.model_copy(update={"topic": name} if "agent" in source else {})
-    settings = collection.settings.model_copy(update={"source": collection.settings.source.model_copy(update=source), "kafka": kafka})
+    kafka = collection.settings.kafka.model_copy(
+        update={"topic": name} if "agent" in source else {}
+    )
+    settings = collection.settings.model_copy(
+        update={"source": collection.settings.source.model_copy(update=source), "kafka": kafka}
+    )
     configuration = home / "agent.properties"
     write_agent_configuration(settings, configuration)
     KafkaResource.from_settings(kafka).ensure_topic()
     keep(read_configuration(configuration))
-    command = next(service.command for service in services(collection.layout) if service.name == "flume")
-    agent = subprocess.Popen([*command[:-1], configuration], env=common_environment(collection.layout), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    command = next(
+        service.command for service in services(collection.layout) if service.name == "flume"
+    )
+    agent = subprocess.Popen(
+        [*command[:-1], configuration],
+        env=common_environment(collection.layout),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     try:
         yield settings
     finally:
@@ -243,7 +270,9 @@ def another_agent(collection: Collection, name: str, **source: Any) -> Iterator[
 
 
 @pytest.mark.parametrize("damage", ["torn", "empty", "zeros", "missing"])
-def test_a_damaged_position_file_sends_again_and_loses_nothing(collection: Collection, damage: str) -> None:
+def test_a_damaged_position_file_sends_again_and_loses_nothing(
+    collection: Collection, damage: str
+) -> None:
     name, before, after = f"positions-{damage}.log", some_lines(1_500), some_lines(500, start=1_500)
     path, positions = collection.path(name), collection.settings.source.position_file
     path.write_bytes(before)
@@ -254,7 +283,11 @@ def test_a_damaged_position_file_sends_again_and_loses_nothing(collection: Colle
             positions.unlink()
         else:
             # Cut within its first entry: what stands before a tear is believed.
-            positions.write_bytes({"torn": text[: text.index(b"pos") + 6], "empty": b"", "zeros": bytes(len(text))}[damage])
+            positions.write_bytes(
+                {"torn": text[: text.index(b"pos") + 6], "empty": b"", "zeros": bytes(len(text))}[
+                    damage
+                ]
+            )
         with path.open("ab") as file:
             file.write(after)
     found = collection.expect(name, before + after)
@@ -265,7 +298,9 @@ def test_a_damaged_position_file_sends_again_and_loses_nothing(collection: Colle
 
 
 @pytest.mark.parametrize(("service", "kills"), [("kafka", 1), ("flume", 2), ("links", 2)])
-def test_a_kill_under_load_loses_nothing_and_repeats_no_identity(collection: Collection, service: str, kills: int) -> None:
+def test_a_kill_under_load_loses_nothing_and_repeats_no_identity(
+    collection: Collection, service: str, kills: int
+) -> None:
     name, content = f"kill-{service}.log", some_lines(20_000, "equal lines are lines of their own")
     block = len(content) // 100 + 1
 
@@ -296,7 +331,16 @@ def test_equal_lines_are_lines_of_their_own(collection: Collection) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["$(touch x).log", "`id`; rm -rf ..log", "..log", "-rf.log", "a|b <img src=x onerror=alert(1)>.log", "${env:HOME}.log", "聊天 %s {{x}}.log", "a~1-2.log"],
+    [
+        "$(touch x).log",
+        "`id`; rm -rf ..log",
+        "..log",
+        "-rf.log",
+        "a|b <img src=x onerror=alert(1)>.log",
+        "${env:HOME}.log",
+        "聊天 %s {{x}}.log",
+        "a~1-2.log",
+    ],
 )
 def test_a_hostile_file_name_is_a_name_and_nothing_else(collection: Collection, name: str) -> None:
     content = some_lines(3, name)
@@ -320,7 +364,9 @@ def test_rename_inside_the_pattern(collection: Collection) -> None:
 
 
 @pytest.mark.parametrize("way", ["renamed out of the pattern", "moved away", "deleted"])
-def test_what_was_not_read_of_a_rotated_file_arrives(collection: Collection, way: str, tmp_path: Path) -> None:
+def test_what_was_not_read_of_a_rotated_file_arrives(
+    collection: Collection, way: str, tmp_path: Path
+) -> None:
     name = f"{way.replace(' ', '-')}.log"
     path, content = collection.path(name), some_lines(2_000)
     path.write_bytes(content[:5_000])
@@ -356,9 +402,22 @@ def test_a_used_inode_is_another_file_once_the_link_is_gone(collection: Collecti
     collection.expect("used.log", some_lines(100))
     inode, first_id = path.stat().st_ino, collection.source_id(path)
     configuration = flume_configuration(collection.layout)
-    wait_for(lambda: not sum(file.unread for file in log_files(collection.settings.source) if file.name == "used.log"))
+    wait_for(
+        lambda: (
+            not sum(
+                file.unread
+                for file in log_files(collection.settings.source)
+                if file.name == "used.log"
+            )
+        )
+    )
     path.unlink()
-    wait_for(lambda: keep(read_configuration(configuration), quiet_seconds=-1) == [] and inode not in collection.links())
+    wait_for(
+        lambda: (
+            keep(read_configuration(configuration), quiet_seconds=-1) == []
+            and inode not in collection.links()
+        )
+    )
     with collection.agent_stopped():
         # Whether the file system gives the number again is its own affair: ext4 does at once.
         path.write_bytes(some_lines(300))
@@ -407,7 +466,13 @@ def test_line_ends_and_bytes_arrive_as_they_are(collection: Collection) -> None:
     collection.path("bytes.log").write_bytes(content)
     found = collection.expect("bytes.log", content)
     bodies = [line.body for line in sorted(found, key=lambda line: line.offset)]
-    assert bodies[:5] == [b"\xef\xbb\xbfafter a byte order mark", b"plain", b"", b"", b"lone \r return\r"]
+    assert bodies[:5] == [
+        b"\xef\xbb\xbfafter a byte order mark",
+        b"plain",
+        b"",
+        b"",
+        b"lone \r return\r",
+    ]
 
 
 def test_a_line_over_the_topics_maximum_is_cut_and_holds_up_nothing(collection: Collection) -> None:
@@ -415,11 +480,15 @@ def test_a_line_over_the_topics_maximum_is_cut_and_holds_up_nothing(collection: 
     assert longest > collection.settings.lake.max_line_bytes
     # Random bytes, which no compression makes fit; no line ends among them.
     noise = os.urandom(MAX_MESSAGE_BYTES + 500_000).replace(b"\n", b"\0").replace(b"\r", b"\0")
-    collection.path("long.log").write_bytes(b"before\n" + noise + b"\nafter\n" + noise[:longest] + b"\nend\n")
+    collection.path("long.log").write_bytes(
+        b"before\n" + noise + b"\nafter\n" + noise[:longest] + b"\nend\n"
+    )
     collection.path("other.log").write_bytes(some_lines(100))
     collection.expect("other.log", some_lines(100))
     wait_for(lambda: len(collection.arrivals("long.log")) == 5, WAIT_SECONDS)
-    bodies = [line.body for line in sorted(collection.arrivals("long.log"), key=lambda line: line.offset)]
+    bodies = [
+        line.body for line in sorted(collection.arrivals("long.log"), key=lambda line: line.offset)
+    ]
     assert bodies == [b"before", noise[:longest], b"after", noise[:longest], b"end"]
     other = some_lines(100, start=100)
     with collection.path("other.log").open("ab") as file:
@@ -440,32 +509,58 @@ def test_two_hosts_with_the_same_path_have_lines_of_their_own(collection: Collec
 
 
 def test_the_courses_agent_reads_the_links_too(collection: Collection) -> None:
-    collection.path("course.log").write_bytes(some_lines(100, "course") + b"x" * (MAX_MESSAGE_BYTES + 10) + b"\n" + some_lines(1, "after the long one"))
+    collection.path("course.log").write_bytes(
+        some_lines(100, "course")
+        + b"x" * (MAX_MESSAGE_BYTES + 10)
+        + b"\n"
+        + some_lines(1, "after the long one")
+    )
     with another_agent(collection, "course", agent="7mo_mem_kafka") as settings:
         topic = Topic(settings)
         wait_for(lambda: b"after the long one 0" in topic.read(), WAIT_SECONDS)
         values = topic.read()
-    assert [body for _, body in lines_of(some_lines(100, "course")) if values.count(body) != 1] == []
+    assert [
+        body for _, body in lines_of(some_lines(100, "course")) if values.count(body) != 1
+    ] == []
     assert max(map(len, values)) == MAX_MESSAGE_BYTES - RECORD_OVERHEAD_BYTES
 
 
 # --- time
 
 
-def test_a_changed_time_of_its_file_has_the_agent_let_removed_files_go(collection: Collection) -> None:
+def test_a_changed_time_of_its_file_has_the_agent_let_removed_files_go(
+    collection: Collection,
+) -> None:
     path, content = collection.path("reload.log"), some_lines(3_000)
     path.write_bytes(content[:10_000])
     gone = collection.path("removed.log")
     gone.write_bytes(some_lines(10))
     collection.expect("removed.log", some_lines(10))
     configuration = flume_configuration(collection.layout)
-    wait_for(lambda: not sum(file.unread for file in log_files(collection.settings.source) if file.name == "removed.log"))
+    wait_for(
+        lambda: (
+            not sum(
+                file.unread
+                for file in log_files(collection.settings.source)
+                if file.name == "removed.log"
+            )
+        )
+    )
     gone.unlink()
-    wait_for(lambda: keep(read_configuration(configuration), quiet_seconds=-1) == [] and not [p for p in collection.links().values() if "removed" in p.name])
+    wait_for(
+        lambda: (
+            keep(read_configuration(configuration), quiet_seconds=-1) == []
+            and not [p for p in collection.links().values() if "removed" in p.name]
+        )
+    )
     pid = collection.pid("flume")
 
     def held() -> list[str]:
-        return [str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir() if "removed.log" in str(link.readlink())]
+        return [
+            str(link.readlink())
+            for link in Path(f"/proc/{pid}/fd").iterdir()
+            if "removed.log" in str(link.readlink())
+        ]
 
     assert held()
     os.utime(configuration)

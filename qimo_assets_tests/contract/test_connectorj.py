@@ -19,7 +19,12 @@ from qimo_assets.stack.java import java_home
 from qimo_assets_tests.contract.conftest import Server
 
 DAY = "2021-11-07"
-TEXTS = {"province": "新疆维吾尔自治区", "country": "中国", "nickname": "老王😀", "account": "13800001234"}
+TEXTS = {
+    "province": "新疆维吾尔自治区",
+    "country": "中国",
+    "nickname": "老王😀",
+    "account": "13800001234",
+}
 OPTIONS = "useUnicode=true&characterEncoding=utf8&serverTimezone=Asia/Shanghai"
 # java.sql.Types
 NUMBERS, TEXT_TYPE, DATE_TYPE = {-6, 5, 4, -5, 3, 8}, 12, 91
@@ -27,7 +32,10 @@ NUMBERS, TEXT_TYPE, DATE_TYPE = {-6, 5, 4, -5, 3, 8}, 12, 91
 
 def sample(metric: Metric) -> tuple[Any, ...]:
     """Return a row of a metric with Chinese texts."""
-    return tuple(DAY if column.name == "day" else TEXTS.get(column.name, "未知") if column.is_text else 1 for column in metric.columns)
+    return tuple(
+        DAY if column.name == "day" else TEXTS.get(column.name, "未知") if column.is_text else 1
+        for column in metric.columns
+    )
 
 
 @pytest.fixture(scope="module")
@@ -38,15 +46,26 @@ def published(server: Server) -> Iterator[Server]:
             ensure_tables(connection, metric)
             publish(connection, metric, [DAY], [sample(metric)], "20211107120000001")
     yield server
-    server.as_root(f"DROP TABLE {', '.join(f'qimo_report.{name}' for name in ('publication', *(metric.name for metric in METRICS)))}")
+    server.as_root(
+        f"DROP TABLE {', '.join(f'qimo_report.{name}' for name in ('publication', *(metric.name for metric in METRICS)))}"
+    )
 
 
 @pytest.fixture(scope="module")
 def jdbc(published: Server) -> Iterator[Any]:
     """The connection of Connector/J in a JVM of its own."""
-    jars = [next(Path(PYSPARK_HOME, "jars").glob("py4j-*.jar")), *class_path(published.layout, "connectorj")]
+    jars = [
+        next(Path(PYSPARK_HOME, "jars").glob("py4j-*.jar")),
+        *class_path(published.layout, "connectorj"),
+    ]
     java = str(java_home() / "bin" / "java")
-    launched = launch_gateway(jarpath=str(jars[0]), classpath=os.pathsep.join(str(jar) for jar in jars[1:]), java_path=java, die_on_exit=True, enable_auth=True)
+    launched = launch_gateway(
+        jarpath=str(jars[0]),
+        classpath=os.pathsep.join(str(jar) for jar in jars[1:]),
+        java_path=java,
+        die_on_exit=True,
+        enable_auth=True,
+    )
     port, token = cast("tuple[int, str]", launched)
     gateway = JavaGateway(gateway_parameters=GatewayParameters(port=port, auth_token=token))
     jvm: Any = gateway.jvm
@@ -74,40 +93,78 @@ def ask(jdbc: Any, query: str, *names: str) -> list[tuple[str, ...]]:
 
 
 def test_the_tables_are_listed_with_their_chinese_names(jdbc: Any) -> None:
-    listed = {name for (name,) in rows(jdbc.getMetaData().getTables("qimo_report", None, "%", None), "TABLE_NAME")}
+    listed = {
+        name
+        for (name,) in rows(
+            jdbc.getMetaData().getTables("qimo_report", None, "%", None), "TABLE_NAME"
+        )
+    }
     assert listed == {"publication", *(metric.name for metric in METRICS)}
     query = "SELECT table_name AS name, table_comment AS title FROM information_schema.tables WHERE table_schema = 'qimo_report'"
-    assert set(ask(jdbc, query, "name", "title")) >= {(metric.name, metric.title_zh) for metric in METRICS}
+    assert set(ask(jdbc, query, "name", "title")) >= {
+        (metric.name, metric.title_zh) for metric in METRICS
+    }
 
 
 @pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
-def test_the_columns_are_listed_with_remarks_and_types_that_finebi_knows(jdbc: Any, metric: Metric) -> None:
-    columns = rows(jdbc.getMetaData().getColumns("qimo_report", None, metric.name, "%"), "COLUMN_NAME", "REMARKS", "DATA_TYPE")
-    assert [(name, remark) for name, remark, _ in columns] == [(column.name, column.comment_zh) for column in metric.columns]
+def test_the_columns_are_listed_with_remarks_and_types_that_finebi_knows(
+    jdbc: Any, metric: Metric
+) -> None:
+    columns = rows(
+        jdbc.getMetaData().getColumns("qimo_report", None, metric.name, "%"),
+        "COLUMN_NAME",
+        "REMARKS",
+        "DATA_TYPE",
+    )
+    assert [(name, remark) for name, remark, _ in columns] == [
+        (column.name, column.comment_zh) for column in metric.columns
+    ]
     for column, (_, _, kind) in zip(metric.columns, columns, strict=True):
-        assert int(kind) in ({TEXT_TYPE} if column.is_text else {DATE_TYPE} if column.mysql_type == "DATE" else NUMBERS)
+        assert int(kind) in (
+            {TEXT_TYPE}
+            if column.is_text
+            else {DATE_TYPE}
+            if column.mysql_type == "DATE"
+            else NUMBERS
+        )
 
 
 @pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
 def test_values_are_read_as_they_were_published(jdbc: Any, metric: Metric) -> None:
     names = [column.name for column in metric.columns]
-    [found] = ask(jdbc, f"SELECT {', '.join(f'`{name}`' for name in names)} FROM `{metric.name}`", *names)
+    [found] = ask(
+        jdbc, f"SELECT {', '.join(f'`{name}`' for name in names)} FROM `{metric.name}`", *names
+    )
     assert found == tuple(str(value) for value in sample(metric))
 
 
 def test_a_chinese_text_is_found_by_a_filter(jdbc: Any) -> None:
-    assert ask(jdbc, "SELECT province FROM sender_province WHERE province = '新疆维吾尔自治区'", "province") == [("新疆维吾尔自治区",)]
-    assert ask(jdbc, "SELECT nickname FROM sender_top WHERE nickname LIKE '%😀'", "nickname") == [("老王😀",)]
+    assert ask(
+        jdbc, "SELECT province FROM sender_province WHERE province = '新疆维吾尔自治区'", "province"
+    ) == [("新疆维吾尔自治区",)]
+    assert ask(jdbc, "SELECT nickname FROM sender_top WHERE nickname LIKE '%😀'", "nickname") == [
+        ("老王😀",)
+    ]
 
 
 def test_the_time_of_publication_is_that_of_beijing(published: Server, jdbc: Any) -> None:
-    [(told,)] = ask(jdbc, "SELECT published_at FROM publication WHERE metric = 'message_total'", "published_at")
-    [(stored,)] = published.as_root("SELECT date_format(published_at, '%Y-%m-%d %H:%i:%s') FROM qimo_report.publication WHERE metric = 'message_total'")
+    [(told,)] = ask(
+        jdbc, "SELECT published_at FROM publication WHERE metric = 'message_total'", "published_at"
+    )
+    [(stored,)] = published.as_root(
+        "SELECT date_format(published_at, '%Y-%m-%d %H:%i:%s') FROM qimo_report.publication WHERE metric = 'message_total'"
+    )
     assert told.startswith(str(stored))
 
 
 @pytest.mark.parametrize(
-    "statement", ["DELETE FROM message_total", "CREATE TABLE x (a INT)", "DROP TABLE message_total", "UPDATE publication SET row_count = 0"]
+    "statement",
+    [
+        "DELETE FROM message_total",
+        "CREATE TABLE x (a INT)",
+        "DROP TABLE message_total",
+        "UPDATE publication SET row_count = 0",
+    ],
 )
 def test_nothing_can_be_written(jdbc: Any, statement: str) -> None:
     with pytest.raises(Py4JJavaError, match="denied"):
@@ -115,7 +172,10 @@ def test_nothing_can_be_written(jdbc: Any, statement: str) -> None:
 
 
 def test_no_other_database_is_seen(jdbc: Any) -> None:
-    assert {name for (name,) in rows(jdbc.getMetaData().getCatalogs(), "TABLE_CAT")} == {"information_schema", "qimo_report"}
+    assert {name for (name,) in rows(jdbc.getMetaData().getCatalogs(), "TABLE_CAT")} == {
+        "information_schema",
+        "qimo_report",
+    }
     for query in ("SELECT user FROM mysql.user", "SELECT * FROM dagster.runs"):
         with pytest.raises(Py4JJavaError, match="denied"):
             jdbc.createStatement().executeQuery(query)

@@ -27,8 +27,15 @@ REPORT_PASSWORD = "of the report"  # pragma: allowlist secret  # made up for a t
 def secrets(tmp_path: Path) -> dict[str, str]:
     """The content of the Secret's files; the passwords are of systems that nobody asks here."""
     authority = Authority(tmp_path / "authority")
-    passwords = dict.fromkeys(("kafka.password", "publisher.password", "reader.password", "dagster.url"), "made up")
-    return {**passwords, "report.password": REPORT_PASSWORD, "report.pem": authority.issue("report").read_text(), "ca.pem": authority.ca.read_text()}
+    passwords = dict.fromkeys(
+        ("kafka.password", "publisher.password", "reader.password", "dagster.url"), "made up"
+    )
+    return {
+        **passwords,
+        "report.password": REPORT_PASSWORD,
+        "report.pem": authority.issue("report").read_text(),
+        "ca.pem": authority.ca.read_text(),
+    }
 
 
 def environment(given: Mapping[str, str]) -> dict[str, str]:
@@ -62,23 +69,35 @@ def answers(url: str, own_file: Path) -> bool:
     return True
 
 
-def test_the_code_server_loads_the_definitions_and_is_well(secrets: dict[str, str], tmp_path: Path) -> None:
+def test_the_code_server_loads_the_definitions_and_is_well(
+    secrets: dict[str, str], tmp_path: Path
+) -> None:
     code, port = container("code"), str(free_ports()["dagster_code"])
     env = environment(code.lay_out(tmp_path, secrets))
     # Where no storage is named it is SQLite's.
     (Path(env["DAGSTER_HOME"]) / "dagster.yaml").touch()
     probe = [sys.executable, "-m", *code.spec["livenessProbe"]["exec"]["command"], "-p", port]
     with running([*code.spec["args"], "-p", port], env, tmp_path):
-        wait_for(lambda: subprocess.run(probe, env=env, capture_output=True, timeout=60).returncode == 0, 120)
+        wait_for(
+            lambda: subprocess.run(probe, env=env, capture_output=True, timeout=60).returncode == 0,
+            120,
+        )
         # An error of the definitions is healthy as well, and would be another kind of answer.
-        found = deserialize_value(DagsterGrpcClient(host=LOOPBACK, port=int(port)).list_repositories(), ListRepositoriesResponse)
+        found = deserialize_value(
+            DagsterGrpcClient(host=LOOPBACK, port=int(port)).list_repositories(),
+            ListRepositoriesResponse,
+        )
     assert [symbol.attribute for symbol in found.repository_symbols] == ["defs"]
 
 
 @pytest.mark.parametrize(
     ("arguments", "status", "says"),
     [
-        (["nobody"], 2, "There is no role nobody; there are code, webserver, daemon, report, agent, links, qimo, setup."),
+        (
+            ["nobody"],
+            2,
+            "There is no role nobody; there are code, webserver, daemon, report, agent, links, qimo, setup.",
+        ),
         (["setup", "now"], 2, "setup takes no arguments."),
         (["setup"], 1, "kafka.bootstrap: Field required"),
         (["qimo", "agent"], 2, "Missing argument 'FILE'."),
@@ -86,5 +105,12 @@ def test_the_code_server_loads_the_definitions_and_is_well(secrets: dict[str, st
     ],
 )
 def test_wrong_use_is_told(tmp_path: Path, arguments: list[str], status: int, says: str) -> None:
-    done = subprocess.run([*ENTRY_POINT, *arguments], env=environment({"QIMO_HOME": str(tmp_path)}), cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [*ENTRY_POINT, *arguments],
+        env=environment({"QIMO_HOME": str(tmp_path)}),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     assert (done.returncode, says in done.stderr) == (status, True), done.stderr

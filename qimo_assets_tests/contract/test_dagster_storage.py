@@ -16,17 +16,24 @@ CONNECTIONS = "SELECT count(*) FROM information_schema.processlist WHERE user = 
 
 
 @pytest.fixture
-def instances(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dg.DagsterInstance]]:
+def instances(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[list[dg.DagsterInstance]]:
     """Five instances, as a process makes them one after the other, of the project's own `dagster.yaml`."""
     layout = server.layout
     url = common_environment(layout)["QIMO_DAGSTER_STORAGE_URL"]
     monkeypatch.setenv("QIMO_DAGSTER_STORAGE_URL", url)
     with ExitStack() as stack:
-        yield [stack.enter_context(dg.DagsterInstance.from_config(str(layout.dagster_home))) for _ in range(5)]
+        yield [
+            stack.enter_context(dg.DagsterInstance.from_config(str(layout.dagster_home)))
+            for _ in range(5)
+        ]
     engine(url).dispose()
 
 
-def test_the_instances_of_a_process_share_their_connections(server: Server, instances: list[dg.DagsterInstance]) -> None:
+def test_the_instances_of_a_process_share_their_connections(
+    server: Server, instances: list[dg.DagsterInstance]
+) -> None:
     for instance in instances:
         instance.optimize_for_webserver(statement_timeout=5, pool_recycle=3600, max_overflow=20)
         assert instance.get_runs_count() == 0
@@ -34,7 +41,9 @@ def test_the_instances_of_a_process_share_their_connections(server: Server, inst
     assert 1 <= connections <= KEPT_CONNECTIONS
 
 
-def test_a_server_that_was_away_costs_no_query(server: Server, instances: list[dg.DagsterInstance]) -> None:
+def test_a_server_that_was_away_costs_no_query(
+    server: Server, instances: list[dg.DagsterInstance]
+) -> None:
     assert instances[0].get_runs_count() == 0
     server.stop()
     server.start()

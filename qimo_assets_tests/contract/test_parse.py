@@ -34,7 +34,14 @@ from qimo_assets.lake.regions import load, region_of
 from qimo_assets.lake.tables import ARRIVAL, WRITTEN_AT
 from qimo_assets.lake.write import stamped
 from qimo_assets.resources.spark import spark_resource
-from qimo_assets.settings import PROJECT_ROOT, KafkaSettings, LakeSettings, Settings, SourceSettings, SparkSettings
+from qimo_assets.settings import (
+    PROJECT_ROOT,
+    KafkaSettings,
+    LakeSettings,
+    Settings,
+    SourceSettings,
+    SparkSettings,
+)
 from qimo_assets.stack.jars import class_path
 from qimo_assets.stack.java import java_home
 from qimo_assets.stack.layout import current_layout
@@ -71,7 +78,11 @@ GOOD = {
     "distance": "12.34KM",
     "message": "你好",
 }
-REQUIRED = {"msg_time": "bad_time", "sender_account": "no_sender", "receiver_account": "no_receiver"}
+REQUIRED = {
+    "msg_time": "bad_time",
+    "sender_account": "no_sender",
+    "receiver_account": "no_receiver",
+}
 GOOD_COLUMNS = {name: text for name, text in GOOD.items() if not name.endswith("_gps")} | {
     "msg_time": 1_714_528_800_000_000,
     "day": "2024-05-01",
@@ -160,7 +171,9 @@ TIMES: dict[str, str | int] = {
     "1714528800": "bad_time",
     "now": "bad_time",
 }
-SEXES = {"男": "男", "女": "女"} | dict.fromkeys(["M", "male", "未知", "男 ", " 女", "男女", "男\r", "0"])
+SEXES = {"男": "男", "女": "女"} | dict.fromkeys(
+    ["M", "male", "未知", "男 ", " 女", "男女", "男\r", "0"]
+)
 IPS = {
     text: text
     for text in (
@@ -274,8 +287,14 @@ def reading(body: bytes) -> tuple[str | None, Row]:
             columns[f"{party}_longitude"], columns[f"{party}_latitude"] = _point(text)
         else:
             columns[name] = _READERS.get(name.split("_")[-1], _text)(text)
-    instant = datetime.fromisoformat(fields[0]).replace(tzinfo=ZONE) - datetime(1970, 1, 1, tzinfo=timezone.utc)
-    return None, columns | {"msg_time": instant // timedelta(microseconds=1), "day": fields[0][:10], "hour": int(fields[0][11:13])}
+    instant = datetime.fromisoformat(fields[0]).replace(tzinfo=ZONE) - datetime(
+        1970, 1, 1, tzinfo=timezone.utc
+    )
+    return None, columns | {
+        "msg_time": instant // timedelta(microseconds=1),
+        "day": fields[0][:10],
+        "hour": int(fields[0][11:13]),
+    }
 
 
 def _text(text: str) -> str | None:
@@ -296,7 +315,11 @@ def _ip(text: str) -> str | None:
 def _decimal(text: str) -> float | None:
     """Return the number of plain ASCII digits with at most one point inside."""
     parts = text.split(".")
-    return float(text) if text.isascii() and len(parts) <= 2 and all(part.isdigit() for part in parts) else None
+    return (
+        float(text)
+        if text.isascii() and len(parts) <= 2 and all(part.isdigit() for part in parts)
+        else None
+    )
 
 
 def _distance(text: str) -> float | None:
@@ -307,11 +330,22 @@ def _distance(text: str) -> float | None:
 def _point(text: str) -> tuple[float | None, float | None]:
     parts = [part.strip(" \t\n\v\f\r") for part in text.split(",")]
     # No coordinate has four digits before its point, not even zeros.
-    numbers = [_decimal(part.removeprefix("-")) if len(part.removeprefix("-").split(".")[0]) <= 3 else None for part in parts]
+    numbers = [
+        _decimal(part.removeprefix("-")) if len(part.removeprefix("-").split(".")[0]) <= 3 else None
+        for part in parts
+    ]
     if len(parts) != 2 or numbers[0] is None or numbers[1] is None:
         return NOWHERE
-    first, second = (-number if part.startswith("-") else number for part, number in zip(parts, numbers, strict=True) if number is not None)
-    pairs = [(longitude, latitude) for longitude, latitude in ((first, second), (second, first)) if abs(longitude) <= 180 and abs(latitude) <= 90]
+    first, second = (
+        -number if part.startswith("-") else number
+        for part, number in zip(parts, numbers, strict=True)
+        if number is not None
+    )
+    pairs = [
+        (longitude, latitude)
+        for longitude, latitude in ((first, second), (second, first))
+        if abs(longitude) <= 180 and abs(latitude) <= 90
+    ]
     return pairs[0] if pairs else NOWHERE
 
 
@@ -325,13 +359,27 @@ pytestmark = pytest.mark.usefixtures("software")
 
 JARS = class_path(current_layout(), "spark")
 [IP2REGION] = class_path(current_layout(), "ip2region")
-LAKE = LakeSettings(warehouse="file:/none", checkpoint="file:/none", metastore_uris="thrift://127.0.0.1:9", max_line_bytes=LONGEST, ip2region_jar=IP2REGION)
+LAKE = LakeSettings(
+    warehouse="file:/none",
+    checkpoint="file:/none",
+    metastore_uris="thrift://127.0.0.1:9",
+    max_line_bytes=LONGEST,
+    ip2region_jar=IP2REGION,
+)
 
 
 def settings_in(directory: Path) -> Settings:
-    spark = SparkSettings(master="local[1]", driver_memory="1g", jars=JARS, java_home=java_home(), scratch_dir=directory)
+    spark = SparkSettings(
+        master="local[1]",
+        driver_memory="1g",
+        jars=JARS,
+        java_home=java_home(),
+        scratch_dir=directory,
+    )
     source = SourceSettings(log_dir=directory, position_file=directory / "positions", host="chat")
-    return Settings.model_construct(source=source, kafka=KafkaSettings(bootstrap="127.0.0.1:9"), spark=spark, lake=LAKE)
+    return Settings.model_construct(
+        source=source, kafka=KafkaSettings(bootstrap="127.0.0.1:9"), spark=spark, lake=LAKE
+    )
 
 
 @pytest.fixture(scope="module")
@@ -339,7 +387,11 @@ def spark(software: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     """A session as the streaming job has it."""
     with pytest.MonkeyPatch.context() as patch:
         # Set by spark_resource for the whole process, and by the stack for the workers.
-        for name, value in {"JAVA_HOME": str(java_home()), "PYSPARK_PYTHON": sys.executable, "PYTHONPATH": str(PROJECT_ROOT)}.items():
+        for name, value in {
+            "JAVA_HOME": str(java_home()),
+            "PYSPARK_PYTHON": sys.executable,
+            "PYTHONPATH": str(PROJECT_ROOT),
+        }.items():
             patch.setenv(name, value)
         session = spark_resource(settings_in(tmp_path_factory.mktemp("parse"))).spark_session
         session.sparkContext.setLogLevel("ERROR")
@@ -354,11 +406,15 @@ def parsed(spark: SparkSession, records: list[Record]) -> list[Row]:
     return [row.asDict() for row in parse(frame, LAKE).withColumns(times).collect()]
 
 
-def origin(offset: object = 0, file: str = "/logs/chat-1.log", host: str = "chat") -> dict[str, str]:
+def origin(
+    offset: object = 0, file: str = "/logs/chat-1.log", host: str = "chat"
+) -> dict[str, str]:
     return {"host": host, "file": file, "byteoffset": str(offset), "type": "7mo"}
 
 
-def through_link(offset: object = 0, name: str = "chat-1.log", number: str = "17-42", links: str = "/flume/links") -> dict[str, str]:
+def through_link(
+    offset: object = 0, name: str = "chat-1.log", number: str = "17-42", links: str = "/flume/links"
+) -> dict[str, str]:
     """Return the headers of a line that the agent read through a link."""
     return origin(offset, f"{links}/{name}~{number}") | {"directory": "/logs"}
 
@@ -372,9 +428,17 @@ def corpus(spark: SparkSession) -> dict[tuple[str, str], Row]:
     records: list[Record] = []
     for at, case in enumerate(CASES):
         # Flume takes off the line's whole end.
-        records += [(case.line, "7MO-MSG", 0, at), (event(case.body, **origin(1_000 * at)), "7MO-MSG", 1, at)]
+        records += [
+            (case.line, "7MO-MSG", 0, at),
+            (event(case.body, **origin(1_000 * at)), "7MO-MSG", 1, at),
+        ]
     rows = parsed(spark, records)
-    return {(case.name, form): row for (case, form), row in zip(((case, form) for case in CASES for form in FORMS), rows, strict=True)}
+    return {
+        (case.name, form): row
+        for (case, form), row in zip(
+            ((case, form) for case in CASES for form in FORMS), rows, strict=True
+        )
+    }
 
 
 # --- lines
@@ -388,17 +452,34 @@ def test_fields_are_the_designs() -> None:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_a_line_becomes_what_the_contract_says_in_both_forms(corpus: dict[tuple[str, str], Row], case: Case) -> None:
+def test_a_line_becomes_what_the_contract_says_in_both_forms(
+    corpus: dict[tuple[str, str], Row], case: Case
+) -> None:
     columns = {} if case.reason else GOOD_COLUMNS | case.columns
     assert reading(case.body) == (case.reason, columns)
     at = CASES.index(case)
-    places = {"record": (None, None, None, 0, at), "event": ("chat", "/logs/chat-1.log", 1_000 * at, 1, at)}
+    places = {
+        "record": (None, None, None, 0, at),
+        "event": ("chat", "/logs/chat-1.log", 1_000 * at, 1, at),
+    }
     for form in FORMS:
         row = corpus[case.name, form]
         assert (row["reason"], bytes(row["raw"])) == (case.reason, case.body)
         assert {name: row[name] for name in columns} == columns
-        place = tuple(row[name] for name in ("source_host", "source_file", "source_offset", "kafka_partition", "kafka_offset"))
-        assert (place, row["collected_at"]) == (places[form], int(COLLECTED.timestamp() * 1_000) * 1_000)
+        place = tuple(
+            row[name]
+            for name in (
+                "source_host",
+                "source_file",
+                "source_offset",
+                "kafka_partition",
+                "kafka_offset",
+            )
+        )
+        assert (place, row["collected_at"]) == (
+            places[form],
+            int(COLLECTED.timestamp() * 1_000) * 1_000,
+        )
 
 
 def test_every_line_has_an_id_of_its_own(corpus: dict[tuple[str, str], Row]) -> None:
@@ -407,7 +488,9 @@ def test_every_line_has_an_id_of_its_own(corpus: dict[tuple[str, str], Row]) -> 
     assert all(len(bytes.fromhex(message_id)) == 16 for message_id in ids)
 
 
-def test_the_recount_counts_the_corpus_as_spark_does(corpus: dict[tuple[str, str], Row], tmp_path: Path) -> None:
+def test_the_recount_counts_the_corpus_as_spark_does(
+    corpus: dict[tuple[str, str], Row], tmp_path: Path
+) -> None:
     (tmp_path / "chat-1.log").write_bytes(b"".join(case.line + b"\n" for case in CASES))
     counted = verify.recount(settings_in(tmp_path), COLLECTED)
     rows = [corpus[case.name, "event"] for case in CASES]
@@ -418,9 +501,25 @@ def test_the_recount_counts_the_corpus_as_spark_does(corpus: dict[tuple[str, str
 
 def test_records_of_other_producers_and_flumes(spark: SparkSession) -> None:
     many = {f"header-{n}": "x" * n for n in range(11)} | origin(7)
-    values = [None, line(), event(line()), event(line(), type="7mo"), event(line(), **origin("none")), event(line(), **many), event(b"", **origin(7))]
+    values = [
+        None,
+        line(),
+        event(line()),
+        event(line(), type="7mo"),
+        event(line(), **origin("none")),
+        event(line(), **many),
+        event(b"", **origin(7)),
+    ]
     rows = parsed(spark, [(value, "7MO-MSG", 0, at) for at, value in enumerate(values)])
-    assert [row["reason"] for row in rows] == ["field_count", None, None, None, None, None, "field_count"]
+    assert [row["reason"] for row in rows] == [
+        "field_count",
+        None,
+        None,
+        None,
+        None,
+        None,
+        "field_count",
+    ]
     assert [bytes(row["raw"]) for row in rows] == [b"", line(), line(), line(), line(), line(), b""]
     assert [row["source_offset"] for row in rows] == [None, None, None, None, None, 7, 7]
 
@@ -438,8 +537,24 @@ def test_a_length_beyond_the_heap_is_only_a_bad_line(spark: SparkSession, size: 
 NEAR = st.text("0123456789-:., KMabf男女\t\r\0", max_size=20)
 ODD = st.lists(st.one_of(NEAR, st.text(max_size=8)), min_size=30, max_size=60)
 POOL = [*TIMES, *SEXES, *IPS, *POINTS, *DISTANCES, *TEXTS[:-1], *GOOD.values(), ""]
-OF_KIND = {"time": list(TIMES), "sex": list(SEXES), "ip": list(IPS), "gps": list(POINTS), "distance": [text for text in DISTANCES if len(text) < 30]}
-BROKEN_BYTES = [b"\xff", b"\xc0\xaf", b"\xed\xa0\x80", b"\x80", b"\xe4\xbd", b"\x01", b"\0", b"\r", b"\xef\xbb\xbf"]
+OF_KIND = {
+    "time": list(TIMES),
+    "sex": list(SEXES),
+    "ip": list(IPS),
+    "gps": list(POINTS),
+    "distance": [text for text in DISTANCES if len(text) < 30],
+}
+BROKEN_BYTES = [
+    b"\xff",
+    b"\xc0\xaf",
+    b"\xed\xa0\x80",
+    b"\x80",
+    b"\xe4\xbd",
+    b"\x01",
+    b"\0",
+    b"\r",
+    b"\xef\xbb\xbf",
+]
 
 
 def moment(random: Random) -> str:
@@ -449,7 +564,11 @@ def moment(random: Random) -> str:
 def near(random: Random, text: str) -> str:
     """Return the text with one character taken out, doubled or replaced."""
     at = random.randrange(len(text) + 1)
-    return text[:at] + random.choice(["", text[at : at + 1] * 2, *"019-:., KM\r\x01０"]) + text[at + 1 :]
+    return (
+        text[:at]
+        + random.choice(["", text[at : at + 1] * 2, *"019-:., KM\r\x01０"])
+        + text[at + 1 :]
+    )
 
 
 def mixed(random: Random, odd: list[str]) -> bytes:
@@ -457,7 +576,13 @@ def mixed(random: Random, odd: list[str]) -> bytes:
     fields = []
     for name, good in GOOD.items():
         of_kind = OF_KIND.get(name.split("_")[-1], TEXTS)
-        choices = [random.choice(of_kind), near(random, random.choice(of_kind)), random.choice(odd), random.choice(POOL), ""]
+        choices = [
+            random.choice(of_kind),
+            near(random, random.choice(of_kind)),
+            random.choice(odd),
+            random.choice(POOL),
+            "",
+        ]
         usual = moment(random) if name == "msg_time" else good
         often_good = 0.97 if name in REQUIRED else 0.6
         fields.append(usual if random.random() < often_good else random.choice(choices))
@@ -465,7 +590,9 @@ def mixed(random: Random, odd: list[str]) -> bytes:
         fields = random.choice([fields[:-1], [*fields, ""], fields[1:], fields[:1]])
     whole = "\x01".join(fields).encode()
     at = random.randrange(len(whole) + 1)
-    return whole[:at] + random.choice(BROKEN_BYTES) + whole[at:] if random.random() < 0.05 else whole
+    return (
+        whole[:at] + random.choice(BROKEN_BYTES) + whole[at:] if random.random() < 0.05 else whole
+    )
 
 
 def test_any_mix_of_fields_is_read_as_plain_python_reads_it(spark: SparkSession) -> None:
@@ -483,11 +610,17 @@ def test_any_mix_of_fields_is_read_as_plain_python_reads_it(spark: SparkSession)
     def hold(seed: int, odd: list[str]) -> None:
         random = Random(seed)
         lines = [mixed(random, odd).replace(b"\n", b" ") for _ in range(600)]
-        rows = parsed(spark, [(event(body, **origin(at)), "7MO-MSG", 0, at) for at, body in enumerate(lines)])
+        rows = parsed(
+            spark, [(event(body, **origin(at)), "7MO-MSG", 0, at) for at, body in enumerate(lines)]
+        )
         for body, row in zip(lines, rows, strict=True):
             reason, columns = reading(body)
             reasons[reason] += 1
-            differences = {name: (row[name], value) for name, value in {"reason": reason, **columns}.items() if row[name] != value}
+            differences = {
+                name: (row[name], value)
+                for name, value in {"reason": reason, **columns}.items()
+                if row[name] != value
+            }
             assert not differences, f"{differences} in {body!r}"
 
     hold()
@@ -499,10 +632,22 @@ def test_any_mix_of_fields_is_read_as_plain_python_reads_it(spark: SparkSession)
 
 PLACE = ("7MO-MSG", 0, 5)
 SAME_MESSAGE: list[tuple[str, Record, Record]] = [
-    ("sent again", (event(line(), **origin(7)), *PLACE), (event(line(), **origin(7)), "7MO-MSG", 3, 99)),
-    ("with another header", (event(line(), **origin(7)), *PLACE), (event(line(), **origin(7), attempt="2"), "7MO-MSG", 0, 6)),
+    (
+        "sent again",
+        (event(line(), **origin(7)), *PLACE),
+        (event(line(), **origin(7)), "7MO-MSG", 3, 99),
+    ),
+    (
+        "with another header",
+        (event(line(), **origin(7)), *PLACE),
+        (event(line(), **origin(7), attempt="2"), "7MO-MSG", 0, 6),
+    ),
     ("the same record read twice", (line(), *PLACE), (line(), *PLACE)),
-    ("after the link was made anew elsewhere", (event(line(), **through_link(7)), *PLACE), (event(line(), **through_link(7, links="/links")), *PLACE)),
+    (
+        "after the link was made anew elsewhere",
+        (event(line(), **through_link(7)), *PLACE),
+        (event(line(), **through_link(7, links="/links")), *PLACE),
+    ),
     (
         "after the link was made anew under the file's later name",
         (event(line(), **through_link(8)), *PLACE),
@@ -517,30 +662,63 @@ OTHER_MESSAGES: dict[str, Record] = {
     "equal bytes on another host": (event(line(), **origin(7, host="chat-2")), *PLACE),
     "the file written anew": (event(line(message="再见"), **origin(7)), *PLACE),
     "through a link": (event(line(), **through_link(7)), *PLACE),
-    "equal bytes of a new file with a used inode": (event(line(), **through_link(7, number="17-43")), *PLACE),
-    "equal bytes of another file of one name": (event(line(), **through_link(7, number="18-42")), *PLACE),
-    "digits that move from file to offset": (event(line(), **origin(17, file="/logs/chat-1.log1")), *PLACE),
+    "equal bytes of a new file with a used inode": (
+        event(line(), **through_link(7, number="17-43")),
+        *PLACE,
+    ),
+    "equal bytes of another file of one name": (
+        event(line(), **through_link(7, number="18-42")),
+        *PLACE,
+    ),
+    "digits that move from file to offset": (
+        event(line(), **origin(17, file="/logs/chat-1.log1")),
+        *PLACE,
+    ),
     "a bad line": (event(b"", **origin(7)), *PLACE),
     "no origin": (line(), *PLACE),
     "no origin, next offset": (line(), "7MO-MSG", 0, 6),
     "no origin, other partition": (line(), "7MO-MSG", 1, 5),
     "no origin, other topic": (line(), "7MO-MSG-2", 0, 5),
-    "no offset in the headers": (event(line(), host="chat", file="/logs/chat-1.log"), "7MO-MSG", 0, 7),
+    "no offset in the headers": (
+        event(line(), host="chat", file="/logs/chat-1.log"),
+        "7MO-MSG",
+        0,
+        7,
+    ),
     "no file in the headers": (event(line(), host="chat", byteoffset="7"), "7MO-MSG", 0, 8),
     "no number in the headers": (event(line(), **origin("7x")), "7MO-MSG", 0, 9),
 }
 
 
-def test_a_line_is_one_message_however_often_it_comes_and_two_lines_are_two(spark: SparkSession) -> None:
-    records = [record for _, *pair in SAME_MESSAGE for record in pair] + list(OTHER_MESSAGES.values())
+def test_a_line_is_one_message_however_often_it_comes_and_two_lines_are_two(
+    spark: SparkSession,
+) -> None:
+    records = [record for _, *pair in SAME_MESSAGE for record in pair] + list(
+        OTHER_MESSAGES.values()
+    )
     ids = [row["message_id"] for row in parsed(spark, records)]
     pairs, others = ids[: 2 * len(SAME_MESSAGE)], ids[2 * len(SAME_MESSAGE) :]
-    assert [name for (name, *_), first, second in zip(SAME_MESSAGE, pairs[::2], pairs[1::2], strict=True) if first != second] == []
-    assert [name for name, message_id in zip(OTHER_MESSAGES, others, strict=True) if others.count(message_id) > 1] == []
+    assert [
+        name
+        for (name, *_), first, second in zip(SAME_MESSAGE, pairs[::2], pairs[1::2], strict=True)
+        if first != second
+    ] == []
+    assert [
+        name
+        for name, message_id in zip(OTHER_MESSAGES, others, strict=True)
+        if others.count(message_id) > 1
+    ] == []
 
 
 def test_a_link_tells_the_files_first_name_its_inode_and_its_birth(spark: SparkSession) -> None:
-    origins = [through_link(), through_link(name="a~1-2.log~3-4"), through_link(name="七 陌.log"), origin(), origin(file="/logs/a.log~17-42"), {}]
+    origins = [
+        through_link(),
+        through_link(name="a~1-2.log~3-4"),
+        through_link(name="七 陌.log"),
+        origin(),
+        origin(file="/logs/a.log~17-42"),
+        {},
+    ]
     origins.append(origin() | {"directory": "/logs"})
     rows = parsed(spark, [(event(line(), **headers), *PLACE) for headers in origins])
     assert [(row["source_file"], row["source_id"]) for row in rows] == [
@@ -560,31 +738,47 @@ KNOWN_PLACES = {
     "114.114.114.114": ("中国", "江苏省", "南京市"),
     "8.8.8.8": ("美国", None, None),
     "166.111.4.100": ("中国", "北京", "北京市"),
-    **dict.fromkeys(["0.0.0.0", "255.255.255.255", "10.0.0.1", "127.0.0.1", "172.16.0.1", "192.168.1.1"], (None, None, None)),
+    **dict.fromkeys(
+        ["0.0.0.0", "255.255.255.255", "10.0.0.1", "127.0.0.1", "172.16.0.1", "192.168.1.1"],
+        (None, None, None),
+    ),
     **dict.fromkeys([None, "::1", "2001:db8::1", "::ffff:114.114.114.114"], (None, None, None)),
 }
 
 
 def located(spark: SparkSession, addresses: list[str | None]) -> list[tuple[str | None, ...]]:
-    frame: DataFrame = spark.createDataFrame([(address,) for address in addresses], "address string")
-    return [tuple(row["region"]) for row in frame.select(region_of(F.col("address"), IP2REGION).alias("region")).collect()]
+    frame: DataFrame = spark.createDataFrame(
+        [(address,) for address in addresses], "address string"
+    )
+    return [
+        tuple(row["region"])
+        for row in frame.select(region_of(F.col("address"), IP2REGION).alias("region")).collect()
+    ]
 
 
-def test_addresses_are_where_the_plain_reading_of_the_database_finds_them(spark: SparkSession) -> None:
+def test_addresses_are_where_the_plain_reading_of_the_database_finds_them(
+    spark: SparkSession,
+) -> None:
     random, locate = Random(1), verify._open_ip2region(IP2REGION)
     numbers = [random.randrange(2**32) for _ in range(1_000)]
     # Segments begin and end at such addresses.
-    numbers += [number & ~255 for number in numbers[:500]] + [number | 255 for number in numbers[500:]]
+    numbers += [number & ~255 for number in numbers[:500]] + [
+        number | 255 for number in numbers[500:]
+    ]
     addresses = [str(IPv4Address(number)) for number in numbers]
     found = located(spark, [*KNOWN_PLACES, *addresses])
     assert dict(zip(KNOWN_PLACES, found, strict=False)) == KNOWN_PLACES
-    assert {address: place[:2] for address, place in zip([*KNOWN_PLACES, *addresses], found, strict=True) if address} == {
-        address: locate(address) for address in [*KNOWN_PLACES, *addresses] if address
-    }
+    assert {
+        address: place[:2]
+        for address, place in zip([*KNOWN_PLACES, *addresses], found, strict=True)
+        if address
+    } == {address: locate(address) for address in [*KNOWN_PLACES, *addresses] if address}
     assert len({place for place in found if place[0]}) > 100
 
 
-def test_what_holds_the_regions_has_no_archives_to_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_holds_the_regions_has_no_archives_to_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with zipfile.ZipFile(tmp_path / "modules.zip", "w") as archive:
         archive.writestr("unused.py", "")
     monkeypatch.syspath_prepend(tmp_path / "modules.zip")
@@ -597,7 +791,11 @@ def test_what_holds_the_regions_has_no_archives_to_read_again(tmp_path: Path, mo
 
 def archives() -> list[str]:
     """Return the archives that importlib.invalidate_caches() would read, as a worker of Spark has it do before each task."""
-    return [place for place, finder in sys.path_importer_cache.items() if isinstance(finder, zipimporter)]
+    return [
+        place
+        for place, finder in sys.path_importer_cache.items()
+        if isinstance(finder, zipimporter)
+    ]
 
 
 # --- the time of a commit
@@ -611,7 +809,9 @@ def code_of(rows: DataFrame) -> list[str]:
 
 
 def test_the_code_of_a_commit_is_that_of_the_one_before(spark: SparkSession) -> None:
-    rows = spark.createDataFrame([("a", "2024-05-06", "chat_message", "b", "20240506120000000", 1)], ARRIVAL_SCHEMA)
+    rows = spark.createDataFrame(
+        [("a", "2024-05-06", "chat_message", "b", "20240506120000000", 1)], ARRIVAL_SCHEMA
+    )
     [code], [again] = (code_of(stamped(rows, ARRIVAL)) for _ in range(2))
     assert "literal" in code
     assert code == again

@@ -26,14 +26,24 @@ from qimo_assets.automation import MESSAGES
 from qimo_assets.metrics.assets import ADDS_UP, build_metric_assets, build_metric_checks
 from qimo_assets.metrics.catalog import METRICS, TEXT, TEXT_LENGTH, Column, Metric
 from qimo_assets.metrics.course import build_course_report
-from qimo_assets.metrics.publish import PublicationError, PublicationResult, _replace, _stage, checksum, ensure_tables, publish
+from qimo_assets.metrics.publish import (
+    PublicationError,
+    PublicationResult,
+    _replace,
+    _stage,
+    checksum,
+    ensure_tables,
+    publish,
+)
 from qimo_assets.partitions import daily
 from qimo_assets.resources.mysql import MySQLError, MySQLResource
 from qimo_assets_tests.contract.conftest import Server
 from qimo_assets_tests.hiveserver import FakeSession, delta_commit
 
 BY_NAME = {metric.name: metric for metric in METRICS}
-TOTAL, HOURLY, PROVINCE, TOP = (BY_NAME[name] for name in ("message_total", "message_hourly", "sender_province", "sender_top"))
+TOTAL, HOURLY, PROVINCE, TOP = (
+    BY_NAME[name] for name in ("message_total", "message_hourly", "sender_province", "sender_top")
+)
 DAY, NEXT = "2021-11-07", "2021-11-08"
 T1, T2, T3 = "20211107120000001", "20211107120000002", "20211107120000003"
 
@@ -45,7 +55,10 @@ def fetch(connection: MySQLConnectionAbstract, sql: str) -> list[Any]:
         cursor.execute(sql)
         rows = cursor.fetchall()
     connection.rollback()
-    return [tuple(str(value) if index == 0 else value for index, value in enumerate(row)) for row in rows]  # pyright: ignore
+    return [
+        tuple(str(value) if index == 0 else value for index, value in enumerate(row))
+        for row in rows
+    ]  # pyright: ignore
 
 
 def stored(connection: MySQLConnectionAbstract, metric: Metric) -> list[Any]:
@@ -56,7 +69,10 @@ def stored(connection: MySQLConnectionAbstract, metric: Metric) -> list[Any]:
 
 def recorded(connection: MySQLConnectionAbstract) -> list[Any]:
     """Return the publication table."""
-    return fetch(connection, "SELECT day, metric, source_instant, row_count, checksum, published_at FROM publication ORDER BY metric, day")
+    return fetch(
+        connection,
+        "SELECT day, metric, source_instant, row_count, checksum, published_at FROM publication ORDER BY metric, day",
+    )
 
 
 def hours(day: str, messages: int) -> list[tuple[Any, ...]]:
@@ -65,12 +81,20 @@ def hours(day: str, messages: int) -> list[tuple[Any, ...]]:
 
 
 @pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
-def test_tables_are_made_once_with_key_and_chinese_comments(connection: MySQLConnectionAbstract, metric: Metric) -> None:
+def test_tables_are_made_once_with_key_and_chinese_comments(
+    connection: MySQLConnectionAbstract, metric: Metric
+) -> None:
     ensure_tables(connection, metric)
     ensure_tables(connection, metric)
     about = f"FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = '{metric.name}' ORDER BY ordinal_position"
-    assert fetch(connection, f"SELECT column_name, column_comment {about}") == [(c.name, c.comment_zh) for c in metric.columns]
-    keys = [name for name, key in fetch(connection, f"SELECT column_name, column_key {about}") if key == "PRI"]
+    assert fetch(connection, f"SELECT column_name, column_comment {about}") == [
+        (c.name, c.comment_zh) for c in metric.columns
+    ]
+    keys = [
+        name
+        for name, key in fetch(connection, f"SELECT column_name, column_key {about}")
+        if key == "PRI"
+    ]
     assert keys == [column.name for column in metric.key_columns]
     table = fetch(
         connection, "SELECT table_comment, engine FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = "
@@ -83,8 +107,17 @@ RETRIES = Column("retries", "BIGINT", "重试次数")
 LABEL = Column("label", TEXT, "标签")
 
 
-@pytest.mark.parametrize("measures", [(*HOURLY.measures, RETRIES), (RETRIES, *HOURLY.measures), (*HOURLY.measures[:1], LABEL, *HOURLY.measures[1:], RETRIES)])
-def test_new_measures_are_added_where_the_catalog_has_them(connection: MySQLConnectionAbstract, measures: tuple[Column, ...]) -> None:
+@pytest.mark.parametrize(
+    "measures",
+    [
+        (*HOURLY.measures, RETRIES),
+        (RETRIES, *HOURLY.measures),
+        (*HOURLY.measures[:1], LABEL, *HOURLY.measures[1:], RETRIES),
+    ],
+)
+def test_new_measures_are_added_where_the_catalog_has_them(
+    connection: MySQLConnectionAbstract, measures: tuple[Column, ...]
+) -> None:
     ensure_tables(connection, HOURLY)
     publish(connection, HOURLY, [DAY, NEXT], hours(DAY, 1) + hours(NEXT, 1), T1)
     grown = replace(HOURLY, measures=measures)
@@ -92,16 +125,25 @@ def test_new_measures_are_added_where_the_catalog_has_them(connection: MySQLConn
     assert ensure_tables(connection, grown) == names
     assert ensure_tables(connection, grown) == []
     about = "FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = 'message_hourly' ORDER BY ordinal_position"
-    assert fetch(connection, f"SELECT column_name, column_comment {about}") == [(column.name, column.comment_zh) for column in grown.columns]
-    assert {row[2:] for row in fetch(connection, f"SELECT day, hour, {', '.join(names)} FROM message_hourly")} == {(None,) * len(names)}
-    rows = [(DAY, hour, *("7" if column == LABEL else 7 for column in measures)) for hour in range(24)]
+    assert fetch(connection, f"SELECT column_name, column_comment {about}") == [
+        (column.name, column.comment_zh) for column in grown.columns
+    ]
+    assert {
+        row[2:]
+        for row in fetch(connection, f"SELECT day, hour, {', '.join(names)} FROM message_hourly")
+    } == {(None,) * len(names)}
+    rows = [
+        (DAY, hour, *("7" if column == LABEL else 7 for column in measures)) for hour in range(24)
+    ]
     assert publish(connection, grown, [DAY], rows, T1).published == [DAY]
     assert publish(connection, grown, [DAY], rows, T2).unchanged == [DAY]
     # Until the code of every publisher is new, one that knows nothing of the column goes on.
     assert publish(connection, HOURLY, [NEXT], hours(NEXT, 2), T2).published == [NEXT]
 
 
-def test_a_measure_may_be_added_by_two_at_once(mysql: MySQLResource, connection: MySQLConnectionAbstract) -> None:
+def test_a_measure_may_be_added_by_two_at_once(
+    mysql: MySQLResource, connection: MySQLConnectionAbstract
+) -> None:
     ensure_tables(connection, HOURLY)
     grown = replace(HOURLY, measures=(*HOURLY.measures, RETRIES))
 
@@ -122,14 +164,29 @@ def test_a_measure_may_be_added_by_two_at_once(mysql: MySQLResource, connection:
         replace(HOURLY, grain=()),
         replace(HOURLY, grain=(replace(HOURLY.grain[0], mysql_type="SMALLINT"),)),
         replace(HOURLY, measures=(replace(HOURLY.measures[0], name="lines"), *HOURLY.measures[1:])),
-        replace(HOURLY, measures=(replace(HOURLY.measures[0], mysql_type=TEXT), *HOURLY.measures[1:])),
+        replace(
+            HOURLY, measures=(replace(HOURLY.measures[0], mysql_type=TEXT), *HOURLY.measures[1:])
+        ),
     ],
-    ids=["measure removed", "order", "grain added", "grain removed", "key's type", "measure renamed", "measure's type"],
+    ids=[
+        "measure removed",
+        "order",
+        "grain added",
+        "grain removed",
+        "key's type",
+        "measure renamed",
+        "measure's type",
+    ],
 )
-def test_other_changes_of_a_table_are_refused_with_instructions(connection: MySQLConnectionAbstract, changed: Metric) -> None:
+def test_other_changes_of_a_table_are_refused_with_instructions(
+    connection: MySQLConnectionAbstract, changed: Metric
+) -> None:
     ensure_tables(connection, HOURLY)
     publish(connection, HOURLY, [DAY], hours(DAY, 1), T1)
-    with pytest.raises(PublicationError, match=r"message_hourly.*Rename or drop the table.*backfill the asset mysql/message_hourly"):
+    with pytest.raises(
+        PublicationError,
+        match=r"message_hourly.*Rename or drop the table.*backfill the asset mysql/message_hourly",
+    ):
         ensure_tables(connection, changed)
     assert stored(connection, HOURLY) == hours(DAY, 1)
 
@@ -155,7 +212,9 @@ def test_the_same_again_changes_nothing(connection: MySQLConnectionAbstract) -> 
     assert (stored(connection, HOURLY), recorded(connection)) == before
 
 
-def test_the_same_rows_of_a_newer_instant_move_the_instant(connection: MySQLConnectionAbstract) -> None:
+def test_the_same_rows_of_a_newer_instant_move_the_instant(
+    connection: MySQLConnectionAbstract,
+) -> None:
     ensure_tables(connection, HOURLY)
     publish(connection, HOURLY, [DAY], hours(DAY, 1), T1)
     assert publish(connection, HOURLY, [DAY], hours(DAY, 1), T3).unchanged == [DAY]
@@ -172,7 +231,9 @@ def test_an_older_instant_is_refused_day_by_day(connection: MySQLConnectionAbstr
     assert [row[2] for row in recorded(connection)] == [T2, T1]
 
 
-def test_instants_that_cannot_be_compared_stop_the_publication(connection: MySQLConnectionAbstract) -> None:
+def test_instants_that_cannot_be_compared_stop_the_publication(
+    connection: MySQLConnectionAbstract,
+) -> None:
     ensure_tables(connection, HOURLY)
     publish(connection, HOURLY, [DAY], hours(DAY, 5), T2)
     with pytest.raises(PublicationError, match="length"):
@@ -181,7 +242,9 @@ def test_instants_that_cannot_be_compared_stop_the_publication(connection: MySQL
 
 
 @pytest.mark.parametrize("instant", [T1, T2])
-def test_other_rows_of_the_same_or_a_newer_instant_replace_the_day(connection: MySQLConnectionAbstract, instant: str) -> None:
+def test_other_rows_of_the_same_or_a_newer_instant_replace_the_day(
+    connection: MySQLConnectionAbstract, instant: str
+) -> None:
     ensure_tables(connection, HOURLY)
     publish(connection, HOURLY, [DAY, NEXT], hours(DAY, 1) + hours(NEXT, 1), T1)
     assert publish(connection, HOURLY, [DAY], hours(DAY, 2)[:3], instant).published == [DAY]
@@ -193,7 +256,9 @@ def test_a_day_without_rows_is_published_as_empty(connection: MySQLConnectionAbs
     publish(connection, HOURLY, [DAY], hours(DAY, 1), T1)
     publish(connection, HOURLY, [DAY, NEXT], [], T2)
     assert stored(connection, HOURLY) == []
-    assert [row[:5] for row in recorded(connection)] == [(day, "message_hourly", T2, 0, checksum([])) for day in (DAY, NEXT)]
+    assert [row[:5] for row in recorded(connection)] == [
+        (day, "message_hourly", T2, 0, checksum([])) for day in (DAY, NEXT)
+    ]
 
 
 def test_rows_that_somebody_changed_are_put_right(connection: MySQLConnectionAbstract) -> None:
@@ -206,7 +271,9 @@ def test_rows_that_somebody_changed_are_put_right(connection: MySQLConnectionAbs
     assert stored(connection, HOURLY) == hours(DAY, 1)
 
 
-def test_a_publication_that_fails_leaves_everything_as_it_was(connection: MySQLConnectionAbstract) -> None:
+def test_a_publication_that_fails_leaves_everything_as_it_was(
+    connection: MySQLConnectionAbstract,
+) -> None:
     ensure_tables(connection, HOURLY)
     publish(connection, HOURLY, [DAY], hours(DAY, 1), T1)
     before = stored(connection, HOURLY), recorded(connection)
@@ -236,7 +303,9 @@ def test_hostile_texts_may_be_measures(connection: MySQLConnectionAbstract) -> N
     assert publish(connection, TOP, [DAY], rows, T1).unchanged == [DAY]
 
 
-def in_threads(mysql: MySQLResource, calls: list[Callable[[MySQLConnectionAbstract], PublicationResult]]) -> list[PublicationResult]:
+def in_threads(
+    mysql: MySQLResource, calls: list[Callable[[MySQLConnectionAbstract], PublicationResult]]
+) -> list[PublicationResult]:
     """Run each call on a connection of its own, all starting at the same moment."""
     barrier = threading.Barrier(len(calls))
 
@@ -250,7 +319,9 @@ def in_threads(mysql: MySQLResource, calls: list[Callable[[MySQLConnectionAbstra
 
 
 @pytest.mark.parametrize("round_", range(5))
-def test_of_many_publishers_at_once_the_newest_wins_whole(mysql: MySQLResource, connection: MySQLConnectionAbstract, round_: int) -> None:
+def test_of_many_publishers_at_once_the_newest_wins_whole(
+    mysql: MySQLResource, connection: MySQLConnectionAbstract, round_: int
+) -> None:
     ensure_tables(connection, HOURLY)
     days = [f"2021-11-{day:02}" for day in range(1, 8)]
     instants = [f"2021110712000000{n}" for n in range(6)]
@@ -262,19 +333,27 @@ def test_of_many_publishers_at_once_the_newest_wins_whole(mysql: MySQLResource, 
         return lambda connection: publish(connection, HOURLY, order, rows, instant)
 
     results = in_threads(mysql, [publisher(instant) for instant in instants])
-    assert all(sorted(result.published + result.refused + result.unchanged) == days for result in results)
+    assert all(
+        sorted(result.published + result.refused + result.unchanged) == days for result in results
+    )
     assert {row[2] for row in stored(connection, HOURLY)} == {5}
     assert {row[2] for row in recorded(connection)} == {max(instants)}
 
 
-def test_two_publishers_of_the_same_leave_it_once(mysql: MySQLResource, connection: MySQLConnectionAbstract) -> None:
+def test_two_publishers_of_the_same_leave_it_once(
+    mysql: MySQLResource, connection: MySQLConnectionAbstract
+) -> None:
     ensure_tables(connection, HOURLY)
-    results = in_threads(mysql, [lambda connection: publish(connection, HOURLY, [DAY], hours(DAY, 1), T1)] * 2)
+    results = in_threads(
+        mysql, [lambda connection: publish(connection, HOURLY, [DAY], hours(DAY, 1), T1)] * 2
+    )
     assert sorted(len(result.published) for result in results) == [0, 1]
     assert stored(connection, HOURLY) == hours(DAY, 1)
 
 
-def test_tables_may_be_made_by_two_at_once(mysql: MySQLResource, connection: MySQLConnectionAbstract) -> None:
+def test_tables_may_be_made_by_two_at_once(
+    mysql: MySQLResource, connection: MySQLConnectionAbstract
+) -> None:
     def make(connection: MySQLConnectionAbstract) -> PublicationResult:
         ensure_tables(connection, HOURLY)
         return publish(connection, HOURLY, [DAY], hours(DAY, 1), T1)
@@ -294,7 +373,9 @@ def numbered(number: int) -> str:
     return f"202111071200{number:05}"
 
 
-def test_readers_at_100_hz_see_only_whole_states_in_200_publications(mysql: MySQLResource, connection: MySQLConnectionAbstract) -> None:
+def test_readers_at_100_hz_see_only_whole_states_in_200_publications(
+    mysql: MySQLResource, connection: MySQLConnectionAbstract
+) -> None:
     ensure_tables(connection, HOURLY)
     publish(connection, HOURLY, [DAY], hours(DAY, 0), numbered(0))
     seen: list[tuple[Any, ...]] = []
@@ -341,31 +422,54 @@ def publish_and_die(mysql: MySQLResource, step: int, number: int) -> None:
             for name in STEPS:
                 if name in vars(owner):
                     setattr(owner, name, dying(vars(owner)[name]))
-        publish(connection, HOURLY, [DAY, NEXT], hours(DAY, number) + hours(NEXT, number), numbered(number))
+        publish(
+            connection,
+            HOURLY,
+            [DAY, NEXT],
+            hours(DAY, number) + hours(NEXT, number),
+            numbered(number),
+        )
 
 
-def test_a_publisher_killed_in_any_step_leaves_a_whole_state_and_no_lock(mysql: MySQLResource, connection: MySQLConnectionAbstract) -> None:
+def test_a_publisher_killed_in_any_step_leaves_a_whole_state_and_no_lock(
+    mysql: MySQLResource, connection: MySQLConnectionAbstract
+) -> None:
     ensure_tables(connection, HOURLY)
     both = [DAY, NEXT]
     publish(connection, HOURLY, both, hours(DAY, 0) + hours(NEXT, 0), numbered(0))
     killed: list[int] = []
     for step in count(1):
-        publisher = get_context("fork").Process(target=publish_and_die, args=(mysql, step, 2 * step))
+        publisher = get_context("fork").Process(
+            target=publish_and_die, args=(mysql, step, 2 * step)
+        )
         publisher.start()
         publisher.join(60)
         [state] = fetch(connection, WHOLE)
-        assert state in [(numbered(number), 48, 1, number) for number in (2 * step - 1 if step > 1 else 0, 2 * step)]
+        assert state in [
+            (numbered(number), 48, 1, number)
+            for number in (2 * step - 1 if step > 1 else 0, 2 * step)
+        ]
         if publisher.exitcode == 0:
             break
         assert publisher.exitcode == -signal.SIGKILL
         killed.append(state[3])
-        publish(connection, HOURLY, both, hours(DAY, 2 * step + 1) + hours(NEXT, 2 * step + 1), numbered(2 * step + 1))
+        publish(
+            connection,
+            HOURLY,
+            both,
+            hours(DAY, 2 * step + 1) + hours(NEXT, 2 * step + 1),
+            numbered(2 * step + 1),
+        )
     # Before the last commit nothing shows, after it everything.
     assert len(killed) > len(STEPS) * 3
-    assert [number % 2 == 0 and number > 0 for number in killed] == [False] * (len(killed) - 1) + [True]
+    assert [number % 2 == 0 and number > 0 for number in killed] == [False] * (len(killed) - 1) + [
+        True
+    ]
 
 
-def test_a_publication_comes_right_after_the_server_was_killed_in_the_middle(server: Server, mysql: MySQLResource, connection: MySQLConnectionAbstract) -> None:
+def test_a_publication_comes_right_after_the_server_was_killed_in_the_middle(
+    server: Server, mysql: MySQLResource, connection: MySQLConnectionAbstract
+) -> None:
     ensure_tables(connection, HOURLY)
     publish(connection, HOURLY, [DAY], hours(DAY, 0), numbered(0))
     with mysql.connect() as victim:
@@ -383,7 +487,9 @@ def test_a_publication_comes_right_after_the_server_was_killed_in_the_middle(ser
         assert fetch(again, WHOLE) == [(numbered(1), 24, 1, 1)]
 
 
-def test_a_publisher_that_waits_too_long_says_so(mysql: MySQLResource, connection: MySQLConnectionAbstract) -> None:
+def test_a_publisher_that_waits_too_long_says_so(
+    mysql: MySQLResource, connection: MySQLConnectionAbstract
+) -> None:
     ensure_tables(connection, HOURLY)
     publish(connection, HOURLY, [DAY], hours(DAY, 1), T1)
     impatient = MySQLResource(**{**dict(mysql), "timeout_seconds": 1})
@@ -395,7 +501,9 @@ def test_a_publisher_that_waits_too_long_says_so(mysql: MySQLResource, connectio
     assert stored(connection, HOURLY) == hours(DAY, 1)
 
 
-def test_a_publisher_killed_inside_its_transaction_leaves_the_old_day(mysql: MySQLResource, connection: MySQLConnectionAbstract) -> None:
+def test_a_publisher_killed_inside_its_transaction_leaves_the_old_day(
+    mysql: MySQLResource, connection: MySQLConnectionAbstract
+) -> None:
     ensure_tables(connection, HOURLY)
     publish(connection, HOURLY, [DAY], hours(DAY, 1), T1)
     with mysql.connect() as victim:
@@ -420,20 +528,40 @@ class FakeHive(dg.ConfigurableResource):
     refused: str = ""
 
     def session(self) -> Any:
-        return FakeSession([delta_commit(T1, DAY)], self.refused and f"VIEW `{self.refused}`").session()
+        return FakeSession(
+            [delta_commit(T1, DAY)], self.refused and f"VIEW `{self.refused}`"
+        ).session()
 
 
-def test_the_assets_publish_a_range_of_days_and_the_checks_add_up(mysql: MySQLResource, connection: MySQLConnectionAbstract) -> None:
+def test_the_assets_publish_a_range_of_days_and_the_checks_add_up(
+    mysql: MySQLResource, connection: MySQLConnectionAbstract
+) -> None:
     definitions = [*build_metric_assets("lake"), build_metric_checks()]
-    tags = {"dagster/asset_partition_range_start": "2021-11-01", "dagster/asset_partition_range_end": "2021-12-15"}
+    tags = {
+        "dagster/asset_partition_range_start": "2021-11-01",
+        "dagster/asset_partition_range_end": "2021-12-15",
+    }
     result = dg.materialize(definitions, resources={"hive": FakeHive(), "mysql": mysql}, tags=tags)
     assert result.success
     evaluations = result.get_asset_check_evaluations()
     assert all(evaluation.passed for evaluation in evaluations)
-    compared = [evaluation.metadata["days_compared"].value for evaluation in evaluations if evaluation.check_name == ADDS_UP]
+    compared = [
+        evaluation.metadata["days_compared"].value
+        for evaluation in evaluations
+        if evaluation.check_name == ADDS_UP
+    ]
     assert compared == [45] * sum(metric.additive == "sum" for metric in METRICS)
     assert len(evaluations) == len(compared) + 2 * len(METRICS)
-    assert len([item for item in result.asset_materializations_for_node("metrics_of_1_day") if item.asset_key.path[-1] == TOTAL.name]) == 45
+    assert (
+        len(
+            [
+                item
+                for item in result.asset_materializations_for_node("metrics_of_1_day")
+                if item.asset_key.path[-1] == TOTAL.name
+            ]
+        )
+        == 45
+    )
     assert len(stored(connection, TOTAL)) == 45
 
     with connection.cursor() as cursor:
@@ -443,71 +571,142 @@ def test_the_assets_publish_a_range_of_days_and_the_checks_add_up(mysql: MySQLRe
         cursor.execute("UPDATE sender_top SET nickname = '' WHERE day = '2021-11-05'")
         cursor.execute("DELETE FROM sex_pair WHERE day = '2021-11-06'")
         cursor.execute("DELETE FROM publication WHERE metric = 'os' AND day = '2021-11-07'")
-        cursor.execute("UPDATE publication SET published_at = published_at - INTERVAL 2 HOUR WHERE metric = 'message_total' AND day = '2021-11-07'")
+        cursor.execute(
+            "UPDATE publication SET published_at = published_at - INTERVAL 2 HOUR WHERE metric = 'message_total' AND day = '2021-11-07'"
+        )
     connection.commit()
     only_checks = dg.AssetSelection.all_asset_checks()
-    result = dg.materialize(definitions, resources={"hive": FakeHive(), "mysql": mysql}, selection=only_checks)
+    result = dg.materialize(
+        definitions, resources={"hive": FakeHive(), "mysql": mysql}, selection=only_checks
+    )
     evaluations = result.get_asset_check_evaluations()
-    found = {(evaluation.asset_key.path[-1], evaluation.check_name): evaluation for evaluation in evaluations if not evaluation.passed}
+    found = {
+        (evaluation.asset_key.path[-1], evaluation.check_name): evaluation
+        for evaluation in evaluations
+        if not evaluation.passed
+    }
     assert {key: evaluation.metadata["differences"].value for key, evaluation in found.items()} == {
         ("message_hourly", ADDS_UP): ["2021-11-02: 7 instead of 1"],
-        ("active_user", "figures_are_sound"): ["day 2021-11-03, daily 2, weekly 1, monthly 1, new 1, returning_next_day 1"],
-        ("data_quality", "figures_are_sound"): [
-            ", ".join(["day 2021-11-04", *(f"{column.name} {-1 if column.name == 'late' else 1}" for column in QUALITY.measures)])
+        ("active_user", "figures_are_sound"): [
+            "day 2021-11-03, daily 2, weekly 1, monthly 1, new 1, returning_next_day 1"
         ],
-        ("sender_top", "figures_are_sound"): ["day 2021-11-05, rank 1, account 1, nickname , messages 1"],
+        ("data_quality", "figures_are_sound"): [
+            ", ".join(
+                [
+                    "day 2021-11-04",
+                    *(
+                        f"{column.name} {-1 if column.name == 'late' else 1}"
+                        for column in QUALITY.measures
+                    ),
+                ]
+            )
+        ],
+        ("sender_top", "figures_are_sound"): [
+            "day 2021-11-05, rank 1, account 1, nickname , messages 1"
+        ],
         ("sex_pair", ADDS_UP): ["2021-11-06: 0 instead of 1"],
         ("sex_pair", "is_published_whole"): ["day 2021-11-06, published 1, present 0"],
         ("os", "is_published_whole"): ["day 2021-11-07, published None, present 0"],
     }
 
 
-def test_a_metric_that_fails_leaves_the_others_alone_and_is_tried_again_by_itself(mysql: MySQLResource, connection: MySQLConnectionAbstract) -> None:
+def test_a_metric_that_fails_leaves_the_others_alone_and_is_tried_again_by_itself(
+    mysql: MySQLResource, connection: MySQLConnectionAbstract
+) -> None:
     assets, instance, cursor = build_metric_assets("lake")[0], dg.DagsterInstance.ephemeral(), None
-    sources = [dg.AssetSpec(key, partitions_def=daily if key.path[0] == "hudi" else None) for key in {*assets.dependency_keys} - assets.keys]
+    sources = [
+        dg.AssetSpec(key, partitions_def=daily if key.path[0] == "hudi" else None)
+        for key in {*assets.dependency_keys} - assets.keys
+    ]
     for source in sources:
-        instance.report_runless_asset_event(dg.AssetMaterialization(source.key, partition=DAY if source.partitions_def else None))
+        instance.report_runless_asset_event(
+            dg.AssetMaterialization(source.key, partition=DAY if source.partitions_def else None)
+        )
 
     def requested(later: float, hive: FakeHive) -> tuple[set[str], bool]:
         """Return the metrics that are asked for, and whether the run that publishes them succeeds."""
         nonlocal cursor
         defs = dg.Definitions(assets=[*sources, assets], resources={"hive": hive, "mysql": mysql})
-        ticked = dg.evaluate_automation_conditions(defs, instance, cursor=cursor, evaluation_time=datetime.now(timezone.utc) + timedelta(seconds=later))
+        ticked = dg.evaluate_automation_conditions(
+            defs,
+            instance,
+            cursor=cursor,
+            evaluation_time=datetime.now(timezone.utc) + timedelta(seconds=later),
+        )
         cursor = ticked.cursor
         wanted = [key for key in assets.keys if DAY in ticked.get_requested_partitions(key)]
         job = defs.resolve_implicit_global_asset_job_def()
-        run = not wanted or job.execute_in_process(instance=instance, asset_selection=wanted, partition_key=DAY, raise_on_error=False).success
+        run = (
+            not wanted
+            or job.execute_in_process(
+                instance=instance, asset_selection=wanted, partition_key=DAY, raise_on_error=False
+            ).success
+        )
         return {key.path[-1] for key in wanted}, run
 
-    assert requested(0, FakeHive(refused="os")) == ({metric.name for metric in METRICS if not metric.looks_back}, False)
-    assert len(fetch(connection, "SELECT metric FROM publication WHERE checksum <> ''")) == len(METRICS) - 2
+    assert requested(0, FakeHive(refused="os")) == (
+        {metric.name for metric in METRICS if not metric.looks_back},
+        False,
+    )
+    assert (
+        len(fetch(connection, "SELECT metric FROM publication WHERE checksum <> ''"))
+        == len(METRICS) - 2
+    )
     assert requested(0, FakeHive()) == (set(), True)
     assert requested(60, FakeHive()) == ({"os"}, True)
     assert requested(120, FakeHive()) == (set(), True)
 
 
-def test_accounts_are_published_masked_where_it_is_set(mysql: MySQLResource, connection: MySQLConnectionAbstract) -> None:
-    dg.materialize(build_metric_assets("lake"), resources={"hive": FakeHive(), "mysql": MySQLResource(**{**dict(mysql), "mask_accounts": True})}, **ONE_DAY)
+def test_accounts_are_published_masked_where_it_is_set(
+    mysql: MySQLResource, connection: MySQLConnectionAbstract
+) -> None:
+    dg.materialize(
+        build_metric_assets("lake"),
+        resources={
+            "hive": FakeHive(),
+            "mysql": MySQLResource(**{**dict(mysql), "mask_accounts": True}),
+        },
+        **ONE_DAY,
+    )
     assert fetch(connection, "SELECT account, nickname FROM sender_top") == [("1****", "1")]
 
 
-def test_the_course_s_report_is_a_view_over_the_metrics(mysql: MySQLResource, connection: MySQLConnectionAbstract) -> None:
+def test_the_course_s_report_is_a_view_over_the_metrics(
+    mysql: MySQLResource, connection: MySQLConnectionAbstract
+) -> None:
     assert dg.materialize([build_course_report()], resources={"mysql": mysql}).success
     assert fetch(connection, "SELECT * FROM `7mo_report`") == []
-    dg.materialize(build_metric_assets("lake"), resources={"hive": FakeHive(), "mysql": mysql}, **ONE_DAY)
+    dg.materialize(
+        build_metric_assets("lake"), resources={"hive": FakeHive(), "mysql": mysql}, **ONE_DAY
+    )
     with connection.cursor() as cursor:
-        cursor.execute("INSERT INTO sender_province VALUES ('2021-11-08', '中国', '广东省', 5, 2), ('2021-11-09', '中国', '广东省', 6, 2)")
+        cursor.execute(
+            "INSERT INTO sender_province VALUES ('2021-11-08', '中国', '广东省', 5, 2), ('2021-11-09', '中国', '广东省', 6, 2)"
+        )
     connection.commit()
-    found = fetch(connection, "SELECT `7mo_category`, `7mo_name`, `7mo_total` FROM `7mo_report` ORDER BY 7mo_category + 0, 7mo_name")
-    assert [row for row in found if row[0] in ("1", "2", "3")] == [("1", "全国", 1), ("2", "1", 1), ("2", "广东省", 11), ("3", "1", 1)]
+    found = fetch(
+        connection,
+        "SELECT `7mo_category`, `7mo_name`, `7mo_total` FROM `7mo_report` ORDER BY 7mo_category + 0, 7mo_name",
+    )
+    assert [row for row in found if row[0] in ("1", "2", "3")] == [
+        ("1", "全国", 1),
+        ("2", "1", 1),
+        ("2", "广东省", 11),
+        ("3", "1", 1),
+    ]
     assert {row[0] for row in found} == {str(category) for category in range(1, 13)}
     assert dg.materialize([build_course_report()], resources={"mysql": mysql}).success
 
 
-def test_a_metric_whose_server_was_away_is_published_by_the_automation(server: Server, mysql: MySQLResource, connection: MySQLConnectionAbstract) -> None:
+def test_a_metric_whose_server_was_away_is_published_by_the_automation(
+    server: Server, mysql: MySQLResource, connection: MySQLConnectionAbstract
+) -> None:
     key, view = dg.AssetKey(["mysql", "message_hourly"]), dg.AssetKey(["hive", "message_hourly"])
     sources = [dg.AssetSpec(MESSAGES, partitions_def=daily), dg.AssetSpec(view)]
-    defs = dg.Definitions(assets=[*sources, *build_metric_assets("lake")], resources={"hive": FakeHive(), "mysql": mysql})
+    defs = dg.Definitions(
+        assets=[*sources, *build_metric_assets("lake")],
+        resources={"hive": FakeHive(), "mysql": mysql},
+    )
     instance = dg.DagsterInstance.ephemeral()
     for event in (dg.AssetMaterialization(view), dg.AssetMaterialization(MESSAGES, partition=DAY)):
         instance.report_runless_asset_event(event)
@@ -515,13 +714,20 @@ def test_a_metric_whose_server_was_away_is_published_by_the_automation(server: S
 
     def requested(later: float) -> set[str | None]:
         nonlocal cursor
-        result = dg.evaluate_automation_conditions(defs, instance, cursor=cursor, evaluation_time=datetime.now(timezone.utc) + timedelta(seconds=later))
+        result = dg.evaluate_automation_conditions(
+            defs,
+            instance,
+            cursor=cursor,
+            evaluation_time=datetime.now(timezone.utc) + timedelta(seconds=later),
+        )
         cursor = result.cursor
         return set(result.get_requested_partitions(key))
 
     def run() -> bool:
         job = defs.resolve_implicit_global_asset_job_def()
-        return job.execute_in_process(instance=instance, asset_selection=[key], partition_key=DAY, raise_on_error=False).success
+        return job.execute_in_process(
+            instance=instance, asset_selection=[key], partition_key=DAY, raise_on_error=False
+        ).success
 
     assert requested(0) == {DAY}
     server.stop()
@@ -540,9 +746,14 @@ def test_a_metric_whose_server_was_away_is_published_by_the_automation(server: S
         assert fetch(again, "SELECT day, hour, messages FROM message_hourly") == [(DAY, 1, 1)]
 
 
-def test_a_server_that_is_away_or_refuses_is_told_without_the_password(mysql: MySQLResource) -> None:
+def test_a_server_that_is_away_or_refuses_is_told_without_the_password(
+    mysql: MySQLResource,
+) -> None:
     for change in ({"port": 1}, {"password": SecretStr("hunter2")}):
-        with pytest.raises(MySQLError, match="./qimo status") as error, MySQLResource(**{**dict(mysql), **change}).connect():
+        with (
+            pytest.raises(MySQLError, match="./qimo status") as error,
+            MySQLResource(**{**dict(mysql), **change}).connect(),
+        ):
             pass
         assert "hunter2" not in str(error.value)
     assert mysql.password.get_secret_value() not in repr(mysql)

@@ -14,7 +14,11 @@ import psutil
 import pytest
 from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient
-from confluent_kafka.admin._scram import ScramCredentialInfo, ScramMechanism, UserScramCredentialUpsertion
+from confluent_kafka.admin._scram import (
+    ScramCredentialInfo,
+    ScramMechanism,
+    UserScramCredentialUpsertion,
+)
 from pydantic import SecretStr
 
 from qimo_assets.clients import librdkafka_options
@@ -75,9 +79,22 @@ class Broker:
     def kafka(self, way: str) -> KafkaSettings:
         """Return the settings of one of the two ways in."""
         ports, pem = self.layout.ports, self.authority.directory / "client.pem"
-        scram = {"security_protocol": "SASL_SSL", "sasl_mechanism": "SCRAM-SHA-512", "username": USER, "password": PASSWORD}
-        mtls = {"security_protocol": "SSL", "client_file": encrypted(pem, KEY_PASSWORD), "client_key_password": KEY_PASSWORD}
-        place = {"bootstrap": f"{LOOPBACK}:{ports['hive' if way == 'scram' else 'metastore']}", "ca_file": self.authority.ca, "topic": f"{way}-topic"}
+        scram = {
+            "security_protocol": "SASL_SSL",
+            "sasl_mechanism": "SCRAM-SHA-512",
+            "username": USER,
+            "password": PASSWORD,
+        }
+        mtls = {
+            "security_protocol": "SSL",
+            "client_file": encrypted(pem, KEY_PASSWORD),
+            "client_key_password": KEY_PASSWORD,
+        }
+        place = {
+            "bootstrap": f"{LOOPBACK}:{ports['hive' if way == 'scram' else 'metastore']}",
+            "ca_file": self.authority.ca,
+            "topic": f"{way}-topic",
+        }
         return KafkaSettings.model_validate({**place, **(scram if way == "scram" else mtls)})
 
 
@@ -88,15 +105,29 @@ def broker(software: None) -> Iterator[Broker]:
         authority = Authority(layout.home / "ca")
         server, _ = authority.issue("server"), authority.issue("client")
         ports = layout.ports
-        named = {"kafka": ports["kafka"], "controller": ports["kafka_controller"], "sasl": ports["hive"], "mtls": ports["metastore"]}
+        named = {
+            "kafka": ports["kafka"],
+            "controller": ports["kafka_controller"],
+            "sasl": ports["hive"],
+            "mtls": ports["metastore"],
+        }
         properties = layout.etc / "kafka.properties"
-        kept = [line for line in properties.read_text().splitlines() if "listeners=" not in line or line.startswith("controller.")]
+        kept = [
+            line
+            for line in properties.read_text().splitlines()
+            if "listeners=" not in line or line.startswith("controller.")
+        ]
         kept = [line for line in kept if not line.startswith("listener.security")]
-        properties.write_text("\n".join(kept) + LISTENERS.format(host=LOOPBACK, server=server, ca=authority.ca, **named))
+        properties.write_text(
+            "\n".join(kept)
+            + LISTENERS.format(host=LOOPBACK, server=server, ca=authority.ca, **named)
+        )
         install.format_data(layout)
         settings = Stack(layout.home, {}).settings()
         control.start(layout, print, only={"kafka"})
-        account = UserScramCredentialUpsertion(USER, ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4096), PASSWORD.encode())
+        account = UserScramCredentialUpsertion(
+            USER, ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4096), PASSWORD.encode()
+        )
         admin = AdminClient({"bootstrap.servers": settings.kafka.bootstrap, "log_level": 0})
         admin.alter_user_scram_credentials([account])[USER].result(timeout=30)
         yield Broker(layout, settings, authority)
@@ -111,11 +142,25 @@ def test_the_resource_makes_the_topic_and_keeps_the_progress(broker: Broker, way
     resource.ensure_topic()
     assert len(resource.topic_id()) > 10
     # The first commits after a broker's start come before the topic of the offsets has a leader.
-    wait_for(lambda: resource.commit_progress({0: 0, 1: 0}) or [item.progress for item in resource.state()] == [0, 0, None, None])
+    wait_for(
+        lambda: (
+            resource.commit_progress({0: 0, 1: 0})
+            or [item.progress for item in resource.state()] == [0, 0, None, None]
+        )
+    )
 
 
-@pytest.mark.parametrize("wrong", [{"password": SecretStr("wrong-password")}, {"ca_file": None}, {"security_protocol": "SASL_PLAINTEXT"}])
-def test_who_is_not_known_gets_no_answer_and_no_password_is_told(broker: Broker, wrong: dict[str, object]) -> None:
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"password": SecretStr("wrong-password")},
+        {"ca_file": None},
+        {"security_protocol": "SASL_PLAINTEXT"},
+    ],
+)
+def test_who_is_not_known_gets_no_answer_and_no_password_is_told(
+    broker: Broker, wrong: dict[str, object]
+) -> None:
     kafka = broker.kafka("scram").model_copy(update={**wrong, "timeout_seconds": 3})
     with pytest.raises(dg.Failure) as failure:
         KafkaResource.from_settings(kafka).state()
@@ -125,7 +170,9 @@ def test_who_is_not_known_gets_no_answer_and_no_password_is_told(broker: Broker,
 
 def test_the_certificate_has_to_name_the_host(broker: Broker) -> None:
     kafka = broker.kafka("scram")
-    kafka = kafka.model_copy(update={"bootstrap": kafka.bootstrap.replace(LOOPBACK, "localhost"), "timeout_seconds": 3})
+    kafka = kafka.model_copy(
+        update={"bootstrap": kafka.bootstrap.replace(LOOPBACK, "localhost"), "timeout_seconds": 3}
+    )
     with pytest.raises(dg.Failure):
         KafkaResource.from_settings(kafka).state()
 
@@ -133,19 +180,34 @@ def test_the_certificate_has_to_name_the_host(broker: Broker) -> None:
 @WAYS
 def test_the_agent_writes_and_tells_no_password(broker: Broker, way: str) -> None:
     home = broker.layout.home / way
-    source = {"log_dir": home / "chat", "link_dir": home / "links", "position_file": home / "positions.json"}
+    source = {
+        "log_dir": home / "chat",
+        "link_dir": home / "links",
+        "position_file": home / "positions.json",
+    }
     kafka = broker.kafka(way)
-    settings = broker.settings.model_copy(update={"source": broker.settings.source.model_copy(update=source), "kafka": kafka})
+    settings = broker.settings.model_copy(
+        update={"source": broker.settings.source.model_copy(update=source), "kafka": kafka}
+    )
     source["log_dir"].mkdir(parents=True)
-    (source["log_dir"] / "chat.log").write_text("".join(f"line {number}\n" for number in range(LINES)))
+    (source["log_dir"] / "chat.log").write_text(
+        "".join(f"line {number}\n" for number in range(LINES))
+    )
     KafkaResource.from_settings(kafka).ensure_topic()
     configuration = home / "agent.properties"
     write_agent_configuration(settings, configuration)
     keep(read_configuration(configuration))
-    command = next(service.command for service in services(broker.layout) if service.name == "flume")
+    command = next(
+        service.command for service in services(broker.layout) if service.name == "flume"
+    )
     log = home / "agent.log"
     with log.open("w") as output:
-        agent = subprocess.Popen([*command[:-1], configuration], env=common_environment(broker.layout), stdout=output, stderr=output)
+        agent = subprocess.Popen(
+            [*command[:-1], configuration],
+            env=common_environment(broker.layout),
+            stdout=output,
+            stderr=output,
+        )
     try:
         assert len(read_lines(kafka, LINES)) == LINES, log.read_text()[-3000:]
         told = log.read_text() + " ".join(psutil.Process(agent.pid).cmdline())
@@ -157,7 +219,9 @@ def test_the_agent_writes_and_tells_no_password(broker: Broker, way: str) -> Non
 
 def read_lines(kafka: KafkaSettings, wanted: int) -> list[bytes]:
     """Return the records of a topic, once there are so many or a minute is over."""
-    consumer = Consumer({**librdkafka_options(kafka), "group.id": "test", "auto.offset.reset": "earliest"})
+    consumer = Consumer(
+        {**librdkafka_options(kafka), "group.id": "test", "auto.offset.reset": "earliest"}
+    )
     consumer.subscribe([kafka.topic])
     found: list[bytes] = []
     deadline = time.monotonic() + 120
@@ -171,7 +235,9 @@ def read_lines(kafka: KafkaSettings, wanted: int) -> list[bytes]:
 
 
 @WAYS
-def test_spark_reads_and_neither_its_command_line_nor_its_log_tells_a_password(broker: Broker, way: str) -> None:
+def test_spark_reads_and_neither_its_command_line_nor_its_log_tells_a_password(
+    broker: Broker, way: str
+) -> None:
     secret = "hadoop secret"  # pragma: allowlist secret  # made up for a test
     kafka = broker.kafka(way).model_copy(update={"topic": f"{way}-spark"})
     KafkaResource.from_settings(kafka).ensure_topic()
@@ -180,7 +246,11 @@ def test_spark_reads_and_neither_its_command_line_nor_its_log_tells_a_password(b
         producer.produce(kafka.topic, str(number).encode())
     assert producer.flush(60) == 0
     log = broker.layout.home / f"spark-{way}.log"
-    given = {name: value.get_secret_value() if isinstance(value, SecretStr) else str(value) for name, value in kafka if name in kafka.model_fields_set}
+    given = {
+        name: value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+        for name, value in kafka
+        if name in kafka.model_fields_set
+    }
     env = {
         **common_environment(broker.layout),
         "QIMO_CONFIG": str(broker.layout.home / "qimo.toml"),
@@ -189,12 +259,24 @@ def test_spark_reads_and_neither_its_command_line_nor_its_log_tells_a_password(b
         "QIMO_SPARK__DRIVER_MEMORY": "512m",
     }
     with log.open("w") as errors:
-        reader = subprocess.Popen([sys.executable, "-c", READ_ALL], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True)
+        reader = subprocess.Popen(
+            [sys.executable, "-c", READ_ALL],
+            env=env,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        )
     try:
         assert reader.stdout is not None
         assert reader.stdout.readline() == f"lines {LINES} True\n", log.read_text()[-3000:]
         process = psutil.Process(reader.pid)
-        told = " ".join(command_line(member) for member in [process, *process.children(recursive=True)]) + log.read_text()
+        told = (
+            " ".join(
+                command_line(member) for member in [process, *process.children(recursive=True)]
+            )
+            + log.read_text()
+        )
     finally:
         reader.communicate()
     assert "-cp" in told
@@ -211,11 +293,24 @@ def mysql_tls(software: None) -> Iterator[tuple[MySQLResource, Authority]]:
         authority = Authority(layout.home / "ca")
         pem = authority.issue("server")
         options = layout.etc / "my.cnf"
-        options.write_text(options.read_text().replace("skip-ssl", f"ssl-ca={authority.ca}\nssl-cert={pem}\nssl-key={pem}"))
+        options.write_text(
+            options.read_text().replace(
+                "skip-ssl", f"ssl-ca={authority.ca}\nssl-cert={pem}\nssl-key={pem}"
+            )
+        )
         install.format_mysql(layout)
         control.start(layout, print, only={"mysql"})
         password = SecretStr(layout.secret("mysql_publisher"))
-        yield MySQLResource(host=LOOPBACK, port=layout.ports["mysql"], password=password, timeout_seconds=5, ca_file=str(authority.ca)), authority
+        yield (
+            MySQLResource(
+                host=LOOPBACK,
+                port=layout.ports["mysql"],
+                password=password,
+                timeout_seconds=5,
+                ca_file=str(authority.ca),
+            ),
+            authority,
+        )
 
 
 def test_mysql_is_reached_by_tls(mysql_tls: tuple[MySQLResource, Authority]) -> None:
@@ -225,13 +320,21 @@ def test_mysql_is_reached_by_tls(mysql_tls: tuple[MySQLResource, Authority]) -> 
         assert cursor.fetchall()[0][1]  # pyright: ignore[reportArgumentType, reportIndexIssue, reportCallIssue]  # the stub's row may be a dict
 
 
-def test_a_server_of_another_authority_or_name_is_refused(mysql_tls: tuple[MySQLResource, Authority], tmp_path: Path) -> None:
+def test_a_server_of_another_authority_or_name_is_refused(
+    mysql_tls: tuple[MySQLResource, Authority], tmp_path: Path
+) -> None:
     resource, _ = mysql_tls
     for change in ({"ca_file": str(Authority(tmp_path).ca)}, {"host": "localhost"}):
-        with pytest.raises(MySQLError, match="(?i)certificate"), MySQLResource(**{**dict(resource), **change}).connect():
+        with (
+            pytest.raises(MySQLError, match="(?i)certificate"),
+            MySQLResource(**{**dict(resource), **change}).connect(),
+        ):
             pass
 
 
 def test_a_server_without_tls_is_refused(mysql: MySQLResource, tmp_path: Path) -> None:
-    with pytest.raises(MySQLError, match="SSL"), MySQLResource(**{**dict(mysql), "ca_file": str(Authority(tmp_path).ca)}).connect():
+    with (
+        pytest.raises(MySQLError, match="SSL"),
+        MySQLResource(**{**dict(mysql), "ca_file": str(Authority(tmp_path).ca)}).connect(),
+    ):
         pass

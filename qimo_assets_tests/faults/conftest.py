@@ -23,7 +23,9 @@ SMALL_DISKS_PORT_OFFSET = 50
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Leave the full disks, which need a stack of their own, to the full matrix."""
-    return True if collection_path.name == "test_full_disks.py" and not config.option.kills else None
+    return (
+        True if collection_path.name == "test_full_disks.py" and not config.option.kills else None
+    )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -56,18 +58,30 @@ def matrix(stack: Stack, rows: list[Row], request: pytest.FixtureRequest) -> Mat
 
 
 @pytest.fixture(scope="module")
-def small_disks(software: None, rows: list[Row], request: pytest.FixtureRequest) -> Iterator[Matrix]:
+def small_disks(
+    software: None, rows: list[Row], request: pytest.FixtureRequest
+) -> Iterator[Matrix]:
     """The matrix on a stack of its own whose HDFS and MariaDB have small disks.
 
     The disks are in memory, mounted in a user and mount namespace: that takes no root where a user may make one.
     """
     if subprocess.run([*NAMESPACE, "true"], capture_output=True).returncode != 0:
-        pytest.skip("a small disk needs a user and mount namespace, which this machine does not give")
+        pytest.skip(
+            "a small disk needs a user and mount namespace, which this machine does not give"
+        )
     home = Path(tempfile.mkdtemp(prefix="qimo-", dir="/tmp"))
     stack = new_stack(home, int(TEST_PORT_OFFSET) + SMALL_DISKS_PORT_OFFSET)
-    mounts = [f"mkdir -p {home}/{disk} && mount -t tmpfs -o size={size} tmpfs {home}/{disk}" for disk, size in SMALL_DISKS.items()]
+    mounts = [
+        f"mkdir -p {home}/{disk} && mount -t tmpfs -o size={size} tmpfs {home}/{disk}"
+        for disk, size in SMALL_DISKS.items()
+    ]
     try:
-        subprocess.run([*NAMESPACE, "sh", "-c", " && ".join([*mounts, f"exec {PROJECT_ROOT / 'qimo'} up"])], env=stack.env, check=True, timeout=UP_SECONDS)
+        subprocess.run(
+            [*NAMESPACE, "sh", "-c", " && ".join([*mounts, f"exec {PROJECT_ROOT / 'qimo'} up"])],
+            env=stack.env,
+            check=True,
+            timeout=UP_SECONDS,
+        )
         yield _begun(Matrix(stack, request.config.option.seed, rows))
     finally:
         stack.qimo("down", check=False)
@@ -80,7 +94,12 @@ def written(rows: list[Row], request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     option = request.config.option
     if option.report:
-        report.write(Path(option.report), rows, f"./qimo test faults --kills {option.kills} --seed {option.seed}", option.seed)
+        report.write(
+            Path(option.report),
+            rows,
+            f"./qimo test faults --kills {option.kills} --seed {option.seed}",
+            option.seed,
+        )
 
 
 def _begun(matrix: Matrix) -> Matrix:

@@ -46,7 +46,15 @@ class Flow:
         try:
             while not self._ended.is_set():
                 # One call a second: a feed cannot be ended from outside.
-                simulator.feed(self._log_dir, LINES_PER_SECOND, rate=LINES_PER_SECOND, bad=SHARE, late=SHARE, repeat=SHARE, seed=second)
+                simulator.feed(
+                    self._log_dir,
+                    LINES_PER_SECOND,
+                    rate=LINES_PER_SECOND,
+                    bad=SHARE,
+                    late=SHARE,
+                    repeat=SHARE,
+                    seed=second,
+                )
                 second += 1
         except Exception as error:  # noqa: BLE001  # told to who stops the flow
             self._error = error
@@ -69,7 +77,9 @@ def sizes(log_dir: Path) -> dict[str, int]:
     return {path.name: path.stat().st_size for path in sorted(log_dir.glob("*.log"))}
 
 
-def line_starts(log_dir: Path, start: Mapping[str, int], end: Mapping[str, int]) -> set[tuple[str, int]]:
+def line_starts(
+    log_dir: Path, start: Mapping[str, int], end: Mapping[str, int]
+) -> set[tuple[str, int]]:
     """Return (file name, byte offset) of each line written between two moments.
 
     Args:

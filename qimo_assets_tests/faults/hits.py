@@ -27,7 +27,14 @@ from qimo_assets.stack import control
 from qimo_assets.stack.launcher import KILL_AFTER_SECONDS
 from qimo_assets.stack.profiles import Profile
 from qimo_assets_tests.conftest import Stack, wait_for
-from qimo_assets_tests.processes import driver_jvm, only, processes_of, run_processes, runs, stream_executors
+from qimo_assets_tests.processes import (
+    driver_jvm,
+    only,
+    processes_of,
+    run_processes,
+    runs,
+    stream_executors,
+)
 
 PAUSE_SECONDS = 60
 # A metric run takes about this long after the start of its process.
@@ -154,7 +161,12 @@ def kill_metric_run(stack: Stack, random: Random) -> Iterator[None]:
     deadline = time.monotonic() + WAIT_FOR_RUN_SECONDS
     while time.monotonic() < deadline:
         old = {process.pid for process in run_processes(stack)}
-        run = wait_for(lambda old=old: next((process for process in run_processes(stack) if process.pid not in old), None), WAIT_FOR_RUN_SECONDS)
+        run = wait_for(
+            lambda old=old: next(
+                (process for process in run_processes(stack) if process.pid not in old), None
+            ),
+            WAIT_FOR_RUN_SECONDS,
+        )
         time.sleep(random.uniform(0, RUN_SECONDS))
         with suppress(psutil.NoSuchProcess):
             run.kill()
@@ -208,7 +220,12 @@ def reboot(stack: Stack, random: Random) -> Iterator[None]:
             process.kill()
     psutil.wait_procs(everything, timeout=10)
     yield
-    subprocess.Popen([PROJECT_ROOT / "qimo", "up"], env=stack.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    subprocess.Popen(
+        [PROJECT_ROOT / "qimo", "up"],
+        env=stack.env,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
 
 
 FAULTS: tuple[Fault, ...] = (
@@ -230,7 +247,12 @@ FAULTS: tuple[Fault, ...] = (
     Fault("kill -9 a metric run", kill_metric_run),
     Fault("kill -9 links", kill("links")),
     Fault("kill -9 report", kill("report")),
-    Fault("stop streaming driver's JVM for good", hang_driver_jvm, in_reduced=False, unnoticed_seconds=STALLED_SECONDS + KILL_AFTER_SECONDS),
+    Fault(
+        "stop streaming driver's JVM for good",
+        hang_driver_jvm,
+        in_reduced=False,
+        unnoticed_seconds=STALLED_SECONDS + KILL_AFTER_SECONDS,
+    ),
     Fault(f"stop kafka for {PAUSE_SECONDS} s", pause("kafka"), in_reduced=False),
     Fault(f"stop mysql for {PAUSE_SECONDS} s", pause("mysql"), in_reduced=False),
     Fault("reboot: kill -9 of everything, then up", reboot, in_reduced=False),
@@ -263,7 +285,11 @@ FULL_DISKS: tuple[Fault, ...] = (
 
 def service_pid(stack: Stack, service: str) -> int:
     """Return the process that the supervisor runs for a service."""
-    pid = next(component.pid for component in control.components(stack.layout()) if component.name == service)
+    pid = next(
+        component.pid
+        for component in control.components(stack.layout())
+        if component.name == service
+    )
     assert pid, f"{service} does not run before it is hit"
     return pid
 
@@ -279,7 +305,13 @@ def _root(stack: Stack) -> Iterator[Any]:
     """Give a cursor of the account that may make triggers; that of the host "localhost" comes by the socket."""
     layout = stack.layout()
     socket, password = str(layout.run / "mysql.sock"), layout.secret("mysql_root")
-    connection = connect(unix_socket=socket, user="root", password=password, database="qimo_report", connection_timeout=10)
+    connection = connect(
+        unix_socket=socket,
+        user="root",
+        password=password,
+        database="qimo_report",
+        connection_timeout=10,
+    )
     try:
         yield connection.cursor()
     finally:

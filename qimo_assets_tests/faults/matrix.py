@@ -75,7 +75,11 @@ class Row:
     @property
     def ok(self) -> bool:
         """Whether the promise was held."""
-        return self.recovered is not None and bool(self.metrics) and not (self.missing or self.twice or self.differences)
+        return (
+            self.recovered is not None
+            and bool(self.metrics)
+            and not (self.missing or self.twice or self.differences)
+        )
 
 
 @dataclass
@@ -117,7 +121,9 @@ class Matrix:
             flow.stop()
             row.end = sizes(chat)
         if row.answered is not None:
-            row.recovered = _seconds_until(lambda: self.is_published(marker), over, RECOVERY_SECONDS + fault.unnoticed_seconds)
+            row.recovered = _seconds_until(
+                lambda: self.is_published(marker), over, RECOVERY_SECONDS + fault.unnoticed_seconds
+            )
         return row
 
     def settle(self, rows: Sequence[Row]) -> None:
@@ -128,22 +134,31 @@ class Matrix:
         answer = self._verify()
         for row in rows:
             self._account(row)
-            row.metrics = bool(answer["metrics"]) and all(metric["ok"] for metric in answer["metrics"].values())
-            row.differences = answer["differences"] + [text for metric in answer["metrics"].values() for text in metric["differences"]]
+            row.metrics = bool(answer["metrics"]) and all(
+                metric["ok"] for metric in answer["metrics"].values()
+            )
+            row.differences = answer["differences"] + [
+                text for metric in answer["metrics"].values() for text in metric["differences"]
+            ]
         rows[-1].sent_again = answer["sent_again"] - self.sent_again
         self.sent_again = answer["sent_again"]
 
     def is_published(self, marker: str) -> bool:
         """Return whether the line with this marker is in a published metric."""
         try:
-            with MySQLResource.from_settings(self.stack.settings().mysql).connect() as connection, connection.cursor() as cursor:
+            with (
+                MySQLResource.from_settings(self.stack.settings().mysql).connect() as connection,
+                connection.cursor() as cursor,
+            ):
                 cursor.execute("SELECT count(*) FROM message_type WHERE msg_type = %s", (marker,))
                 return cursor.fetchone() != (0,)
         except MySQLError:
             return False
 
     def _answers(self) -> bool:
-        return all(component.state == "running" for component in control.components(self.stack.layout()))
+        return all(
+            component.state == "running" for component in control.components(self.stack.layout())
+        )
 
     def _verify(self) -> dict[str, Any]:
         done = self.stack.qimo("verify", "--json", "--wait", check=False, timeout=VERIFY_SECONDS)
@@ -154,13 +169,16 @@ class Matrix:
         layout, settings = self.stack.layout(), self.stack.settings()
         lines = line_starts(layout.chat, row.start, row.end)
         where = " OR ".join(
-            f"(source_file = '{layout.chat / name}' AND source_offset >= {row.start.get(name, 0)} AND source_offset < {size})" for name, size in row.end.items()
+            f"(source_file = '{layout.chat / name}' AND source_offset >= {row.start.get(name, 0)} AND source_offset < {size})"
+            for name, size in row.end.items()
         )
         with HiveResource.from_settings(settings.hive).session() as session:
             good, rejected = (
                 Counter(
                     (Path(found["source_file"]).name, found["source_offset"])
-                    for found in session.query(f"SELECT source_file, source_offset FROM {settings.lake.database}.{table} WHERE {where}")
+                    for found in session.query(
+                        f"SELECT source_file, source_offset FROM {settings.lake.database}.{table} WHERE {where}"
+                    )
                 )
                 for table in (LAKE_TABLE, QUARANTINE_TABLE)
             )
@@ -186,7 +204,9 @@ def assert_recovers(matrix: Matrix, fault: Fault) -> None:
     assert row.ok, row
 
 
-def _seconds_until(what: Callable[[], bool], since: float, limit: float = RECOVERY_SECONDS) -> float | None:
+def _seconds_until(
+    what: Callable[[], bool], since: float, limit: float = RECOVERY_SECONDS
+) -> float | None:
     """Return the seconds from `since` until something is true; None when it does not become so within the limit."""
     while not what():
         if time.monotonic() - since > limit:

@@ -16,8 +16,24 @@ from qimo_assets.simulator import ZONE
 from qimo_assets_tests.faults.matrix import Row
 
 PAGE, DATA = "reliability.md", "fault-matrix.json"
-BEGIN, END = "<!-- fault matrix: written by `./qimo test faults` -->", "<!-- end of the fault matrix -->"
-COLUMNS = ("what", "at (s)", "recovered by itself", "answers (s)", "in MySQL (s)", "lines", "rows", "quarantined", "sent again", "missing", "twice", "metrics")
+BEGIN, END = (
+    "<!-- fault matrix: written by `./qimo test faults` -->",
+    "<!-- end of the fault matrix -->",
+)
+COLUMNS = (
+    "what",
+    "at (s)",
+    "recovered by itself",
+    "answers (s)",
+    "in MySQL (s)",
+    "lines",
+    "rows",
+    "quarantined",
+    "sent again",
+    "missing",
+    "twice",
+    "metrics",
+)
 
 
 def write(directory: Path, rows: Sequence[Row], command: str, seed: int) -> None:
@@ -30,23 +46,51 @@ def write(directory: Path, rows: Sequence[Row], command: str, seed: int) -> None
         seed: Its seed.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    about = {"date": datetime.now(ZONE).strftime("%Y-%m-%d %H:%M"), "machine": machine(), "command": command, "seed": seed}
+    about = {
+        "date": datetime.now(ZONE).strftime("%Y-%m-%d %H:%M"),
+        "machine": machine(),
+        "command": command,
+        "seed": seed,
+    }
     hidden = {"start", "end"}
-    content = [{name: value for name, value in asdict(row).items() if name not in hidden} | {"ok": row.ok} for row in rows]
-    (directory / DATA).write_text(json.dumps({**about, "rows": content}, indent=1, ensure_ascii=False) + "\n")
+    content = [
+        {name: value for name, value in asdict(row).items() if name not in hidden} | {"ok": row.ok}
+        for row in rows
+    ]
+    (directory / DATA).write_text(
+        json.dumps({**about, "rows": content}, indent=1, ensure_ascii=False) + "\n"
+    )
     page = directory / PAGE
     text = page.read_text() if page.exists() else f"{BEGIN}\n{END}\n"
     before, rest = text.split(BEGIN)
     after = rest.split(END)[1]
-    said = "\n".join(f"- {name}: {f'`{value}`' if name == 'command' else value}" for name, value in about.items())
+    said = "\n".join(
+        f"- {name}: {f'`{value}`' if name == 'command' else value}" for name, value in about.items()
+    )
     page.write_text(f"{before}{BEGIN}\n\n{said}\n\n{table(rows)}\n\n{END}{after}")
 
 
 def table(rows: Sequence[Row]) -> str:
     """Return the rows as a Markdown table, with their sums."""
-    sums = [str(sum(getattr(row, name) or 0 for row in rows)) for name in ("lines", "rows", "quarantined", "sent_again", "missing", "twice")]
-    total = [f"{len(rows)} rows", "", _yes(all(row.recovered is not None for row in rows)), "", "", *sums, _yes(all(row.metrics for row in rows))]
-    lines = [COLUMNS, ["---", *["---:"] * (len(COLUMNS) - 1)], *(_cells(row) for row in rows), total]
+    sums = [
+        str(sum(getattr(row, name) or 0 for row in rows))
+        for name in ("lines", "rows", "quarantined", "sent_again", "missing", "twice")
+    ]
+    total = [
+        f"{len(rows)} rows",
+        "",
+        _yes(all(row.recovered is not None for row in rows)),
+        "",
+        "",
+        *sums,
+        _yes(all(row.metrics for row in rows)),
+    ]
+    lines = [
+        COLUMNS,
+        ["---", *["---:"] * (len(COLUMNS) - 1)],
+        *(_cells(row) for row in rows),
+        total,
+    ]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -58,8 +102,25 @@ def machine() -> str:
 
 def _cells(row: Row) -> list[str]:
     seconds = ["-" if value is None else f"{value:.0f}" for value in (row.answered, row.recovered)]
-    counts = [str(value) for value in (row.lines, row.rows, row.quarantined, "-" if row.sent_again is None else row.sent_again, row.missing, row.twice)]
-    return [row.fault, f"{row.after:.1f}", _yes(row.recovered is not None), *seconds, *counts, "equal" if row.metrics else "DIFFER"]
+    counts = [
+        str(value)
+        for value in (
+            row.lines,
+            row.rows,
+            row.quarantined,
+            "-" if row.sent_again is None else row.sent_again,
+            row.missing,
+            row.twice,
+        )
+    ]
+    return [
+        row.fault,
+        f"{row.after:.1f}",
+        _yes(row.recovered is not None),
+        *seconds,
+        *counts,
+        "equal" if row.metrics else "DIFFER",
+    ]
 
 
 def _yes(value: bool) -> str:

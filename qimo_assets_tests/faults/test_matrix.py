@@ -22,4 +22,8 @@ def test_every_line_counts_once(matrix: Matrix, recounts_each: bool) -> None:
         matrix.settle(matrix.rows)
     assert [row for row in matrix.rows if row.missing or row.twice] == []
     assert [row for row in matrix.rows if not row.metrics] == []
-    assert sum(row.lines for row in matrix.rows) == sum(row.rows + row.quarantined for row in matrix.rows) > 0
+    assert (
+        sum(row.lines for row in matrix.rows)
+        == sum(row.rows + row.quarantined for row in matrix.rows)
+        > 0
+    )

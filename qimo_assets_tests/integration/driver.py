@@ -24,7 +24,11 @@ from qimo_assets.lake.tables import MESSAGE, QUARANTINE, Table
 from qimo_assets.settings import LakeSettings, load_settings
 
 # The point of a crash -> the tables of a batch that are committed at it.
-CRASHES = {"after the commits": {MESSAGE, QUARANTINE}, "after the messages": {MESSAGE}, "after the quarantine": {QUARANTINE}}
+CRASHES = {
+    "after the commits": {MESSAGE, QUARANTINE},
+    "after the messages": {MESSAGE},
+    "after the quarantine": {QUARANTINE},
+}
 BUSY = {
     "hoodie.compact.inline.max.delta.commits": "2",
     "hoodie.clean.trigger.max.commits": "1",
@@ -67,7 +71,9 @@ def run(mode: str) -> None:
     definitions = build_definitions(load_settings())
     instance = dg.DagsterInstance.ephemeral()
     if mode == "catch_up":
-        definitions.resolve_implicit_global_asset_job_def().get_subset(asset_selection={MESSAGES, QUARANTINED}).execute_in_process(instance=instance)
+        definitions.resolve_implicit_global_asset_job_def().get_subset(
+            asset_selection={MESSAGES, QUARANTINED}
+        ).execute_in_process(instance=instance)
     else:
         job = {"live": STREAM_JOB, "replay": REPLAY_JOB}[mode]
         definitions.resolve_job_def(job).execute_in_process(instance=instance)

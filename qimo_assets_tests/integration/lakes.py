@@ -103,7 +103,13 @@ class Lake:
         """Send numbered lines: each fifth is bad, each second has an origin as Flume gives it, and of those each third is sent twice."""
         producer = Producer(librdkafka_options(self.settings.kafka))
         for number in range(self.sent, self.sent + lines):
-            value = event(line(number), host="chat", file="/logs/chat.log", byteoffset=str(100 * number)) if number % 2 else line(number)
+            value = (
+                event(
+                    line(number), host="chat", file="/logs/chat.log", byteoffset=str(100 * number)
+                )
+                if number % 2
+                else line(number)
+            )
             for _ in range(2 if number % 6 == 1 else 1):
                 producer.produce(self.name, value, partition=number % PARTITIONS)
         assert producer.flush(60) == 0
@@ -111,9 +117,22 @@ class Lake:
 
     def start(self, mode: str, crash: str = "none") -> subprocess.Popen[bytes]:
         """Start the streaming job in a process group of its own."""
-        command = [sys.executable, "-m", f"qimo_assets_tests.integration.{self.driver}", mode, crash]
+        command = [
+            sys.executable,
+            "-m",
+            f"qimo_assets_tests.integration.{self.driver}",
+            mode,
+            crash,
+        ]
         with self._log.open("a") as log:
-            return subprocess.Popen(command, env=self.environment(), stdout=log, stderr=log, start_new_session=True, cwd=self.layout.run)
+            return subprocess.Popen(
+                command,
+                env=self.environment(),
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                cwd=self.layout.run,
+            )
 
     def run(self, mode: str = "catch_up", crash: str = "none") -> int:
         """Run the streaming job to its end; return its exit status."""
@@ -148,37 +167,59 @@ class Lake:
     def rows(self, table: str) -> list[tuple[int, str]]:
         """Return number and message id of each row."""
         text = "message" if table == "chat_message" else "decode(raw, 'UTF-8')"
-        return [(int(text.rpartition(" ")[2]), key) for text, key in self.ask(f"SELECT {text}, message_id FROM {self.name}.{table}_rt")]
+        return [
+            (int(text.rpartition(" ")[2]), key)
+            for text, key in self.ask(f"SELECT {text}, message_id FROM {self.name}.{table}_rt")
+        ]
 
     def assert_once(self) -> None:
         """Each line that was sent is one row of the right table, under an id of its own."""
         expected = set(range(self.sent)) - self.deleted
         good, bad = self.rows("chat_message"), self.rows("chat_quarantine")
-        assert sorted(number for number, _ in good) == sorted(number for number in expected if number % 5)
-        assert sorted(number for number, _ in bad) == sorted(number for number in expected if not number % 5)
+        assert sorted(number for number, _ in good) == sorted(
+            number for number in expected if number % 5
+        )
+        assert sorted(number for number, _ in bad) == sorted(
+            number for number in expected if not number % 5
+        )
         assert len({key for _, key in good + bad}) == len(expected)
 
     def timeline(self, table: str) -> list[str]:
         """Return the names of the files of a table's timeline."""
-        found = hdfs(self.layout, f"/warehouse/{self.name}.db/{table}/.hoodie/timeline", "LISTSTATUS")
+        found = hdfs(
+            self.layout, f"/warehouse/{self.name}.db/{table}/.hoodie/timeline", "LISTSTATUS"
+        )
         return [file["pathSuffix"] for file in found["FileStatuses"]["FileStatus"]] if found else []
 
     def under_way(self, table: str, action: str) -> bool:
         """Return whether a table's timeline has begun such an action and not ended it."""
         names = self.timeline(table)
         ended = {name.partition("_")[0] for name in names if "_" in name}
-        return any(name.endswith(f".{action}.inflight") and name.partition(".")[0] not in ended for name in names)
+        return any(
+            name.endswith(f".{action}.inflight") and name.partition(".")[0] not in ended
+            for name in names
+        )
 
     def lose_checkpoints(self) -> None:
         """Delete the checkpoints' directory."""
-        assert hdfs(self.layout, f"/checkpoints/chat_message-{self.name}", "DELETE", "DELETE")["boolean"]
+        assert hdfs(self.layout, f"/checkpoints/chat_message-{self.name}", "DELETE", "DELETE")[
+            "boolean"
+        ]
 
 
 def line(number: int) -> bytes:
     """Return a line that ends in its number; each fifth has too few fields."""
     if not number % 5:
         return f"bad {number}".encode()
-    fields = [f"2024-05-0{1 + number % 3} 10:00:00", "", "A", *[""] * 8, "B", *[""] * 7, f"line {number}"]
+    fields = [
+        f"2024-05-0{1 + number % 3} 10:00:00",
+        "",
+        "A",
+        *[""] * 8,
+        "B",
+        *[""] * 7,
+        f"line {number}",
+    ]
     return "\x01".join(fields).encode()
 
 
@@ -186,7 +227,13 @@ def hdfs(layout: Layout, path: str, operation: str, method: str = "GET") -> dict
     """Ask the name node; what is not there is empty."""
     address = f"http://127.0.0.1:{layout.ports['namenode_http']}/webhdfs/v1{quote(path)}"
     try:
-        with urlopen(Request(f"{address}?op={operation}&recursive=true&user.name={getpass.getuser()}", method=method), timeout=60) as answer:
+        with urlopen(
+            Request(
+                f"{address}?op={operation}&recursive=true&user.name={getpass.getuser()}",
+                method=method,
+            ),
+            timeout=60,
+        ) as answer:
             return json.load(answer)
     except OSError:
         return {}

@@ -23,9 +23,17 @@ ADMIN = "org.apache.hadoop.hdfs.tools.DFSAdmin"
 def command(lake: Lake, tool: str, *arguments: str) -> None:
     """Run one of HDFS's own commands."""
     layout = lake.layout
-    entries = os.pathsep.join(str(entry) for entry in (layout.etc / "hadoop", *class_path(layout, "hdfs")))
+    entries = os.pathsep.join(
+        str(entry) for entry in (layout.etc / "hadoop", *class_path(layout, "hdfs"))
+    )
     line = [java_home() / "bin" / "java", "-XX:-UsePerfData", "-cp", entries, tool, *arguments]
-    done = subprocess.run(line, env=common_environment(layout), capture_output=True, text=True, timeout=COMMAND_SECONDS)
+    done = subprocess.run(
+        line,
+        env=common_environment(layout),
+        capture_output=True,
+        text=True,
+        timeout=COMMAND_SECONDS,
+    )
     assert done.returncode == 0, done.stderr[-3000:]
 
 
@@ -63,4 +71,8 @@ def test_a_lake_restored_from_a_snapshot_of_the_running_stream_catches_up(snapsh
 
 def commits(lake: Lake) -> list[str]:
     """Return the completed commits of the messages."""
-    return [name for name in lake.timeline("chat_message") if name.endswith(".deltacommit") and "_" in name]
+    return [
+        name
+        for name in lake.timeline("chat_message")
+        if name.endswith(".deltacommit") and "_" in name
+    ]

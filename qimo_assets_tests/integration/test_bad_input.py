@@ -27,19 +27,35 @@ MATERIALIZATIONS = (
 
 
 def line(text: str) -> bytes:
-    return "\x01".join([f"{DAY} 10:00:00", text, text, "男", "1.2.3.4", text, *[""] * 5, text, *[""] * 7, text]).encode()
+    return "\x01".join(
+        [f"{DAY} 10:00:00", text, text, "男", "1.2.3.4", text, *[""] * 5, text, *[""] * 7, text]
+    ).encode()
 
 
-def test_text_that_looks_like_a_command_stays_text(stack: Stack, ask_mysql: Callable[[str], list[Any]], ask_hive: Callable[[str], list[Any]]) -> None:
+def test_text_that_looks_like_a_command_stays_text(
+    stack: Stack, ask_mysql: Callable[[str], list[Any]], ask_hive: Callable[[str], list[Any]]
+) -> None:
     good = b"".join(line(text) + b"\n" for text in TEXTS)
     bad = b"".join(text.encode() + b"\n" for text in TEXTS)
     (stack.home / "chat" / "hostile.log").write_bytes(good + bad)
     assert stack.verified()["ok"]
     assert {text for (text,) in ask_mysql(f"SELECT os FROM os WHERE day = '{DAY}'")} == set(TEXTS)
-    assert {(account, name) for account, name in ask_mysql(f"SELECT account, nickname FROM sender_top WHERE day = '{DAY}'")} == {(text, text) for text in TEXTS}
+    assert {
+        (account, name)
+        for account, name in ask_mysql(
+            f"SELECT account, nickname FROM sender_top WHERE day = '{DAY}'"
+        )
+    } == {(text, text) for text in TEXTS}
     wait_for(lambda: ask_hive("SHOW VIEWS LIKE 'v_quarantine'"))
-    assert {text for (text,) in ask_hive("SELECT raw_text FROM v_quarantine WHERE source_file LIKE '%hostile.log'")} >= set(TEXTS)
-    [event] = stack.graphql(MATERIALIZATIONS, key={"path": ["mysql", "os"]}, days=[DAY])["assetNodeOrError"]["assetMaterializations"]
+    assert {
+        text
+        for (text,) in ask_hive(
+            "SELECT raw_text FROM v_quarantine WHERE source_file LIKE '%hostile.log'"
+        )
+    } >= set(TEXTS)
+    [event] = stack.graphql(MATERIALIZATIONS, key={"path": ["mysql", "os"]}, days=[DAY])[
+        "assetNodeOrError"
+    ]["assetMaterializations"]
     [shown] = [entry["mdStr"] for entry in event["metadataEntries"] if entry["label"] == "rows"]
     # A backslash makes a character of what would mean something in Markdown.
     read = re.sub(r"\\(.)", r"\1", shown)

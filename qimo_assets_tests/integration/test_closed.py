@@ -19,7 +19,11 @@ def listeners(stack: Stack) -> set[tuple[str, str, int]]:
     for process in processes_of(stack):
         try:
             connections = process.net_connections("inet")
-            found |= {(process.name(), item.laddr.ip, item.laddr.port) for item in connections if item.status == psutil.CONN_LISTEN or not item.raddr}
+            found |= {
+                (process.name(), item.laddr.ip, item.laddr.port)
+                for item in connections
+                if item.status == psutil.CONN_LISTEN or not item.raddr
+            }
         except psutil.NoSuchProcess:
             continue  # it has ended since
     return found
@@ -47,17 +51,29 @@ def test_no_password_is_on_a_command_line(stack: Stack) -> None:
 
 def test_a_file_with_a_password_is_its_owners_alone(stack: Stack) -> None:
     passwords = secrets(stack)
-    readable = [path for path in stack.home.rglob("*") if path.is_file() and not path.is_symlink() and stat.S_IMODE(path.stat().st_mode) & 0o077]
+    readable = [
+        path
+        for path in stack.home.rglob("*")
+        if path.is_file() and not path.is_symlink() and stat.S_IMODE(path.stat().st_mode) & 0o077
+    ]
     shown = [path for path in readable if "data" not in path.relative_to(stack.home).parts[:1]]
     assert shown
-    assert [path for path in shown if any(password.encode() in path.read_bytes() for password in passwords)] == []
+    assert [
+        path
+        for path in shown
+        if any(password.encode() in path.read_bytes() for password in passwords)
+    ] == []
 
 
 def test_no_log_holds_a_password(stack: Stack) -> None:
     passwords = secrets(stack)
     logs = [path for path in stack.layout().log.rglob("*") if path.is_file()]
     assert logs
-    assert [path for path in logs if any(password.encode() in path.read_bytes() for password in passwords)] == []
+    assert [
+        path
+        for path in logs
+        if any(password.encode() in path.read_bytes() for password in passwords)
+    ] == []
 
 
 def test_dagster_tells_no_password(stack: Stack) -> None:
@@ -72,7 +88,10 @@ def test_no_run_and_no_event_holds_a_password(stack: Stack, table: str, column: 
     passwords = secrets(stack)
     holds = " OR ".join([f"{column} LIKE %s"] * len(passwords))
     with mysql_connection(stack.layout(), "dagster") as connection, connection.cursor() as cursor:
-        cursor.execute(f"SELECT count(*), coalesce(sum({holds}), 0) FROM dagster.{table}", [f"%{password}%" for password in passwords])
+        cursor.execute(
+            f"SELECT count(*), coalesce(sum({holds}), 0) FROM dagster.{table}",
+            [f"%{password}%" for password in passwords],
+        )
         ((rows, found),) = cursor.fetchall()
     assert rows > 0
     assert found == 0
@@ -80,7 +99,11 @@ def test_no_run_and_no_event_holds_a_password(stack: Stack, table: str, column: 
 
 def secrets(stack: Stack) -> list[str]:
     """Return the generated passwords."""
-    found = [path.read_text() for path in (stack.home / "secrets").iterdir() if path.is_file() and path.name != "accounts.sql"]
+    found = [
+        path.read_text()
+        for path in (stack.home / "secrets").iterdir()
+        if path.is_file() and path.name != "accounts.sql"
+    ]
     # Beside the four of MariaDB those of a cluster's Kafka and Spark.
     assert len(found) == (6 if stack.layout().profile.secured else 4)
     return found

@@ -20,19 +20,17 @@ Ask = Callable[[str], list[Any]]
 UNFINISHED = ("QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING")
 TERMINATE = "mutation($id: String!) { terminateRun(runId: $id) { __typename } }"
 LAUNCH = "mutation($params: ExecutionParams!) { launchRun(executionParams: $params) { __typename ... on LaunchRunSuccess { run { runId } } } }"
-BACKFILL = (
-    "mutation($params: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $params) { __typename ... on LaunchBackfillSuccess { backfillId } } }"
-)
+BACKFILL = "mutation($params: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $params) { __typename ... on LaunchBackfillSuccess { backfillId } } }"
 BACKFILL_STATUS = "query($id: String!) { partitionBackfillOrError(backfillId: $id) { ... on PartitionBackfill { status } } }"
-MATERIALIZATIONS = (
-    "query($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key) { ... on AssetNode { assetMaterializations(limit: 1000) { partition timestamp runId } } } }"
-)
+MATERIALIZATIONS = "query($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key) { ... on AssetNode { assetMaterializations(limit: 1000) { partition timestamp runId } } } }"
 SELECTOR = {"repositoryName": "__repository__", "repositoryLocationName": "qimo_assets"}
 
 
 def materializations(stack: Stack, *key: str) -> list[dict[str, Any]]:
     """Return the materializations of an asset, newest first."""
-    return stack.graphql(MATERIALIZATIONS, key={"path": list(key)})["assetNodeOrError"]["assetMaterializations"]
+    return stack.graphql(MATERIALIZATIONS, key={"path": list(key)})["assetNodeOrError"][
+        "assetMaterializations"
+    ]
 
 
 def runs_over(stack: Stack, days: list[str], *key: str) -> set[str]:
@@ -45,7 +43,10 @@ def runs_over(stack: Stack, days: list[str], *key: str) -> set[str]:
 
 def execute(stack: Stack, statement: str) -> None:
     """Run a statement that changes the reporting database."""
-    with MySQLResource.from_settings(stack.settings().mysql).connect() as connection, connection.cursor() as cursor:
+    with (
+        MySQLResource.from_settings(stack.settings().mysql).connect() as connection,
+        connection.cursor() as cursor,
+    ):
         cursor.execute(statement)
         connection.commit()
 
@@ -68,8 +69,19 @@ def test_status_tells_state_ports_memory_and_endpoints(stack: Stack) -> None:
         "flume",
         "dagster-webserver",
     }
-    assert all(item["state"] == "running" and item["pid"] and item["rss_mb"] and item["version"] for item in status["components"])
-    assert set(status["endpoints"]) == {"log_dir", "dagster", "kafka", "hdfs", "hive", "mysql", "report"}
+    assert all(
+        item["state"] == "running" and item["pid"] and item["rss_mb"] and item["version"]
+        for item in status["components"]
+    )
+    assert set(status["endpoints"]) == {
+        "log_dir",
+        "dagster",
+        "kafka",
+        "hdfs",
+        "hive",
+        "mysql",
+        "report",
+    }
     password = (stack.home / "secrets" / "mysql_reader").read_text()
     assert password not in str(status)
     assert password in stack.status("--secrets")["endpoints"]["mysql"]
@@ -77,17 +89,35 @@ def test_status_tells_state_ports_memory_and_endpoints(stack: Stack) -> None:
 
 def test_each_line_is_counted_once(stack: Stack) -> None:
     before = stack.verified()["lines"]
-    stack.qimo("feed", "--lines", "20000", "--days", "3", "--bad", "0.02", "--late", "0.02", "--repeat", "0.02", "--seed", "1")
+    stack.qimo(
+        "feed",
+        "--lines",
+        "20000",
+        "--days",
+        "3",
+        "--bad",
+        "0.02",
+        "--late",
+        "0.02",
+        "--repeat",
+        "0.02",
+        "--seed",
+        "1",
+    )
     answer = stack.verified()
     assert answer["ok"]
-    assert answer["lines"] == before + 20_000 == answer["rows"] + sum(answer["quarantined"].values())
+    assert (
+        answer["lines"] == before + 20_000 == answer["rows"] + sum(answer["quarantined"].values())
+    )
     assert answer["sent_again"] == 0
     assert set(answer["metrics"]) == {metric.name for metric in METRICS}
     assert all(metric["ok"] and metric["rows"] for metric in answer["metrics"].values())
 
 
 def test_verify_names_a_figure_that_is_wrong(stack: Stack, ask_mysql: Ask) -> None:
-    [(day, hour, messages)] = ask_mysql("SELECT day, hour, messages FROM message_hourly ORDER BY messages DESC LIMIT 1")
+    [(day, hour, messages)] = ask_mysql(
+        "SELECT day, hour, messages FROM message_hourly ORDER BY messages DESC LIMIT 1"
+    )
 
     def of_a_wrong_figure() -> subprocess.CompletedProcess[str] | None:
         set_messages(messages + 1)
@@ -96,7 +126,10 @@ def test_verify_names_a_figure_that_is_wrong(stack: Stack, ask_mysql: Ask) -> No
         return answer if answer.returncode else None
 
     def set_messages(figure: int) -> None:
-        execute(stack, f"UPDATE message_hourly SET messages = {figure} WHERE day = '{day}' AND hour = {hour}")
+        execute(
+            stack,
+            f"UPDATE message_hourly SET messages = {figure} WHERE day = '{day}' AND hour = {hour}",
+        )
 
     # A run that was still to come publishes the right figure in between; a cluster was slow enough for that.
     answer = wait_for(of_a_wrong_figure)
@@ -109,7 +142,11 @@ def test_the_stream_tells_the_days_it_touched(stack: Stack, ask_hive: Ask) -> No
     days = {row[0] for row in ask_hive("SELECT DISTINCT day FROM chat_message")}
     assert {item["partition"] for item in materializations(stack, "hudi", "chat_message")} == days
     # What is said to be fresh on a quiet night names no day.
-    assert {item["partition"] for item in materializations(stack, "mysql", "message_total") if item["partition"]} == days
+    assert {
+        item["partition"]
+        for item in materializations(stack, "mysql", "message_total")
+        if item["partition"]
+    } == days
 
 
 def test_beeline_and_pyhive_read_the_views_and_their_comments(stack: Stack, ask_hive: Ask) -> None:
@@ -132,9 +169,19 @@ def test_a_run_of_metrics_leaves_no_messages_in_the_server_s_memory(ask_hive: As
     wait_for(lambda: not ask_hive(f"SHOW VIEWS IN global_temp LIKE '{KEPT}_*'"))
 
 
-def test_what_active_user_remembers_serves_its_next_run(stack: Stack, ask_hive: Ask, ask_mysql: Ask) -> None:
+def test_what_active_user_remembers_serves_its_next_run(
+    stack: Stack, ask_hive: Ask, ask_mysql: Ask
+) -> None:
     [[newest]] = ask_mysql("SELECT max(day) FROM active_user")
-    refresh = ("dagster", "asset", "materialize", "--select", "key:mysql/active_user", "--partition", str(newest))
+    refresh = (
+        "dagster",
+        "asset",
+        "materialize",
+        "--select",
+        "key:mysql/active_user",
+        "--partition",
+        str(newest),
+    )
     # Made now unless a run before has left one.
     stack.qimo(*refresh)
     digests = ask_hive("SHOW VIEWS IN global_temp LIKE 'remembered_*'")
@@ -146,19 +193,36 @@ def test_what_active_user_remembers_serves_its_next_run(stack: Stack, ask_hive: 
 
 
 def test_a_metric_is_materialized_for_a_day_and_for_a_range(stack: Stack, ask_mysql: Ask) -> None:
-    days = [str(day) for (day,) in ask_mysql("SELECT day FROM message_total ORDER BY day DESC LIMIT 2")]
-    for metric, wanted, option in (("sender_top", days[1:], ("--partition", days[1])), ("sex_pair", days, ("--partition-range", f"{days[1]}...{days[0]}"))):
+    days = [
+        str(day) for (day,) in ask_mysql("SELECT day FROM message_total ORDER BY day DESC LIMIT 2")
+    ]
+    for metric, wanted, option in (
+        ("sender_top", days[1:], ("--partition", days[1])),
+        ("sex_pair", days, ("--partition-range", f"{days[1]}...{days[0]}")),
+    ):
         before = runs_over(stack, wanted, "mysql", metric)
         stack.qimo("dagster", "asset", "materialize", "--select", f"key:mysql/{metric}", *option)
         assert len(runs_over(stack, wanted, "mysql", metric) - before) == 1
 
 
 def test_a_range_is_backfilled_from_the_ui(stack: Stack, ask_mysql: Ask) -> None:
-    days = [str(day) for (day,) in ask_mysql("SELECT day FROM message_total ORDER BY day DESC LIMIT 3")][::-1]
-    params = {"assetSelection": [{"path": ["mysql", "sender_province"]}], "partitionNames": days, "fromFailure": False, "title": "some days again"}
+    days = [
+        str(day) for (day,) in ask_mysql("SELECT day FROM message_total ORDER BY day DESC LIMIT 3")
+    ][::-1]
+    params = {
+        "assetSelection": [{"path": ["mysql", "sender_province"]}],
+        "partitionNames": days,
+        "fromFailure": False,
+        "title": "some days again",
+    }
     before = runs_over(stack, days, "mysql", "sender_province")
     backfill = stack.graphql(BACKFILL, params=params)["launchPartitionBackfill"]["backfillId"]
-    wait_for(lambda: stack.graphql(BACKFILL_STATUS, id=backfill)["partitionBackfillOrError"]["status"] == "COMPLETED_SUCCESS")
+    wait_for(
+        lambda: (
+            stack.graphql(BACKFILL_STATUS, id=backfill)["partitionBackfillOrError"]["status"]
+            == "COMPLETED_SUCCESS"
+        )
+    )
     assert len(runs_over(stack, days, "mysql", "sender_province") - before) == 1
 
 
@@ -174,14 +238,24 @@ def test_a_second_live_run_is_not_let_in(stack: Stack) -> None:
     stack.graphql(TERMINATE, id=second)
 
 
-def test_a_stream_stopped_by_a_person_stays_stopped_and_a_catch_up_still_works(stack: Stack, ask_mysql: Ask) -> None:
+def test_a_stream_stopped_by_a_person_stays_stopped_and_a_catch_up_still_works(
+    stack: Stack, ask_mysql: Ask
+) -> None:
     stopped = live_run(stack)
     stack.graphql(TERMINATE, id=stopped["runId"])
     wait_for(lambda: not stack.runs(STREAM_JOB, *UNFINISHED))
     runs = {run["runId"] for run in stack.runs(STREAM_JOB)}
     stack.qimo("feed", "--lines", "700", "--seed", "6")
     [(today,)] = ask_mysql("SELECT max(day) FROM message_total")
-    caught_up = stack.qimo("dagster", "asset", "materialize", "--select", "key:hudi/chat_message or key:hudi/chat_quarantine", "--partition", str(today))
+    caught_up = stack.qimo(
+        "dagster",
+        "asset",
+        "materialize",
+        "--select",
+        "key:hudi/chat_message or key:hudi/chat_quarantine",
+        "--partition",
+        str(today),
+    )
     assert "RUN_SUCCESS" in caught_up.stdout + caught_up.stderr
     assert stack.verified()["ok"]
     assert {run["runId"] for run in stack.runs(STREAM_JOB)} == runs

@@ -52,7 +52,9 @@ def kill_during(lake: Lake, action: str) -> None:
     process = lake.start("catch_up")
     try:
         while not lake.under_way("chat_message", action):
-            assert process.poll() is None, f"{action} was never seen under way\n{lake.log()[-3000:]}"
+            assert process.poll() is None, (
+                f"{action} was never seen under way\n{lake.log()[-3000:]}"
+            )
             time.sleep(0.002)
     finally:
         kill(process)
@@ -108,7 +110,9 @@ def test_a_lost_checkpoint_and_another_one_read_everything_again_once(lake: Lake
     lake.assert_once()
 
 
-def test_lines_that_retention_deleted_stop_the_stream_until_the_loss_is_accepted(lake: Lake) -> None:
+def test_lines_that_retention_deleted_stop_the_stream_until_the_loss_is_accepted(
+    lake: Lake,
+) -> None:
     lake.send(100)
     lake.finish()
     # Each second of these goes to partition 0, whose part is deleted.
@@ -117,7 +121,9 @@ def test_lines_that_retention_deleted_stop_the_stream_until_the_loss_is_accepted
     [kept] = [state.high for state in lake.kafka.state() if state.partition == 0]
     # Held until the answer is there: the client's end would leave the futures open for ever.
     client = admin(lake)
-    client.delete_records([TopicPartition(lake.name, 0, kept)])[TopicPartition(lake.name, 0)].result(timeout=60)
+    client.delete_records([TopicPartition(lake.name, 0, kept)])[
+        TopicPartition(lake.name, 0)
+    ].result(timeout=60)
     told = lake.refused()
     assert "retention deleted" in told
     assert "QIMO_LAKE__ACCEPT_DATA_LOSS=true" in told

@@ -80,7 +80,14 @@ with dg.DagsterInstance.get() as instance:
 def python(stack: Stack, code: str) -> str:
     """Run Python on the stack's instance with the modules of the stack's checkout."""
     env = {**stack.env, **common_environment(stack.layout()), "PYTHONPATH": str(stack.checkout)}
-    done = subprocess.run([sys.executable, "-c", code], env=env, cwd=stack.checkout, capture_output=True, text=True, timeout=COMMAND_SECONDS)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=env,
+        cwd=stack.checkout,
+        capture_output=True,
+        text=True,
+        timeout=COMMAND_SECONDS,
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -94,20 +101,31 @@ def materialize(stack: Stack, key: str, *options: str) -> None:
 def copy(stack: Stack, tmp_path: Path) -> Iterator[Stack]:
     """The shared stack, commanded from a copy of the checkout; whatever the copy added is taken away again."""
     checkout = tmp_path / "checkout"
-    shutil.copytree(PROJECT_ROOT, checkout, ignore=shutil.ignore_patterns(".git", ".qimo", "__pycache__", ".*_cache"))
+    shutil.copytree(
+        PROJECT_ROOT,
+        checkout,
+        ignore=shutil.ignore_patterns(".git", ".qimo", "__pycache__", ".*_cache"),
+    )
     # A report of its own, for the stack's is written anew whenever anything is published.
-    yield replace(stack, checkout=checkout, env={**stack.env, REPORT_DIRECTORY: str(tmp_path / "report")})
+    yield replace(
+        stack, checkout=checkout, env={**stack.env, REPORT_DIRECTORY: str(tmp_path / "report")}
+    )
     settings = stack.settings()
     with HiveResource.from_settings(settings.hive).session() as session:
         session.execute(f"DROP VIEW IF EXISTS {settings.lake.database}.{NAME}")
-    with MySQLResource.from_settings(settings.mysql).connect() as connection, connection.cursor() as cursor:
+    with (
+        MySQLResource.from_settings(settings.mysql).connect() as connection,
+        connection.cursor() as cursor,
+    ):
         cursor.execute(f"DROP TABLE IF EXISTS {NAME}")
         cursor.execute("DELETE FROM publication WHERE metric = %s", (NAME,))
         connection.commit()
     python(stack, FORGET)
 
 
-def test_a_metric_is_one_sql_file_and_one_catalog_entry(copy: Stack, ask_mysql: Ask, ask_hive: Ask) -> None:
+def test_a_metric_is_one_sql_file_and_one_catalog_entry(
+    copy: Stack, ask_mysql: Ask, ask_hive: Ask
+) -> None:
     # The tests before this one left lines of some days; run alone it brings its own.
     if not ask_mysql("SHOW TABLES LIKE 'data_quality'"):
         copy.qimo("feed", "--lines", "2000", "--days", "2", "--bad", "0.02", "--seed", "8")
@@ -117,7 +135,9 @@ def test_a_metric_is_one_sql_file_and_one_catalog_entry(copy: Stack, ask_mysql: 
     before, head, after = catalog.read_text().partition("METRICS: tuple[Metric, ...] = (\n")
     catalog.write_text(before + head + ENTRY + after)
 
-    days = [str(day) for (day,) in ask_mysql("SELECT day FROM message_total ORDER BY day DESC LIMIT 2")]
+    days = [
+        str(day) for (day,) in ask_mysql("SELECT day FROM message_total ORDER BY day DESC LIMIT 2")
+    ]
     materialize(copy, f"hive/{NAME}")
     materialize(copy, f"mysql/{NAME}", "--partition-range", f"{days[-1]}...{days[0]}")
     materialize(copy, "report/daily")
@@ -125,13 +145,25 @@ def test_a_metric_is_one_sql_file_and_one_catalog_entry(copy: Stack, ask_mysql: 
     columns = {"day": "日期", "os": "收件人操作系统", "messages": "消息数", "receivers": "收件人数"}
     assert {name: comment for name, _, comment in ask_hive(f"DESCRIBE {NAME}")} == columns
     in_schema = f"WHERE table_schema = DATABASE() AND table_name = '{NAME}'"
-    assert dict(ask_mysql(f"SELECT column_name, column_comment FROM information_schema.columns {in_schema}")) == columns
-    assert ask_mysql(f"SELECT table_comment FROM information_schema.tables {in_schema}") == [("各收件人操作系统的消息量",)]
+    assert (
+        dict(
+            ask_mysql(
+                f"SELECT column_name, column_comment FROM information_schema.columns {in_schema}"
+            )
+        )
+        == columns
+    )
+    assert ask_mysql(f"SELECT table_comment FROM information_schema.tables {in_schema}") == [
+        ("各收件人操作系统的消息量",)
+    ]
     counted = ask_hive(
         "SELECT day, coalesce(receiver_os, '未知'), count(*), count(DISTINCT receiver_account) FROM chat_message_rt "
         f"WHERE day IN ('{days[0]}', '{days[-1]}') GROUP BY 1, 2"
     )
-    published = [(str(day), *rest) for day, *rest in ask_mysql(f"SELECT day, os, messages, receivers FROM {NAME}")]
+    published = [
+        (str(day), *rest)
+        for day, *rest in ask_mysql(f"SELECT day, os, messages, receivers FROM {NAME}")
+    ]
     assert sorted(published) == sorted(counted)
     assert len(counted) > len(days)
 
@@ -139,11 +171,26 @@ def test_a_metric_is_one_sql_file_and_one_catalog_entry(copy: Stack, ask_mysql: 
     assert told["automated"]
     assert told["days"] == sorted(days)
     assert told["fails after"] == 60
-    assert set(told["checks"]) == {"adds_up_to_total", "figures_are_sound", "is_published_whole", "newest_day_is_published"}
-    assert {name: status for name, status in told["checks"].items() if status != ["SUCCEEDED"]} == {}
+    assert set(told["checks"]) == {
+        "adds_up_to_total",
+        "figures_are_sound",
+        "is_published_whole",
+        "newest_day_is_published",
+    }
+    assert {
+        name: status for name, status in told["checks"].items() if status != ["SUCCEEDED"]
+    } == {}
 
     site = Site(Path(copy.env[REPORT_DIRECTORY]))
-    shown = next(metric for metric in json.loads(site.index.read_text())["metrics"] if metric["name"] == NAME)
-    assert (shown["zh"], shown["en"], shown["grain"]) == ("各收件人操作系统的消息量", "Messages by receiver's operating system", ["os"])
+    shown = next(
+        metric for metric in json.loads(site.index.read_text())["metrics"] if metric["name"] == NAME
+    )
+    assert (shown["zh"], shown["en"], shown["grain"]) == (
+        "各收件人操作系统的消息量",
+        "Messages by receiver's operating system",
+        ["os"],
+    )
     of_day = json.loads(site.month(days[0][:7]).read_text())[days[0]][NAME]
-    assert sorted(of_day) == sorted([os, messages, receivers] for day, os, messages, receivers in published if day == days[0])
+    assert sorted(of_day) == sorted(
+        [os, messages, receivers] for day, os, messages, receivers in published if day == days[0]
+    )

@@ -32,7 +32,9 @@ FROM {database}.v_message GROUP BY day
 
 def line(message: str, *added: str) -> bytes:
     """Return a line of 20 fields, or of more."""
-    return "\x01".join([f"{DAY} 10:00:00", "", "A", *[""] * 8, "B", *[""] * 7, message, *added]).encode()
+    return "\x01".join(
+        [f"{DAY} 10:00:00", "", "A", *[""] * 8, "B", *[""] * 7, message, *added]
+    ).encode()
 
 
 def send(lake: Lake, *lines: bytes) -> None:
@@ -55,8 +57,16 @@ def stream(lake: Lake) -> Iterator[None]:
 
 def count(lake: Lake, table: str) -> int:
     """Return the rows of a table; none where there is no table yet."""
-    present = {name for _, name, _ in lake.ask(f"SHOW TABLES IN {lake.name}")} if lake.ask(f"SHOW DATABASES LIKE '{lake.name}'") else set()
-    return lake.ask(f"SELECT count(*) FROM {lake.name}.{table}_rt")[0][0] if f"{table}_rt" in present else 0
+    present = (
+        {name for _, name, _ in lake.ask(f"SHOW TABLES IN {lake.name}")}
+        if lake.ask(f"SHOW DATABASES LIKE '{lake.name}'")
+        else set()
+    )
+    return (
+        lake.ask(f"SELECT count(*) FROM {lake.name}.{table}_rt")[0][0]
+        if f"{table}_rt" in present
+        else 0
+    )
 
 
 def versions(lake: Lake, table: str) -> dict[str, str | None]:
@@ -64,21 +74,33 @@ def versions(lake: Lake, table: str) -> dict[str, str | None]:
     return dict(lake.ask(f"SELECT message, app_version FROM {lake.name}.{table}"))
 
 
-def test_a_field_more_is_quarantined_then_read_and_arrives_everywhere(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_field_more_is_quarantined_then_read_and_arrives_everywhere(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with stream(lake):
         send(lake, line("old 1"))
         wait_for(lambda: count(lake, "chat_message") == 1, 400)
         # The servers are ahead of the contract: the new lines wait in quarantine, the old ones go on.
         send(lake, line("early 1", "8.1"), line("old 2"), line("early 2", ""))
-        wait_for(lambda: (count(lake, "chat_message"), count(lake, "chat_quarantine")) == (2, 2), 400)
+        wait_for(
+            lambda: (count(lake, "chat_message"), count(lake, "chat_quarantine")) == (2, 2), 400
+        )
     with HiveResource.from_settings(lake.settings.hive).session() as session:
         session.execute(sql.view_statement(sql.MESSAGE_VIEW, lake.name))
 
     # The contract knows the field: lines of both kinds in one batch, and of both kinds in one file of the table.
     lake.driver = "driver_of_21_fields"
     with stream(lake):
-        send(lake, line("old 3"), line("new 1", "8.2"), line("new 2", ""), line("too many", "8.2", "x"))
-        wait_for(lambda: (count(lake, "chat_message"), count(lake, "chat_quarantine")) == (5, 3), 400)
+        send(
+            lake,
+            line("old 3"),
+            line("new 1", "8.2"),
+            line("new 2", ""),
+            line("too many", "8.2", "x"),
+        )
+        wait_for(
+            lambda: (count(lake, "chat_message"), count(lake, "chat_quarantine")) == (5, 3), 400
+        )
         expected = {"old 1": None, "old 2": None, "old 3": None, "new 1": "8.2", "new 2": None}
         assert versions(lake, "chat_message_rt") == expected
         # The view of before still answers, and knows nothing of the column.
@@ -109,8 +131,17 @@ def test_a_field_more_is_quarantined_then_read_and_arrives_everywhere(lake: Lake
 def published(lake: Lake, row: dict[str, object]) -> None:
     """Publish a day as a metric without the measure, then with it: the table gets the column, NULL on the day that is not published again."""
     metric = replace(METRICS[0], name=f"{lake.name}_metric", measures=METRICS[0].measures[:2])
-    wider = replace(metric, measures=(*metric.measures, Column("with_version", COUNT, "带客户端版本的消息数", at_most="messages", adds=True)))
-    with MySQLResource.from_settings(lake.settings.mysql).connect() as connection, connection.cursor() as cursor:
+    wider = replace(
+        metric,
+        measures=(
+            *metric.measures,
+            Column("with_version", COUNT, "带客户端版本的消息数", at_most="messages", adds=True),
+        ),
+    )
+    with (
+        MySQLResource.from_settings(lake.settings.mysql).connect() as connection,
+        connection.cursor() as cursor,
+    ):
         try:
             ensure_tables(connection, metric)
             publish(connection, metric, ["2024-04-30"], [("2024-04-30", 1, 1)], "0" * 17)

@@ -9,7 +9,9 @@ from qimo_assets_tests.conftest import Stack
 
 def test_no_serialized_object_is_too_long(stack: Stack) -> None:
     with mysql_connection(stack.layout(), "dagster") as connection, connection.cursor() as cursor:
-        cursor.execute("SELECT table_name, column_name, data_type FROM information_schema.columns WHERE table_schema = 'dagster'")
+        cursor.execute(
+            "SELECT table_name, column_name, data_type FROM information_schema.columns WHERE table_schema = 'dagster'"
+        )
         types = {(table, column): kind for table, column, kind in cursor.fetchall()}
         assert {types[place] for place in BODIES.items()} == {"longtext"}
         # One evaluation of a metric at midnight was longer than TEXT.

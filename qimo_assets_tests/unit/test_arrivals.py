@@ -39,7 +39,9 @@ class World:
 
     def reporter(self, since: dict[str, str | None] | None = None) -> ArrivalReporter:
         find = {table: partial(self.later, table) for table in self.commits}
-        return ArrivalReporter(KEY, find, self.write, self.emit, 30, since or NO_INSTANTS, clock=lambda: self.now)
+        return ArrivalReporter(
+            KEY, find, self.write, self.emit, 30, since or NO_INSTANTS, clock=lambda: self.now
+        )
 
     def later(self, table: str, since: str | None) -> list[Commit]:
         return [commit for commit in self.commits[table] if since is None or commit.instant > since]
@@ -55,7 +57,10 @@ class World:
 @pytest.fixture
 def world() -> World:
     world = World()
-    world.commits["m"] = [Commit("1", "a:0", {MONDAY: 5, TUESDAY: 2}), Commit("3", "a:1", {TUESDAY: 1})]
+    world.commits["m"] = [
+        Commit("1", "a:0", {MONDAY: 5, TUESDAY: 2}),
+        Commit("3", "a:1", {TUESDAY: 1}),
+    ]
     world.commits["q"] = [Commit("2", "a:0", {TUESDAY: 7})]
     return world
 
@@ -63,7 +68,10 @@ def world() -> World:
 def test_each_commit_is_one_row_for_each_of_its_days(world: World) -> None:
     assert world.reporter().report() == 2
     assert world.lines() == {("m", MONDAY): 5, ("m", TUESDAY): 3, ("q", TUESDAY): 7}
-    assert {(event.partition, event.metadata["lines"].value) for event in world.events} == {(MONDAY, 5), (TUESDAY, 10)}
+    assert {(event.partition, event.metadata["lines"].value) for event in world.events} == {
+        (MONDAY, 5),
+        (TUESDAY, 10),
+    }
 
 
 def test_only_new_commits_are_recorded_and_no_sooner_than_the_interval(world: World) -> None:
@@ -105,13 +113,21 @@ def test_the_next_run_begins_where_the_events_end(world: World) -> None:
         reporter = world.reporter()
         reporter.emit = instance.report_runless_asset_event
         reporter.report()
-        since = {table: last_instant(instance, KEY, f"instant of {table}") for table in world.commits}
+        since = {
+            table: last_instant(instance, KEY, f"instant of {table}") for table in world.commits
+        }
     assert since == {"m": "3", "q": "2"}
     assert world.reporter(since).report(at_once=True) == 0
 
 
-def test_a_batch_that_was_written_again_keeps_its_name_and_a_commit_of_no_batch_has_one_of_its_own() -> None:
-    commits = [Commit("1", "a:0", {MONDAY: 5}), Commit("2", "a:0", {MONDAY: 5}), Commit("3", "", {MONDAY: 1})]
+def test_a_batch_that_was_written_again_keeps_its_name_and_a_commit_of_no_batch_has_one_of_its_own() -> (
+    None
+):
+    commits = [
+        Commit("1", "a:0", {MONDAY: 5}),
+        Commit("2", "a:0", {MONDAY: 5}),
+        Commit("3", "", {MONDAY: 1}),
+    ]
     rows = arrivals("m", commits)
     assert [row[0] for row in rows] == ["m:1:2024-04-29", "m:2:2024-04-29", "m:3:2024-04-29"]
     assert [row[3] for row in rows] == ["a:0", "a:0", "3"]

@@ -14,7 +14,16 @@ from qimo_assets.bench.age import Line, Watched, commits_of, followers
 from qimo_assets.bench.age import figures as age_figures
 from qimo_assets.bench.commands import PLANS, bench
 from qimo_assets.bench.grow import blocks, grown
-from qimo_assets.bench.measure import Figure, Machine, Report, alternate, means, percentile, rounded, trend
+from qimo_assets.bench.measure import (
+    Figure,
+    Machine,
+    Report,
+    alternate,
+    means,
+    percentile,
+    rounded,
+    trend,
+)
 from qimo_assets.bench.plans import AgePlan, CollectPlan, chosen
 from qimo_assets.bench.testbed import DEFAULT_PORT_OFFSET, tuning
 from qimo_assets.stack.layout import DEFAULT_PORT_OFFSET as STACK_PORT_OFFSET
@@ -24,8 +33,15 @@ from qimo_assets_tests.contract.conftest import PORT_OFFSET as CONTRACT_PORT_OFF
 
 # The least of Linux's net.ipv4.ip_local_port_range unless it is set otherwise.
 FIRST_OUTGOING_PORT = 32_768
-FIGURE = Figure("speed", "lines/s", {"ours": [10.0, 40.0, 30.0], "plain": [20.0, 50.0, 30.0]}, {"lost": 0.0})
-REPORT = Report("collect", [FIGURE, Figure("time", "s", {"ours": [2.0]})], {"lines": 1_000, "rates": (1_000, 3_000)}, Machine(2, 23.5, 0.1, "now"))
+FIGURE = Figure(
+    "speed", "lines/s", {"ours": [10.0, 40.0, 30.0], "plain": [20.0, 50.0, 30.0]}, {"lost": 0.0}
+)
+REPORT = Report(
+    "collect",
+    [FIGURE, Figure("time", "s", {"ours": [2.0]})],
+    {"lines": 1_000, "rates": (1_000, 3_000)},
+    Machine(2, 23.5, 0.1, "now"),
+)
 
 
 # --- repetitions
@@ -33,7 +49,14 @@ REPORT = Report("collect", [FIGURE, Figure("time", "s", {"ours": [2.0]})], {"lin
 
 def test_subjects_alternate_forwards_and_backwards() -> None:
     order: list[str] = []
-    found = alternate({"a": lambda: order.append("a"), "b": lambda: order.append("b"), "c": lambda: order.append("c")}, 3)
+    found = alternate(
+        {
+            "a": lambda: order.append("a"),
+            "b": lambda: order.append("b"),
+            "c": lambda: order.append("c"),
+        },
+        3,
+    )
     assert "".join(order) == "abccbaabc"
     assert {name: len(answers) for name, answers in found.items()} == {"a": 3, "b": 3, "c": 3}
 
@@ -53,7 +76,9 @@ def test_a_baseline_of_zero_has_no_ratio() -> None:
 
 def test_the_json_form() -> None:
     found = json.loads(json.dumps(REPORT.as_dict()))
-    assert {name: found[name] for name in ("name", "value", "unit", "baselines", "ratios", "runs")} == {
+    assert {
+        name: found[name] for name in ("name", "value", "unit", "baselines", "ratios", "runs")
+    } == {
         "name": "collect",
         "value": 30.0,
         "unit": "lines/s",
@@ -70,13 +95,19 @@ def test_the_json_form() -> None:
 
 def test_the_text_is_a_table() -> None:
     lines = REPORT.render().splitlines()
-    assert lines[0] == "collect: 2 cores, 23.5 GiB, now, load before 0.1; lines 1,000, rates 1,000 and 3,000"
+    assert (
+        lines[0]
+        == "collect: 2 cores, 23.5 GiB, now, load before 0.1; lines 1,000, rates 1,000 and 3,000"
+    )
     table = [line.count("|") for line in lines[2:]]
     assert set(table) == {8}
     assert "| speed | lines/s | plain | 30.0 | 20.0 | 50.0 | 0.8 |" in lines
 
 
-@pytest.mark.parametrize(("value", "shown"), [(0.0, 0.0), (123_456.7, 123_457), (0.123456, 0.1235), (-2.34567, -2.346), (999.96, 1000.0)])
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(0.0, 0.0), (123_456.7, 123_457), (0.123456, 0.1235), (-2.34567, -2.346), (999.96, 1000.0)],
+)
 def test_figures_have_four_digits(value: float, shown: float) -> None:
     assert rounded(value) == shown
 
@@ -84,7 +115,9 @@ def test_figures_have_four_digits(value: float, shown: float) -> None:
 # --- statistics
 
 
-@pytest.mark.parametrize(("share", "expected"), [(0.5, 50), (0.99, 99), (1.0, 100), (0.0, 1), (0.501, 51)])
+@pytest.mark.parametrize(
+    ("share", "expected"), [(0.5, 50), (0.99, 99), (1.0, 100), (0.0, 1), (0.501, 51)]
+)
 def test_percentiles_by_nearest_rank(share: float, expected: int) -> None:
     assert percentile([float(value) for value in range(100, 0, -1)], share) == expected
 
@@ -128,7 +161,12 @@ def test_what_is_given_wins_over_the_sizes() -> None:
 @pytest.mark.parametrize("name", PLANS)
 def test_each_benchmark_is_a_command_with_its_sizes(name: str) -> None:
     command = bench.commands[name]
-    options = {option for parameter in command.params if isinstance(parameter, click.Option) for option in parameter.opts}
+    options = {
+        option
+        for parameter in command.params
+        if isinstance(parameter, click.Option)
+        for option in parameter.opts
+    }
     assert {"--json", "--quick", "--seed", "--port-offset"} <= options
 
 
@@ -161,12 +199,20 @@ def test_no_port_of_another_stack_is_taken(other: int) -> None:
 
 
 def test_a_line_was_written_when_the_file_first_reached_beyond_its_first_byte() -> None:
-    watched = Watched(sizes={"a.log": [0, 10, 10, 30], "new.log": [0, 0, 0, 5]}, times=[100.0, 100.2, 100.4, 100.6])
+    watched = Watched(
+        sizes={"a.log": [0, 10, 10, 30], "new.log": [0, 0, 0, 5]},
+        times=[100.0, 100.2, 100.4, 100.6],
+    )
     moments = {
         (name, offset): watched.written(Line(name, offset, "2026-01-01", 0.0, ""))
         for name, offset in [("a.log", 0), ("a.log", 9), ("a.log", 10), ("new.log", 0)]
     }
-    assert moments == {("a.log", 0): 100.2, ("a.log", 9): 100.2, ("a.log", 10): 100.6, ("new.log", 0): 100.6}
+    assert moments == {
+        ("a.log", 0): 100.2,
+        ("a.log", 9): 100.2,
+        ("a.log", 10): 100.6,
+        ("new.log", 0): 100.6,
+    }
 
 
 def test_sizes_of_a_file_that_appears_later(tmp_path: Path) -> None:
@@ -193,11 +239,18 @@ def test_a_line_is_published_with_the_first_instant_not_older_than_its_commit() 
 
 
 def test_the_ages_of_lines_by_their_stations() -> None:
-    watched = Watched(sizes={"a.log": [0, 100]}, times=[0.0, 10.0], commits={"20": 14.0}, resident_mb=[5.0, 7.0])
+    watched = Watched(
+        sizes={"a.log": [0, 100]}, times=[0.0, 10.0], commits={"20": 14.0}, resident_mb=[5.0, 7.0]
+    )
     for metric in followers():
-        watched.keep_publication(metric, "2026-01-01", "20", 30.0 if metric == "message_total" else 40.0)
+        watched.keep_publication(
+            metric, "2026-01-01", "20", 30.0 if metric == "message_total" else 40.0
+        )
     lines = [Line("a.log", offset, "2026-01-01", 11.0 + offset / 50, "20") for offset in range(100)]
-    found = {figure.name: next(iter(figure.runs.values()))[0] for figure in age_figures("1 line/s", lines, watched)}
+    found = {
+        figure.name: next(iter(figure.runs.values()))[0]
+        for figure in age_figures("1 line/s", lines, watched)
+    }
     assert found["age in MySQL, p99, at 1 line/s"] == 20.0
     assert found["age in all of MySQL, p50, at 1 line/s"] == 30.0
     assert found["age in the lake, p50, at 1 line/s"] == 4.0
@@ -211,7 +264,13 @@ def test_metrics_that_wait_or_read_other_tables_do_not_follow_each_change() -> N
 
 
 def test_completed_commits_are_told_from_those_under_way() -> None:
-    files = {"10_12.deltacommit": 1.5, "13.deltacommit.inflight": 2.0, "13.deltacommit.requested": 2.0, "11_14.commit": 3.0, "15_16.clean": 4.0}
+    files = {
+        "10_12.deltacommit": 1.5,
+        "13.deltacommit.inflight": 2.0,
+        "13.deltacommit.requested": 2.0,
+        "11_14.commit": 3.0,
+        "15_16.clean": 4.0,
+    }
     assert commits_of(files) == {"10": 1.5}
 
 
@@ -220,12 +279,18 @@ def test_completed_commits_are_told_from_those_under_way() -> None:
 
 def test_blocks_pass_over_what_was_disturbed() -> None:
     nothing = float("nan")
-    assert blocks([1.0, nothing, 3.0, nothing, nothing, nothing, 5.0, 6.0, 9.0, 1.0], 3, max) == [3.0, 9.0]
+    assert blocks([1.0, nothing, 3.0, nothing, nothing, nothing, 5.0, 6.0, 9.0, 1.0], 3, max) == [
+        3.0,
+        9.0,
+    ]
 
 
 def test_a_series_is_told_by_its_quarters_and_its_slope() -> None:
     figure = grown("batch", "s", [9.0, 9.0, *(float(place) for place in range(1, 19))], 20)
-    assert (figure.runs["first quarter"], figure.runs["last quarter"]) == ([1.0, 2.0, 3.0, 4.0], [15.0, 16.0, 17.0, 18.0])
+    assert (figure.runs["first quarter"], figure.runs["last quarter"]) == (
+        [1.0, 2.0, 3.0, 4.0],
+        [15.0, 16.0, 17.0, 18.0],
+    )
     assert figure.details["slope, s per 1,000 commits"] == 50.0
     assert float(figure.details["p of such a rise by chance"]) < 0.001
     assert grown("batch", "s", [1.0, 2.0], 20).details == {"points": 1.0}
@@ -235,8 +300,13 @@ def test_a_series_is_told_by_its_quarters_and_its_slope() -> None:
 
 
 def test_the_first_version_finds_a_province_by_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ingest, "_provinces", lambda jar: ([0, 2**24, 2**25], [None, "北京", "上海"]))
-    assert [ingest.province_of("jar", address) for address in ("1.2.3.4", "2.0.0.0", "0.0.0.1", "::1", "none", None)] == [
+    monkeypatch.setattr(
+        ingest, "_provinces", lambda jar: ([0, 2**24, 2**25], [None, "北京", "上海"])
+    )
+    assert [
+        ingest.province_of("jar", address)
+        for address in ("1.2.3.4", "2.0.0.0", "0.0.0.1", "::1", "none", None)
+    ] == [
         "北京",
         "上海",
         None,
@@ -249,7 +319,11 @@ def test_the_first_version_finds_a_province_by_its_address(monkeypatch: pytest.M
 def test_mixed_lines_are_the_same_lines(tmp_path: Path) -> None:
     ingest.mixed_days(tmp_path / "mixed", 500, 5, seed=3)
     mixed = (tmp_path / "mixed" / "chat-1.log").read_bytes().split(b"\n")
-    ordered = [line for path in (tmp_path / "mixed.ordered").iterdir() for line in path.read_bytes().split(b"\n")]
+    ordered = [
+        line
+        for path in (tmp_path / "mixed.ordered").iterdir()
+        for line in path.read_bytes().split(b"\n")
+    ]
     assert sorted(filter(None, mixed)) == sorted(filter(None, ordered))
     assert mixed[:50] != ordered[:50]
 

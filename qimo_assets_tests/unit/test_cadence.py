@@ -48,7 +48,10 @@ def test_the_pace_of_more_commits_is_known_as_well() -> None:
     assert cadence.commits(MESSAGE) * 5 == 60 / SHARE
 
 
-@pytest.mark.parametrize(("compactions", "commits"), [([(100, 40), (60, 60), (180, 2)], COMPACTED_AFTER), ([(100, 40), (60, 9_999)], MOST_COMMITS)])
+@pytest.mark.parametrize(
+    ("compactions", "commits"),
+    [([(100, 40), (60, 60), (180, 2)], COMPACTED_AFTER), ([(100, 40), (60, 9_999)], MOST_COMMITS)],
+)
 def test_it_stays_within_bounds(compactions: list[tuple[float, float]], commits: int) -> None:
     assert after(*compactions).commits(MESSAGE) == commits
 

@@ -11,9 +11,18 @@ import pytest
 from qimo_assets.stack.certificates import Authority
 
 
-def handshake(server_file: Path, client_ca: Path, host: str = "127.0.0.1", client_file: Path | None = None, server_ca: Path | None = None) -> None:
+def handshake(
+    server_file: Path,
+    client_ca: Path,
+    host: str = "127.0.0.1",
+    client_file: Path | None = None,
+    server_ca: Path | None = None,
+) -> None:
     """Let a client meet a server without a network; raises when one of them does not take the other."""
-    server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context(cafile=str(client_ca))
+    server, client = (
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER),
+        ssl.create_default_context(cafile=str(client_ca)),
+    )
     server.load_cert_chain(server_file)
     if client_file:
         client.load_cert_chain(client_file)
@@ -21,7 +30,10 @@ def handshake(server_file: Path, client_ca: Path, host: str = "127.0.0.1", clien
         server.load_verify_locations(server_ca)
         server.verify_mode = ssl.CERT_REQUIRED
     up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
-    ends = [client.wrap_bio(down, up, server_hostname=host), server.wrap_bio(up, down, server_side=True)]
+    ends = [
+        client.wrap_bio(down, up, server_hostname=host),
+        server.wrap_bio(up, down, server_side=True),
+    ]
     waiting = list(ends)
     for _ in range(5):
         for end in list(waiting):
@@ -48,7 +60,9 @@ def test_a_certificate_of_another_authority_is_refused_on_both_sides(tmp_path: P
     with pytest.raises(ssl.SSLCertVerificationError):
         handshake(other.issue("server"), ours.ca)
     with pytest.raises(ssl.SSLError):
-        handshake(ours.issue("server"), ours.ca, client_file=other.issue("client"), server_ca=ours.ca)
+        handshake(
+            ours.issue("server"), ours.ca, client_file=other.issue("client"), server_ca=ours.ca
+        )
     with pytest.raises(ssl.SSLError):
         handshake(ours.issue("server"), ours.ca, server_ca=ours.ca)
 

@@ -25,15 +25,30 @@ from qimo_assets_tests.conftest import own_environment
 
 FEED = ["feed", "--lines", "1"]
 # What runs on a cluster and on YARN beside their own tiers.
-BESIDE = [str(cli.TESTS / "integration" / f"test_{name}.py") for name in ("end_to_end", "closed", "doctor")]
+BESIDE = [
+    str(cli.TESTS / "integration" / f"test_{name}.py")
+    for name in ("end_to_end", "closed", "doctor")
+]
 # What the script needs beside a Python.
 TOOLS = ("cmp", "cp", "dirname", "mkdir", "rm", "tail")
 
 
 def qimo(home: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run the command in a process of its own, on this home and on nothing else of this machine's settings."""
-    env = {**own_environment(), "QIMO_HOME": str(home), "PYTHONPATH": str(PROJECT_ROOT), **variables}
-    return subprocess.run([sys.executable, "-m", "qimo_assets.cli", *arguments], env=env, cwd=home.parent, capture_output=True, text=True, timeout=60)
+    env = {
+        **own_environment(),
+        "QIMO_HOME": str(home),
+        "PYTHONPATH": str(PROJECT_ROOT),
+        **variables,
+    }
+    return subprocess.run(
+        [sys.executable, "-m", "qimo_assets.cli", *arguments],
+        env=env,
+        cwd=home.parent,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
 
 
 def status_of(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> object:
@@ -53,7 +68,10 @@ def status_of(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> object:
         ((), []),
         (("unit",), [str(cli.TESTS / "unit")]),
         (("faults",), [str(cli.TESTS / "faults"), "--kills", "5", "--report", "docs"]),
-        (("faults", "--kills", "1"), [str(cli.TESTS / "faults"), "--kills", "5", "--report", "docs", "--kills", "1"]),
+        (
+            ("faults", "--kills", "1"),
+            [str(cli.TESTS / "faults"), "--kills", "5", "--report", "docs", "--kills", "1"],
+        ),
         (("cluster", "-x"), [str(cli.TESTS / "cluster"), *BESIDE, "--profile", "cluster", "-x"]),
         (("yarn", "-x"), [str(cli.TESTS / "yarn"), *BESIDE, "--profile", "yarn", "-x"]),
         (("qimo_assets_tests/unit", "-k", "cli"), ["qimo_assets_tests/unit", "-k", "cli"]),
@@ -64,7 +82,9 @@ def test_a_tier_is_named_by_its_folder(arguments: tuple[str, ...], given: list[s
     assert cli._pytest_arguments(arguments) == given
 
 
-def test_waiting_recounts_when_all_stands_still_and_again_only_when_something_moved(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_recounts_when_all_stands_still_and_again_only_when_something_moved(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     now, published, recounted = 0.0, {0: "first", 60: "second"}, []
 
     def sleep(seconds: float) -> None:
@@ -72,7 +92,9 @@ def test_waiting_recounts_when_all_stands_still_and_again_only_when_something_mo
         now += seconds
 
     def progress(_: object) -> tuple[dict[str, int], str]:
-        return {"bytes unread": 0, "topic": 5, "in the lake": 5}, published[max(second for second in published if second <= now)]
+        return {"bytes unread": 0, "topic": 5, "in the lake": 5}, published[
+            max(second for second in published if second <= now)
+        ]
 
     def recount(_: object) -> SimpleNamespace:
         recounted.append(now)
@@ -82,7 +104,10 @@ def test_waiting_recounts_when_all_stands_still_and_again_only_when_something_mo
     monkeypatch.setattr(cli, "_progress", progress)
     monkeypatch.setattr(cli.verify, "verify", recount)
     assert cli._wait_until_verified(cast("Settings", None)).ok
-    assert [cli.QUIET_SECONDS < moment <= cli.QUIET_SECONDS + 2 * cli.WAIT_POLL_SECONDS for moment in (recounted[0], recounted[1] - 60)] == [True, True]
+    assert [
+        cli.QUIET_SECONDS < moment <= cli.QUIET_SECONDS + 2 * cli.WAIT_POLL_SECONDS
+        for moment in (recounted[0], recounted[1] - 60)
+    ] == [True, True]
     assert len(recounted) == 2
 
 
@@ -110,7 +135,12 @@ def test_waiting_recounts_when_all_stands_still_and_again_only_when_something_mo
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_wrong_use_is_2_and_says_what_is_wrong(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], arguments: list[str], word: str) -> None:
+def test_wrong_use_is_2_and_says_what_is_wrong(
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    arguments: list[str],
+    word: str,
+) -> None:
     assert status_of(monkeypatch, *arguments) == 2
     printed = capfd.readouterr()
     assert printed.out == ""
@@ -119,7 +149,9 @@ def test_wrong_use_is_2_and_says_what_is_wrong(monkeypatch: pytest.MonkeyPatch, 
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["feed", "--help"]], ids=" ".join)
-def test_help_is_0(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+def test_help_is_0(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
     assert status_of(monkeypatch, *arguments) == 0
     assert capfd.readouterr().out.startswith("Usage: ./qimo")
 
@@ -144,7 +176,9 @@ def test_the_checkout_counts_and_not_where_the_user_is(tmp_path: Path) -> None:
     another = tmp_path / "qimo_assets"
     another.mkdir()
     (another / "__init__.py").write_text("raise SystemExit('the other checkout')")
-    done = subprocess.run([PROJECT_ROOT / "qimo", "--help"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [PROJECT_ROOT / "qimo", "--help"], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -164,11 +198,18 @@ def test_debug_shows_the_traceback(home: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value", "words"),
-    [("QIMO_PORT_KAFKA", "x", "QIMO_PORT_KAFKA must be a number, not 'x'."), ("QIMO_HOME", "/" + "a" * 100, "set QIMO_HOME to a shorter")],
+    [
+        ("QIMO_PORT_KAFKA", "x", "QIMO_PORT_KAFKA must be a number, not 'x'."),
+        ("QIMO_HOME", "/" + "a" * 100, "set QIMO_HOME to a shorter"),
+    ],
 )
 @pytest.mark.usefixtures("home")
 def test_an_error_of_the_stack_is_1_and_one_message(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], name: str, value: str, words: str
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    name: str,
+    value: str,
+    words: str,
 ) -> None:
     monkeypatch.setenv(name, value)
     assert status_of(monkeypatch, "status") == 1
@@ -179,10 +220,15 @@ def test_an_error_of_the_stack_is_1_and_one_message(
 
 
 @pytest.mark.usefixtures("home")
-def test_a_defect_is_1_names_itself_and_says_how_to_see_more(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_defect_is_1_names_itself_and_says_how_to_see_more(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(cli, "current_layout", lambda: {}["no layout"])
     assert status_of(monkeypatch, "status") == 1
-    assert capfd.readouterr().err == "qimo: KeyError: 'no layout'\nRun ./qimo --debug ... to see where.\n"
+    assert (
+        capfd.readouterr().err
+        == "qimo: KeyError: 'no layout'\nRun ./qimo --debug ... to see where.\n"
+    )
     with pytest.raises(KeyError):
         status_of(monkeypatch, "--debug", "status")
 
@@ -195,24 +241,36 @@ def test_the_status_of_nothing_is_stopped_and_1(home: Path) -> None:
     assert (done.returncode, done.stderr) == (1, "")
     status = json.loads(done.stdout)
     assert (status["state"], status["endpoints"]) == ("stopped", {})
-    assert {tuple(component) for component in status["components"]} == {("name", "state", "pid", "port", "rss_mb", "version", "reason")}
-    assert {(component["state"], component["pid"], component["rss_mb"]) for component in status["components"]} == {("stopped", None, None)}
+    assert {tuple(component) for component in status["components"]} == {
+        ("name", "state", "pid", "port", "rss_mb", "version", "reason")
+    }
+    assert {
+        (component["state"], component["pid"], component["rss_mb"])
+        for component in status["components"]
+    } == {("stopped", None, None)}
     layout = current_layout()
     assert [(component["name"], component["port"]) for component in status["components"]] == [
-        (service.name, layout.ports[service.ports[0]] if service.ports else None) for service in services(layout)
+        (service.name, layout.ports[service.ports[0]] if service.ports else None)
+        for service in services(layout)
     ]
     assert list(home.parent.iterdir()) == []
 
 
 @pytest.mark.usefixtures("home")
-def test_the_status_of_nothing_can_be_read(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_status_of_nothing_can_be_read(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     assert status_of(monkeypatch, "status") == 1
     lines = capfd.readouterr().out.splitlines()
     assert lines[0] == "stopped"
-    assert re.findall(r"^(\S+) +stopped ", "\n".join(lines[1:]), re.MULTILINE) == [service.name for service in services(current_layout())]
+    assert re.findall(r"^(\S+) +stopped ", "\n".join(lines[1:]), re.MULTILINE) == [
+        service.name for service in services(current_layout())
+    ]
 
 
-def test_down_stops_everything_although_the_runs_cannot_be_asked(monkeypatch: pytest.MonkeyPatch, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_down_stops_everything_although_the_runs_cannot_be_asked(
+    monkeypatch: pytest.MonkeyPatch, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     stopped: list[object] = []
 
     def refuse(layout: object) -> None:
@@ -223,7 +281,10 @@ def test_down_stops_everything_although_the_runs_cannot_be_asked(monkeypatch: py
     monkeypatch.setattr(cli.control, "stop", lambda _layout, _say, only=None: stopped.append(only))
     assert not status_of(monkeypatch, "down")
     assert stopped == [{"dagster-daemon"}, None]
-    assert "The runs could not be asked to end and are broken off: no such storage\n" in capsys.readouterr().err
+    assert (
+        "The runs could not be asked to end and are broken off: no such storage\n"
+        in capsys.readouterr().err
+    )
 
 
 def test_down_on_nothing_is_0(home: Path) -> None:
@@ -246,7 +307,9 @@ def test_the_state_of_all_is_that_of_each(states: set[str], overall: str) -> Non
     assert cli._overall(states) == overall
 
 
-def test_feed_appends_where_the_settings_say(tmp_path: Path, required: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_feed_appends_where_the_settings_say(
+    tmp_path: Path, required: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("QIMO_SOURCE__LOG_DIR", str(tmp_path / "logs"))
     monkeypatch.setattr(sys, "argv", ["./qimo", "feed", "--lines", "100", "--seed", "1"])
     with pytest.raises(SystemExit) as ended:
@@ -259,49 +322,72 @@ def test_feed_appends_where_the_settings_say(tmp_path: Path, required: Path, mon
 # --- the script
 
 
-def script(tmp_path: Path, *pythons: tuple[str, str], **variables: str) -> subprocess.CompletedProcess[str]:
+def script(
+    tmp_path: Path, *pythons: tuple[str, str], **variables: str
+) -> subprocess.CompletedProcess[str]:
     """Run a copy of ./qimo where PATH holds only its tools and these fakes: (name, version)."""
     bin_dir, root = tmp_path / "bin", tmp_path / "check out"
     bin_dir.mkdir()
     root.mkdir()
     for tool in TOOLS:
-        (bin_dir / tool).symlink_to(shutil.which(tool) or pytest.skip(f"this machine has no {tool}"))
+        (bin_dir / tool).symlink_to(
+            shutil.which(tool) or pytest.skip(f"this machine has no {tool}")
+        )
     for name, version in pythons:
         major, minor = version.split(".")[:2]
         supported = 0 if (3, 10) <= (int(major), int(minor)) <= (3, 12) else 1
-        (bin_dir / name).write_text(f'#!/bin/sh\n[ "$1" = --version ] && echo "Python {version}" && exit 0\nexit {supported}\n')
+        (bin_dir / name).write_text(
+            f'#!/bin/sh\n[ "$1" = --version ] && echo "Python {version}" && exit 0\nexit {supported}\n'
+        )
         (bin_dir / name).chmod(0o755)
     for name in ("qimo", "requirements.lock"):
         shutil.copy(PROJECT_ROOT / name, root / name)
     env = {"PATH": str(bin_dir), "QIMO_HOME": str(tmp_path / "home"), **variables}
-    return subprocess.run([root / "qimo", "status"], env=env, capture_output=True, text=True, timeout=30)
+    return subprocess.run(
+        [root / "qimo", "status"], env=env, capture_output=True, text=True, timeout=30
+    )
 
 
 @pytest.mark.parametrize("version", ["3.9.2", "3.13.0", "2.7.18"])
 def test_an_unsupported_python_is_told_which_are_needed(tmp_path: Path, version: str) -> None:
     done = script(tmp_path, ("python3", version))
     assert done.returncode == 1
-    assert done.stderr == f"qimo: Python 3.10, 3.11 or 3.12 is needed; found Python {version}. Set QIMO_PYTHON to one.\n"
+    assert (
+        done.stderr
+        == f"qimo: Python 3.10, 3.11 or 3.12 is needed; found Python {version}. Set QIMO_PYTHON to one.\n"
+    )
     assert not (tmp_path / "home").exists()
 
 
 def test_without_any_python_it_is_told_which_are_needed(tmp_path: Path) -> None:
     done = script(tmp_path)
     assert done.returncode == 1
-    assert done.stderr == "qimo: Python 3.10, 3.11 or 3.12 is needed; found no python3. Set QIMO_PYTHON to one.\n"
+    assert (
+        done.stderr
+        == "qimo: Python 3.10, 3.11 or 3.12 is needed; found no python3. Set QIMO_PYTHON to one.\n"
+    )
 
 
 @pytest.mark.parametrize("named", [False, True], ids=["by its name", "by QIMO_PYTHON"])
 def test_another_python_that_is_supported_is_taken(tmp_path: Path, named: bool) -> None:
     other = "mine" if named else "python3.11"
-    done = script(tmp_path, ("python3", "3.9.2"), (other, "3.11.4"), **({"QIMO_PYTHON": other} if named else {}))
+    done = script(
+        tmp_path,
+        ("python3", "3.9.2"),
+        (other, "3.11.4"),
+        **({"QIMO_PYTHON": other} if named else {}),
+    )
     # The fake makes no environment; that it was asked to is enough.
-    assert f"making the Python environment in {tmp_path / 'home' / 'install' / 'venv'}" in done.stderr
+    assert (
+        f"making the Python environment in {tmp_path / 'home' / 'install' / 'venv'}" in done.stderr
+    )
     assert "is needed" not in done.stderr
     assert done.returncode != 0
 
 
-def test_the_agents_configuration_for_a_chat_server_is_its_owners_alone(required: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_agents_configuration_for_a_chat_server_is_its_owners_alone(
+    required: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "agent.properties"
     for says in ("written", "is as it should be"):
         done = CliRunner().invoke(cli.cli, ["agent", str(path)])
@@ -320,13 +406,17 @@ def test_beelines_password_is_on_no_command_line(monkeypatch: pytest.MonkeyPatch
     [command] = commands
     # As beeline reads it: another program, which opens the path.
     pipe = command[command.index("-w") + 1]
-    read = subprocess.run(["cat", pipe], pass_fds=[int(Path(pipe).name)], capture_output=True, text=True, timeout=10)
+    read = subprocess.run(
+        ["cat", pipe], pass_fds=[int(Path(pipe).name)], capture_output=True, text=True, timeout=10
+    )
     os.close(int(Path(pipe).name))
     assert read.stdout == password
     assert password not in " ".join(command)
 
 
-def test_the_embedded_report_is_not_served_to_other_machines(required: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_embedded_report_is_not_served_to_other_machines(
+    required: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("QIMO_REPORT__HOST", "0.0.0.0")
     monkeypatch.setenv("QIMO_REPORT__ACCESS_PASSWORD", "x")
     monkeypatch.setenv("QIMO_REPORT__SERVER_FILE", __file__)

@@ -29,7 +29,9 @@ def worker() -> Iterator[subprocess.Popen[bytes]]:
             each.kill()
 
 
-def test_a_killed_worker_is_gone_although_nobody_asked_for_its_end(worker: subprocess.Popen[bytes]) -> None:
+def test_a_killed_worker_is_gone_although_nobody_asked_for_its_end(
+    worker: subprocess.Popen[bytes],
+) -> None:
     assert living_workers() == {worker.pid}
     worker.kill()
     wait_for(lambda: not living_workers(), 10)
@@ -44,8 +46,25 @@ def test_waits_through_the_start_and_through_a_reload() -> None:
 def test_without_the_storage_it_ends_and_does_not_hold_the_error(tmp_path: Path) -> None:
     (tmp_path / "dagster.yaml").symlink_to(PROJECT_ROOT / "dagster.yaml")
     nobody = "mysql+mysqlconnector://dagster@127.0.0.1:9/dagster"
-    env = {**os.environ, "DAGSTER_HOME": str(tmp_path), "QIMO_DAGSTER_STORAGE_URL": nobody, "PYTHONPATH": str(PROJECT_ROOT)}
-    command = [sys.executable, "-m", CODE_SERVER, "code-server", "start", "-m", DEFINITIONS, "-s", str(tmp_path / "socket")]
-    done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    env = {
+        **os.environ,
+        "DAGSTER_HOME": str(tmp_path),
+        "QIMO_DAGSTER_STORAGE_URL": nobody,
+        "PYTHONPATH": str(PROJECT_ROOT),
+    }
+    command = [
+        sys.executable,
+        "-m",
+        CODE_SERVER,
+        "code-server",
+        "start",
+        "-m",
+        DEFINITIONS,
+        "-s",
+        str(tmp_path / "socket"),
+    ]
+    done = subprocess.run(
+        command, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
     assert done.returncode == 1
     assert "Can't connect to MySQL server on '127.0.0.1:9'" in done.stderr

@@ -19,17 +19,23 @@ DELETED = [PartitionState(0, 6, 9, 4), PartitionState(1, 3, 3, None)]
         pytest.param(set(), WHOLE, id="the first start"),
         pytest.param(set(), [], id="a topic without partitions"),
         pytest.param(set(), READ_AND_DELETED, id="only what was read is deleted"),
-        pytest.param({NAME}, DELETED, id="Spark sees by itself what is missing after its checkpoint"),
+        pytest.param(
+            {NAME}, DELETED, id="Spark sees by itself what is missing after its checkpoint"
+        ),
         pytest.param({NAME, "t.OLD"}, WHOLE, id="the loss was accepted"),
         pytest.param({"other.OLD", "t.x.OLD"}, WHOLE, id="checkpoints of other topics"),
     ],
 )
-def test_without_a_gap_the_stream_goes_on(begun: set[str], partitions: list[PartitionState]) -> None:
+def test_without_a_gap_the_stream_goes_on(
+    begun: set[str], partitions: list[PartitionState]
+) -> None:
     assert gap_before(TOPIC, NAME, begun, partitions) is None
 
 
 def test_lines_deleted_before_they_were_read_are_counted_by_partition() -> None:
-    assert (gap_before(TOPIC, NAME, set(), DELETED) or "").endswith("not known to hold: 2 of partition 0, 3 of partition 1.")
+    assert (gap_before(TOPIC, NAME, set(), DELETED) or "").endswith(
+        "not known to hold: 2 of partition 0, 3 of partition 1."
+    )
 
 
 def test_a_topic_made_anew_is_seen_though_its_offsets_show_nothing() -> None:

@@ -67,7 +67,8 @@ def asset(spec: dg.AssetSpec, checks: list[dg.AssetCheckKey]) -> dict[str, Any]:
         "owners": sorted(spec.owners),
         "partitions": partitions(spec.partitions_def),
         "automated": spec.automation_condition is not None,
-        "fresh_within_minutes": policy and int(policy.fail_window.to_timedelta().total_seconds() // 60),
+        "fresh_within_minutes": policy
+        and int(policy.fail_window.to_timedelta().total_seconds() // 60),
         "checks": sorted(check.name for check in checks if check.asset_key == spec.key),
     }
 
@@ -77,7 +78,9 @@ def sensor(definition: dg.SensorDefinition, graph: Any) -> dict[str, Any]:
     return {
         "seconds": definition.minimum_interval_seconds,
         "status": definition.default_status.value,
-        "jobs": sorted(target.job_name for target in definition.targets if target.job_name) if definition.has_jobs else [],
+        "jobs": sorted(target.job_name for target in definition.targets if target.job_name)
+        if definition.has_jobs
+        else [],
         "assets": names(selection.resolve(graph)) if selection else [],
         "run_tags": dict(getattr(definition, "run_tags", None) or {}),
     }
@@ -89,8 +92,14 @@ def snapshot(defs: dg.Definitions) -> dict[str, Any]:
     graph = repository.asset_graph
     jobs = [job for job in repository.get_all_jobs() if not job.name.startswith("__")]
     return {
-        "assets": {spec.key.to_user_string(): asset(spec, list(graph.asset_check_keys)) for spec in defs.resolve_all_asset_specs()},
-        "jobs": {job.name: {"assets": names(job.asset_layer.selected_asset_keys), "tags": dict(job.tags)} for job in jobs},
+        "assets": {
+            spec.key.to_user_string(): asset(spec, list(graph.asset_check_keys))
+            for spec in defs.resolve_all_asset_specs()
+        },
+        "jobs": {
+            job.name: {"assets": names(job.asset_layer.selected_asset_keys), "tags": dict(job.tags)}
+            for job in jobs
+        },
         "sensors": {item.name: sensor(item, graph) for item in repository.sensor_defs},
         "schedules": sorted(item.name for item in repository.schedule_defs),
         "resources": sorted(repository.get_top_level_resources()),
@@ -102,7 +111,10 @@ def written(found: dict[str, Any]) -> str:
     sections = []
     for section, items in sorted(found.items()):
         if isinstance(items, dict):
-            lines = [f"{json.dumps(name)}: {json.dumps(item, sort_keys=True, ensure_ascii=False)}" for name, item in sorted(items.items())]
+            lines = [
+                f"{json.dumps(name)}: {json.dumps(item, sort_keys=True, ensure_ascii=False)}"
+                for name, item in sorted(items.items())
+            ]
             sections.append(f"{json.dumps(section)}: {{\n" + ",\n".join(lines) + "\n}")
         else:
             sections.append(f"{json.dumps(section)}: {json.dumps(items)}")
@@ -113,26 +125,54 @@ def test_the_graph_is_the_recorded_one(defs: dg.Definitions) -> None:
     found = written(snapshot(defs))
     if os.environ.get(RENEW):
         GRAPH.write_text(found)
-    difference = "\n".join(unified_diff(GRAPH.read_text().splitlines(), found.splitlines(), GRAPH.name, "the definitions", n=0, lineterm=""))
+    difference = "\n".join(
+        unified_diff(
+            GRAPH.read_text().splitlines(),
+            found.splitlines(),
+            GRAPH.name,
+            "the definitions",
+            n=0,
+            lineterm="",
+        )
+    )
     assert not difference, f"{difference}\nIf it is wanted, run {HOW_TO_RENEW}"
 
 
 def test_each_asset_check_job_and_sensor_says_what_it_is(defs: dg.Definitions) -> None:
     repository = defs.get_repository_def()
-    described: dict[str, str | None] = {spec.key.to_user_string(): spec.description for spec in defs.resolve_all_asset_specs()}
-    described |= {str(key): repository.asset_graph.get_check_spec(key).description for key in repository.asset_graph.asset_check_keys}
-    described |= {job.name: job.description for job in repository.get_all_jobs() if not job.name.startswith("__")}
+    described: dict[str, str | None] = {
+        spec.key.to_user_string(): spec.description for spec in defs.resolve_all_asset_specs()
+    }
+    described |= {
+        str(key): repository.asset_graph.get_check_spec(key).description
+        for key in repository.asset_graph.asset_check_keys
+    }
+    described |= {
+        job.name: job.description
+        for job in repository.get_all_jobs()
+        if not job.name.startswith("__")
+    }
     described |= {item.name: item.description for item in repository.sensor_defs}
     assert [name for name, text in described.items() if not text or len(text) < 20] == []
 
 
 def test_keys_say_where_the_thing_is(defs: dg.Definitions) -> None:
-    assert {key.path[0] for key in defs.resolve_asset_graph().get_all_asset_keys()} <= {"log", "kafka", "hudi", "hive", "mysql", "report"}
+    assert {key.path[0] for key in defs.resolve_asset_graph().get_all_asset_keys()} <= {
+        "log",
+        "kafka",
+        "hudi",
+        "hive",
+        "mysql",
+        "report",
+    }
 
 
 def test_a_range_of_days_of_all_that_stands_in_mysql_is_one_run(defs: dg.Definitions) -> None:
     graph = defs.resolve_asset_graph()
-    policies = {key.to_user_string(): graph.get(key).backfill_policy for key in dg.AssetSelection.key_prefixes("mysql").resolve(graph)}
+    policies = {
+        key.to_user_string(): graph.get(key).backfill_policy
+        for key in dg.AssetSelection.key_prefixes("mysql").resolve(graph)
+    }
     # The command line refuses the whole range when one asset has another policy, also an asset without days.
     assert set(policies.values()) == {dg.BackfillPolicy.single_run()}
 

@@ -64,9 +64,18 @@ def labels(workload: Object) -> Object:
 
 def listening(selector: Object) -> dict[str, int]:
     """Return name -> number of the ports that the pods with these labels declare; there are such pods."""
-    pods = [item["spec"]["template"]["spec"] for item in WORKLOADS if selector.items() <= labels(item).items()]
+    pods = [
+        item["spec"]["template"]["spec"]
+        for item in WORKLOADS
+        if selector.items() <= labels(item).items()
+    ]
     assert pods, selector
-    return {port["name"]: port["containerPort"] for pod in pods for spec in pod["containers"] for port in spec.get("ports", [])}
+    return {
+        port["name"]: port["containerPort"]
+        for pod in pods
+        for spec in pod["containers"]
+        for port in spec.get("ports", [])
+    }
 
 
 def settings_of(item: Container, root: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
@@ -81,27 +90,44 @@ def settings_of(item: Container, root: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 def told_secrets() -> list[str]:
     """Return the files of the Secret that the page tells to make."""
-    return re.findall(r"^\| `([\w.]+)` \|", PAGE.read_text().partition("| file | holds |")[2], re.MULTILINE)
+    return re.findall(
+        r"^\| `([\w.]+)` \|", PAGE.read_text().partition("| file | holds |")[2], re.MULTILINE
+    )
 
 
 # --- the image
 
 
 def test_the_linter_has_nothing_to_say_of_the_containerfile() -> None:
-    done = subprocess.run([Path(sys.executable).parent / "hadolint", CONTAINERFILE], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [Path(sys.executable).parent / "hadolint", CONTAINERFILE],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     assert (done.returncode, done.stdout) == (0, "")
 
 
 def test_the_build_gets_what_it_copies_and_nothing_else() -> None:
-    copied = {path.split("/")[0] for line in instructions("COPY") if not line.startswith("--from=") for path in line.split()[:-1]}
-    assert {line.removeprefix("!") for line in IGNORE.read_text().splitlines() if line.startswith("!")} == copied
+    copied = {
+        path.split("/")[0]
+        for line in instructions("COPY")
+        if not line.startswith("--from=")
+        for path in line.split()[:-1]
+    }
+    assert {
+        line.removeprefix("!") for line in IGNORE.read_text().splitlines() if line.startswith("!")
+    } == copied
     assert all((PROJECT_ROOT / name).exists() for name in copied)
     assert (PROJECT_ROOT / ".dockerignore").resolve() == IGNORE
 
 
 def test_packages_are_checked_by_their_hashes_and_installed_from_what_was_checked() -> None:
     runs = " ".join(instructions("RUN"))
-    assert re.findall(r"pip (\w+) [^&]*(--require-hashes|--no-index)", runs) == [("wheel", "--require-hashes"), ("install", "--no-index")]
+    assert re.findall(r"pip (\w+) [^&]*(--require-hashes|--no-index)", runs) == [
+        ("wheel", "--require-hashes"),
+        ("install", "--no-index"),
+    ]
 
 
 def test_the_agents_log_configuration_needs_no_rendering() -> None:
@@ -120,19 +146,31 @@ def test_each_object_fits_kubernetes_schema(item: Object, version: str) -> None:
 
 def test_the_kustomization_renders_the_objects_with_the_projects_version() -> None:
     kubectl = shutil.which("kubectl") or pytest.skip("this machine has no kubectl")
-    done = subprocess.run([kubectl, "kustomize", KUBERNETES], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [kubectl, "kustomize", KUBERNETES], capture_output=True, text=True, timeout=60
+    )
     assert done.returncode == 0, done.stderr
     rendered = [item for item in yaml.safe_load_all(done.stdout) if item["kind"] != "ConfigMap"]
     assert sorted(map(named, rendered)) == sorted(map(named, objects()))
-    [version] = re.findall(r'^version = "(.+)"$', (PROJECT_ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    [version] = re.findall(
+        r'^version = "(.+)"$', (PROJECT_ROOT / "pyproject.toml").read_text(), re.MULTILINE
+    )
     assert set(re.findall(r"image: (.+)", done.stdout)) == {f"{IMAGE}:{version}"}
 
 
 @pytest.mark.parametrize("item", containers(), ids=role_of)
 def test_a_container_may_do_no_more_than_it_needs(item: Container) -> None:
     user = int(instructions("USER")[-1].split(":")[0])
-    assert {"runAsNonRoot": True, "runAsUser": user, "seccompProfile": {"type": "RuntimeDefault"}}.items() <= item.pod["securityContext"].items()
-    closed = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
+    assert {
+        "runAsNonRoot": True,
+        "runAsUser": user,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }.items() <= item.pod["securityContext"].items()
+    closed = {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
     assert item.spec["securityContext"] == closed
     assert item.pod["automountServiceAccountToken"] is False
     assert {"memory"} == set(item.spec["resources"]["limits"])
@@ -141,38 +179,64 @@ def test_a_container_may_do_no_more_than_it_needs(item: Container) -> None:
 # --- the manifests against image, settings and each other
 
 
-def test_each_container_is_a_role_of_the_image_and_each_role_is_there(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_container_is_a_role_of_the_image_and_each_role_is_there(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("QIMO_JAVA", "bundled")
     assert {item.spec["image"] for item in containers()} == {IMAGE}
-    assert sorted(item.role for item in containers()) == sorted([*commands(current_layout()), SETUP])
+    assert sorted(item.role for item in containers()) == sorted(
+        [*commands(current_layout()), SETUP]
+    )
 
 
 @pytest.mark.parametrize("item", containers(), ids=role_of)
 def test_what_is_mounted_is_there(item: Container) -> None:
-    names = {"configMap": [("name", NAME)], "secret": [("secretName", NAME)], "persistentVolumeClaim": [("claimName", "qimo-report")]}
+    names = {
+        "configMap": [("name", NAME)],
+        "secret": [("secretName", NAME)],
+        "persistentVolumeClaim": [("claimName", "qimo-report")],
+    }
     for _, volume in item.volumes():
         for kind, expected in names.items():
             assert volume.get(kind, dict(expected)).items() >= dict(expected).items()
     assert [source["name"] for source in kustomization()["configMapGenerator"]] == [NAME]
     assert "PersistentVolumeClaim qimo-report" in map(named, objects())
-    assert "/tmp" in {mount["mountPath"] for mount, _ in item.volumes() if not mount.get("readOnly")}
+    assert "/tmp" in {
+        mount["mountPath"] for mount, _ in item.volumes() if not mount.get("readOnly")
+    }
 
 
 def test_the_page_tells_to_make_the_files_of_the_secret() -> None:
-    used = {item["key"] for each in containers() for _, volume in each.volumes() for item in volume.get("secret", {}).get("items", [])}
-    used |= {item["valueFrom"]["secretKeyRef"]["key"] for each in containers() for item in each.spec.get("env", []) if "secretKeyRef" in str(item)}
+    used = {
+        item["key"]
+        for each in containers()
+        for _, volume in each.volumes()
+        for item in volume.get("secret", {}).get("items", [])
+    }
+    used |= {
+        item["valueFrom"]["secretKeyRef"]["key"]
+        for each in containers()
+        for item in each.spec.get("env", [])
+        if "secretKeyRef" in str(item)
+    }
     assert sorted(told_secrets()) == sorted(used)
 
 
 @pytest.mark.usefixtures("home")
 @pytest.mark.parametrize("role", PASSWORDS)
-def test_a_container_has_the_settings_that_it_needs_and_no_other_password(role: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_container_has_the_settings_that_it_needs_and_no_other_password(
+    role: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert secrets_of(settings_of(container(role), tmp_path, monkeypatch)) == PASSWORDS[role]
 
 
 @pytest.mark.parametrize("item", containers(), ids=role_of)
 def test_a_container_gets_no_secret_that_it_does_not_read(item: Container) -> None:
-    got = {key["key"] for _, volume in item.volumes() for key in volume.get("secret", {}).get("items", [])}
+    got = {
+        key["key"]
+        for _, volume in item.volumes()
+        for key in volume.get("secret", {}).get("items", [])
+    }
     assert {key for key in got if key.endswith(".password")} == PASSWORDS.get(item.role, set())
 
 
@@ -180,16 +244,37 @@ def test_a_container_gets_no_secret_that_it_does_not_read(item: Container) -> No
 def test_ports_and_addresses_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code, web = container("code"), container("webserver")
     settings = settings_of(code, tmp_path, monkeypatch)
-    [server] = [item["grpc_server"] for item in yaml.safe_load((KUBERNETES / "workspace.yaml").read_text())["load_from"]]
-    assert (server["host"], server["port"]) == (code.option("-h"), int(code.option("-p"))) == (LOOPBACK, USUAL_PORTS["dagster_code"])
+    [server] = [
+        item["grpc_server"]
+        for item in yaml.safe_load((KUBERNETES / "workspace.yaml").read_text())["load_from"]
+    ]
+    assert (
+        (server["host"], server["port"])
+        == (code.option("-h"), int(code.option("-p")))
+        == (LOOPBACK, USUAL_PORTS["dagster_code"])
+    )
     for probe in ("startupProbe", "livenessProbe"):
         assert code.spec[probe]["exec"]["command"][-4:] == code.spec["args"][-4:]
     assert settings.dagster.webserver == f"http://{LOOPBACK}:{web.option('-p')}"
     # What a Service leads to listens on the pod's own address.
-    assert settings_of(container("report"), tmp_path, monkeypatch).report.host == web.option("-h") == "0.0.0.0"
-    services = {item["metadata"]["name"]: item["spec"] for item in objects() if item["kind"] == "Service"}
-    assert int(web.option("-p")) == USUAL_PORTS["dagster"] == services["qimo-server"]["ports"][0]["port"]
-    assert settings.report.port == USUAL_PORTS["report"] == services[settings.report.host]["ports"][0]["port"]
+    assert (
+        settings_of(container("report"), tmp_path, monkeypatch).report.host
+        == web.option("-h")
+        == "0.0.0.0"
+    )
+    services = {
+        item["metadata"]["name"]: item["spec"] for item in objects() if item["kind"] == "Service"
+    }
+    assert (
+        int(web.option("-p"))
+        == USUAL_PORTS["dagster"]
+        == services["qimo-server"]["ports"][0]["port"]
+    )
+    assert (
+        settings.report.port
+        == USUAL_PORTS["report"]
+        == services[settings.report.host]["ports"][0]["port"]
+    )
     for service in services.values():
         [port] = service["ports"]
         assert listening(service["selector"])[port["targetPort"]] == port["port"]
@@ -200,21 +285,39 @@ def test_whatever_names_pods_or_ports_names_such_as_there_are() -> None:
         assert workload["spec"]["selector"] == {"matchLabels": labels(workload)}
     for item in containers():
         ports = {port["name"] for port in item.spec.get("ports", [])}
-        probes = [item.spec[name] for name in ("startupProbe", "readinessProbe", "livenessProbe") if name in item.spec]
-        assert {probe[how]["port"] for probe in probes for how in ("httpGet", "tcpSocket") if how in probe} <= ports
+        probes = [
+            item.spec[name]
+            for name in ("startupProbe", "readinessProbe", "livenessProbe")
+            if name in item.spec
+        ]
+        assert {
+            probe[how]["port"]
+            for probe in probes
+            for how in ("httpGet", "tcpSocket")
+            if how in probe
+        } <= ports
     for policy in [item["spec"] for item in objects() if item["kind"] == "NetworkPolicy"]:
         ports = listening(policy["podSelector"]["matchLabels"])
-        assert {port["port"] for rule in policy.get("ingress", []) for port in rule["ports"]} <= set(ports)
+        assert {
+            port["port"] for rule in policy.get("ingress", []) for port in rule["ports"]
+        } <= set(ports)
 
 
 def test_nobody_reaches_a_pod_but_by_a_policy_that_names_who_and_where() -> None:
     policies = [item["spec"] for item in objects() if item["kind"] == "NetworkPolicy"]
-    closed = [policy["podSelector"]["matchLabels"] for policy in policies if policy["policyTypes"] == ["Ingress"] and "ingress" not in policy]
+    closed = [
+        policy["podSelector"]["matchLabels"]
+        for policy in policies
+        if policy["policyTypes"] == ["Ingress"] and "ingress" not in policy
+    ]
     for workload in WORKLOADS:
         assert any(selector.items() <= labels(workload).items() for selector in closed)
     rules = [rule for policy in policies for rule in policy.get("ingress", [])]
     assert rules
-    assert all(rule["ports"] and rule["from"] and all("podSelector" in peer for peer in rule["from"]) for rule in rules)
+    assert all(
+        rule["ports"] and rule["from"] and all("podSelector" in peer for peer in rule["from"])
+        for rule in rules
+    )
 
 
 # --- what the processes ask of each other
@@ -237,27 +340,42 @@ def test_the_workspace_is_where_a_process_looks_for_it(role: str, tmp_path: Path
 
 
 @pytest.mark.usefixtures("home")
-def test_what_one_process_writes_another_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_one_process_writes_another_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def volume(role: str, path: str) -> str:
         [found] = [each for mount, each in container(role).volumes() if mount["mountPath"] == path]
         return found.get("persistentVolumeClaim", {}).get("claimName", found["name"])
 
     logs = f"{image_variables()['DAGSTER_HOME']}/storage"
     assert len({volume(role, logs) for role in ("code", "webserver", "daemon")}) == 1
-    directories = {str(settings_of(container(role), tmp_path, monkeypatch).report.directory).removeprefix(str(tmp_path)) for role in ("code", "report")}
+    directories = {
+        str(settings_of(container(role), tmp_path, monkeypatch).report.directory).removeprefix(
+            str(tmp_path)
+        )
+        for role in ("code", "report")
+    }
     assert {volume(role, *directories) for role in ("code", "report")} == {"qimo-report"}
 
 
 @pytest.mark.usefixtures("home")
-def test_a_line_has_the_same_identity_after_each_start_of_the_agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_line_has_the_same_identity_after_each_start_of_the_agent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     configuration = container("qimo")
     source = settings_of(configuration, tmp_path, monkeypatch).source
-    [host] = [item["valueFrom"] for item in configuration.spec["env"] if item["name"] == "QIMO_SOURCE__HOST"]
+    [host] = [
+        item["valueFrom"]
+        for item in configuration.spec["env"]
+        if item["name"] == "QIMO_SOURCE__HOST"
+    ]
     assert host == {"fieldRef": {"fieldPath": "spec.nodeName"}}
     file = configuration.spec["args"][-1]
     for role in ("agent", "links"):
         assert container(role).spec["args"] == [role, file]
-        [(mount, volume)] = [(mount, volume) for mount, volume in container(role).volumes() if "hostPath" in volume]
+        [(mount, volume)] = [
+            (mount, volume) for mount, volume in container(role).volumes() if "hostPath" in volume
+        ]
         # A hard link crosses no mount, and the directory has to be called as on the host.
         assert volume["hostPath"]["path"] == mount["mountPath"]
         for path in (source.log_dir, source.link_dir, source.position_file):

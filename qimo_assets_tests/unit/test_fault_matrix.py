@@ -22,17 +22,27 @@ def test_a_line_is_a_rows_by_its_first_byte(tmp_path: Path) -> None:
     start = sizes(tmp_path)
     file.write_bytes(file.read_bytes() + b"one\r\nlone\rreturn\n\n\xff\n")
     (tmp_path / "chat-2.log").write_bytes(b"new file\n")
-    assert line_starts(tmp_path, start, sizes(tmp_path)) == {("chat-1.log", 7), ("chat-1.log", 12), ("chat-1.log", 24), ("chat-1.log", 25), ("chat-2.log", 0)}
+    assert line_starts(tmp_path, start, sizes(tmp_path)) == {
+        ("chat-1.log", 7),
+        ("chat-1.log", 12),
+        ("chat-1.log", 24),
+        ("chat-1.log", 25),
+        ("chat-2.log", 0),
+    }
 
 
 def test_the_full_matrix_hits_the_data_path_most() -> None:
     full = plan(FAULTS, 5)
-    assert {fault.name for fault, hits in full if hits == 5} == {f"kill -9 {name}" for name in ("flume", "kafka", "streaming driver", "mysql")}
+    assert {fault.name for fault, hits in full if hits == 5} == {
+        f"kill -9 {name}" for name in ("flume", "kafka", "streaming driver", "mysql")
+    }
     assert {hits for _, hits in full} == {1, 5}
     assert [fault for fault, _ in full] == list(FAULTS)
 
 
-def test_the_reduced_matrix_hits_each_service_once(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+def test_the_reduced_matrix_hits_each_service_once(
+    monkeypatch: pytest.MonkeyPatch, home: Path
+) -> None:
     monkeypatch.setenv("QIMO_JAVA", "bundled")
     reduced = plan(FAULTS, 0)
     killed = {fault.name for fault, _ in reduced}
@@ -56,7 +66,17 @@ def test_the_table_replaces_the_one_before_and_leaves_the_other_text(tmp_path: P
     page = tmp_path / report.PAGE
     page.write_text(f"# Title\n\n{report.BEGIN}\nold\n{report.END}\nlast\n")
     row = Row(
-        "kill -9 kafka", "7/kill -9 kafka/0", after=3.25, answered=8.4, recovered=41.0, lines=10, rows=8, quarantined=1, missing=1, sent_again=2, metrics=False
+        "kill -9 kafka",
+        "7/kill -9 kafka/0",
+        after=3.25,
+        answered=8.4,
+        recovered=41.0,
+        lines=10,
+        rows=8,
+        quarantined=1,
+        missing=1,
+        sent_again=2,
+        metrics=False,
     )
     for _ in range(2):
         report.write(tmp_path, [row], "./qimo test faults", 7)
@@ -64,7 +84,9 @@ def test_the_table_replaces_the_one_before_and_leaves_the_other_text(tmp_path: P
     assert text.startswith(f"# Title\n\n{report.BEGIN}\n")
     assert text.endswith(f"{report.END}\nlast\n")
     assert "old" not in text
-    assert text.count("| kill -9 kafka | 3.2 | yes | 8 | 41 | 10 | 8 | 1 | 2 | 1 | 0 | DIFFER |") == 1
+    assert (
+        text.count("| kill -9 kafka | 3.2 | yes | 8 | 41 | 10 | 8 | 1 | 2 | 1 | 0 | DIFFER |") == 1
+    )
     [written] = json.loads((tmp_path / report.DATA).read_text())["rows"]
     assert written["ok"] is False
     assert written["missing"] == 1

@@ -41,10 +41,16 @@ def test_the_page_lists_the_tables_of_the_catalog() -> None:
     if os.environ.get(RENEW):
         PAGE.write_text(before + BEGIN + tables() + END + after)
         listed = tables()
-    assert listed == tables(), f"the catalog changed; run {RENEW}=1 ./qimo test qimo_assets_tests/unit/test_finebi_page.py"
+    assert listed == tables(), (
+        f"the catalog changed; run {RENEW}=1 ./qimo test qimo_assets_tests/unit/test_finebi_page.py"
+    )
 
 
-@pytest.mark.parametrize("name", [metric.name for metric in METRICS] + [column.name for metric in METRICS for column in metric.columns])
+@pytest.mark.parametrize(
+    "name",
+    [metric.name for metric in METRICS]
+    + [column.name for metric in METRICS for column in metric.columns],
+)
 def test_finebi_takes_the_name(name: str) -> None:
     assert re.fullmatch(r"[a-z][a-z0-9_]*", name)
     assert name not in FORBIDDEN_NAMES
@@ -52,7 +58,9 @@ def test_finebi_takes_the_name(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "column", {column.mysql_type: column for metric in METRICS for column in metric.columns}.values(), ids=lambda column: column.mysql_type
+    "column",
+    {column.mysql_type: column for metric in METRICS for column in metric.columns}.values(),
+    ids=lambda column: column.mysql_type,
 )
 def test_finebi_takes_the_type(column: Column) -> None:
     assert column.mysql_type.partition("(")[0] in TYPES

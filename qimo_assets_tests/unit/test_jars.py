@@ -10,7 +10,16 @@ from pathlib import Path
 import pytest
 
 from qimo_assets.stack.errors import StackError
-from qimo_assets.stack.jars import ROOTS, Jar, _adopt, class_path, install_jars, read_lock, version_of, wanted
+from qimo_assets.stack.jars import (
+    ROOTS,
+    Jar,
+    _adopt,
+    class_path,
+    install_jars,
+    read_lock,
+    version_of,
+    wanted,
+)
 from qimo_assets.stack.layout import current_layout
 
 LOCK = read_lock()
@@ -26,14 +35,20 @@ def test_the_lock_has_a_jar_of_every_group_and_no_other_group() -> None:
     assert {jar.group for jar in LOCK} == set(ROOTS)
 
 
-@pytest.mark.parametrize(("group", "root"), [(group, root) for group, roots in ROOTS.items() for root, _ in roots])
+@pytest.mark.parametrize(
+    ("group", "root"), [(group, root) for group, roots in ROOTS.items() for root, _ in roots]
+)
 def test_each_root_is_locked_in_its_group(group: str, root: str) -> None:
     assert root in {jar.coordinates for jar in LOCK if jar.group == group}
 
 
-@pytest.mark.parametrize("group", [group for group, roots in ROOTS.items() if not any(follow for _, follow in roots)])
+@pytest.mark.parametrize(
+    "group", [group for group, roots in ROOTS.items() if not any(follow for _, follow in roots)]
+)
 def test_a_group_that_follows_nothing_is_its_roots(group: str) -> None:
-    assert {jar.coordinates for jar in LOCK if jar.group == group} == {root for root, _ in ROOTS[group]}
+    assert {jar.coordinates for jar in LOCK if jar.group == group} == {
+        root for root, _ in ROOTS[group]
+    }
 
 
 def test_each_line_is_complete() -> None:
@@ -48,7 +63,9 @@ def test_a_class_path_has_each_artifact_once() -> None:
 
 
 def test_the_same_jar_has_the_same_checksum_in_every_group() -> None:
-    assert len({(jar.coordinates, jar.sha256) for jar in LOCK}) == len({jar.coordinates for jar in LOCK})
+    assert len({(jar.coordinates, jar.sha256) for jar in LOCK}) == len(
+        {jar.coordinates for jar in LOCK}
+    )
 
 
 def test_paths_of_jars_are_distinct_and_under_the_home(home: Path) -> None:
@@ -69,11 +86,15 @@ def test_the_version_of_an_artifact_is_the_locked_one() -> None:
 
 def test_a_lock_with_comments_and_empty_lines_is_read(tmp_path: Path) -> None:
     path = tmp_path / "jars.lock"
-    path.write_text(f"# group coordinates sha256\n\n{jar().group} {jar().coordinates} {jar().sha256}\n")
+    path.write_text(
+        f"# group coordinates sha256\n\n{jar().group} {jar().coordinates} {jar().sha256}\n"
+    )
     assert read_lock(path) == [jar()]
 
 
-@pytest.mark.parametrize("line", ["group org.example:part:1.0", "group org.example:part:1.0 0 0", "group"])
+@pytest.mark.parametrize(
+    "line", ["group org.example:part:1.0", "group org.example:part:1.0 0 0", "group"]
+)
 def test_a_broken_line_of_the_lock_is_named(tmp_path: Path, line: str) -> None:
     path = tmp_path / "jars.lock"
     path.write_text(f"# comment\n{line}\n")
@@ -95,7 +116,10 @@ def test_another_file_stops_with_the_jar_and_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(StackError) as raised:
         _adopt(jar(), fetched, target)
     message = str(raised.value)
-    assert f"{COORDINATES} is not the file that jars.lock names: expected SHA-256 {jar().sha256}" in message
+    assert (
+        f"{COORDINATES} is not the file that jars.lock names: expected SHA-256 {jar().sha256}"
+        in message
+    )
     assert hashlib.sha256(fetched.read_bytes()).hexdigest() in message
     assert "Check the registry or mirror" in message
     assert not target.parent.exists()

@@ -58,7 +58,9 @@ def test_an_ended_process_has_failed(instance: dg.DagsterInstance) -> None:
 def test_a_process_that_nobody_reaped_has_failed(instance: dg.DagsterInstance) -> None:
     process = subprocess.Popen(["true"])
     deadline = time.monotonic() + 10
-    while psutil.Process(process.pid).status() != psutil.STATUS_ZOMBIE and time.monotonic() < deadline:
+    while (
+        psutil.Process(process.pid).status() != psutil.STATUS_ZOMBIE and time.monotonic() < deadline
+    ):
         time.sleep(0.01)
     try:
         assert health(instance, (process.pid, time.time())).status is WorkerStatus.FAILED
@@ -66,44 +68,78 @@ def test_a_process_that_nobody_reaped_has_failed(instance: dg.DagsterInstance) -
         process.wait()
 
 
-@pytest.mark.parametrize(("before", "status"), [(CLOCK_SLACK_SECONDS + 1, WorkerStatus.FAILED), (CLOCK_SLACK_SECONDS - 1, WorkerStatus.RUNNING)])
-def test_a_process_that_began_after_the_event_is_another_one(instance: dg.DagsterInstance, before: float, status: WorkerStatus) -> None:
+@pytest.mark.parametrize(
+    ("before", "status"),
+    [
+        (CLOCK_SLACK_SECONDS + 1, WorkerStatus.FAILED),
+        (CLOCK_SLACK_SECONDS - 1, WorkerStatus.RUNNING),
+    ],
+)
+def test_a_process_that_began_after_the_event_is_another_one(
+    instance: dg.DagsterInstance, before: float, status: WorkerStatus
+) -> None:
     assert health(instance, (os.getpid(), psutil.Process().create_time() - before)).status is status
 
 
 @pytest.mark.parametrize("starts", [[], [(None, 0.0)]], ids=["no event", "no number"])
-def test_without_a_number_nothing_is_known(instance: dg.DagsterInstance, starts: list[tuple[None, float]]) -> None:
+def test_without_a_number_nothing_is_known(
+    instance: dg.DagsterInstance, starts: list[tuple[None, float]]
+) -> None:
     assert health(instance, *starts).status is WorkerStatus.UNKNOWN
 
 
-@pytest.mark.parametrize(("asked", "lives"), [(KILL_AFTER_SECONDS - 5, True), (KILL_AFTER_SECONDS + 1, False)], ids=["soon", "late"])
-def test_a_process_that_does_not_end_is_killed_with_its_children_when_it_is_asked_again(instance: dg.DagsterInstance, asked: float, lives: bool) -> None:
+@pytest.mark.parametrize(
+    ("asked", "lives"),
+    [(KILL_AFTER_SECONDS - 5, True), (KILL_AFTER_SECONDS + 1, False)],
+    ids=["soon", "late"],
+)
+def test_a_process_that_does_not_end_is_killed_with_its_children_when_it_is_asked_again(
+    instance: dg.DagsterInstance, asked: float, lives: bool
+) -> None:
     with subprocess.Popen(["sh", "-c", "sleep 600 & wait"]) as process:
-        family = [psutil.Process(process.pid), *wait_for(lambda: psutil.Process(process.pid).children(), seconds=10)]
+        family = [
+            psutil.Process(process.pid),
+            *wait_for(lambda: psutil.Process(process.pid).children(), seconds=10),
+        ]
         try:
             process.send_signal(signal.SIGSTOP)
             run = dg.DagsterRun(JOB, status=dg.DagsterRunStatus.CANCELING)
             instance.add_run(run)
-            for kind, ago in ((dg.DagsterEventType.RUN_START, 0), (dg.DagsterEventType.RUN_CANCELING, asked)):
-                instance.report_dagster_event(DagsterEvent(kind.value, JOB, pid=process.pid), run.run_id, timestamp=time.time() - ago)
+            for kind, ago in (
+                (dg.DagsterEventType.RUN_START, 0),
+                (dg.DagsterEventType.RUN_CANCELING, asked),
+            ):
+                instance.report_dagster_event(
+                    DagsterEvent(kind.value, JOB, pid=process.pid),
+                    run.run_id,
+                    timestamp=time.time() - ago,
+                )
             launcher = LocalRunLauncher()
             launcher.register_instance(instance)
             assert launcher.terminate(run.run_id)
             _, alive = psutil.wait_procs(family, timeout=0.5 if lives else 10)
-            assert {member.pid for member in alive if member.status() != psutil.STATUS_ZOMBIE} == ({member.pid for member in family} if lives else set())
+            assert {member.pid for member in alive if member.status() != psutil.STATUS_ZOMBIE} == (
+                {member.pid for member in family} if lives else set()
+            )
         finally:
             for member in family:
                 with suppress(psutil.NoSuchProcess):
                     member.kill()
 
 
-def test_a_run_whose_code_server_died_is_interrupted(instance: dg.DagsterInstance, tmp_path: Path) -> None:
+def test_a_run_whose_code_server_died_is_interrupted(
+    instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
     with subprocess.Popen(["sleep", "600"]) as process:
         try:
             server = json.dumps({"host": LOOPBACK, "socket": str(tmp_path / "died")})
-            run = dg.DagsterRun(JOB, status=dg.DagsterRunStatus.STARTED, tags={GRPC_INFO_TAG: server})
+            run = dg.DagsterRun(
+                JOB, status=dg.DagsterRunStatus.STARTED, tags={GRPC_INFO_TAG: server}
+            )
             instance.add_run(run)
-            instance.report_dagster_event(DagsterEvent(dg.DagsterEventType.RUN_START.value, JOB, pid=process.pid), run.run_id)
+            instance.report_dagster_event(
+                DagsterEvent(dg.DagsterEventType.RUN_START.value, JOB, pid=process.pid), run.run_id
+            )
             launcher = LocalRunLauncher()
             launcher.register_instance(instance)
             assert launcher.terminate(run.run_id)
@@ -120,7 +156,9 @@ def test_a_run_that_is_gone_cannot_be_ended(instance: dg.DagsterInstance) -> Non
     process.wait()
     run = dg.DagsterRun(JOB, status=dg.DagsterRunStatus.STARTED)
     instance.add_run(run)
-    instance.report_dagster_event(DagsterEvent(dg.DagsterEventType.RUN_START.value, JOB, pid=process.pid), run.run_id)
+    instance.report_dagster_event(
+        DagsterEvent(dg.DagsterEventType.RUN_START.value, JOB, pid=process.pid), run.run_id
+    )
     launcher = LocalRunLauncher()
     launcher.register_instance(instance)
     assert not launcher.terminate(run.run_id)

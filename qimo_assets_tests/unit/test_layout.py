@@ -26,9 +26,13 @@ def deep_home(length: int, letter: str = "a") -> str:
 
 
 @pytest.mark.parametrize(
-    ("offset", "expected"), [(None, 9092 + DEFAULT_PORT_OFFSET), ("0", 9092), ("21000", 30092), ("-2000", 7092)], ids=["default", "none", "given", "negative"]
+    ("offset", "expected"),
+    [(None, 9092 + DEFAULT_PORT_OFFSET), ("0", 9092), ("21000", 30092), ("-2000", 7092)],
+    ids=["default", "none", "given", "negative"],
 )
-def test_the_offset_moves_every_port(monkeypatch: pytest.MonkeyPatch, offset: str | None, expected: int) -> None:
+def test_the_offset_moves_every_port(
+    monkeypatch: pytest.MonkeyPatch, offset: str | None, expected: int
+) -> None:
     if offset is not None:
         monkeypatch.setenv("QIMO_PORT_OFFSET", offset)
     ports = current_layout().ports
@@ -37,10 +41,14 @@ def test_the_offset_moves_every_port(monkeypatch: pytest.MonkeyPatch, offset: st
 
 
 @pytest.mark.parametrize("name", USUAL_PORTS)
-def test_each_port_has_its_variable_which_wins_over_the_offset(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_each_port_has_its_variable_which_wins_over_the_offset(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     monkeypatch.setenv("QIMO_PORT_OFFSET", "1000")
     monkeypatch.setenv(f"QIMO_PORT_{name.upper()}", "5")
-    assert current_layout().ports == {other: usual + 1000 for other, usual in USUAL_PORTS.items()} | {name: 5}
+    assert current_layout().ports == {
+        other: usual + 1000 for other, usual in USUAL_PORTS.items()
+    } | {name: 5}
 
 
 def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,13 +64,27 @@ def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
         ("QIMO_PORT_KAFKA", "0", "Port 0 of kafka is out of range; set QIMO_PORT_KAFKA"),
         ("QIMO_PORT_KAFKA", "65536", "Port 65536 of kafka is out of range; set QIMO_PORT_KAFKA"),
         ("QIMO_PORT_KAFKA", "-1", "set QIMO_PORT_KAFKA"),
-        ("QIMO_PORT_MYSQL", "29092", "Port 29092 is asked for twice, the second time for mysql; set QIMO_PORT_MYSQL"),
+        (
+            "QIMO_PORT_MYSQL",
+            "29092",
+            "Port 29092 is asked for twice, the second time for mysql; set QIMO_PORT_MYSQL",
+        ),
         ("QIMO_PORT_OFFSET", "much", "QIMO_PORT_OFFSET must be a number, not 'much'"),
-        ("QIMO_PORT_OFFSET", "56000", "Port 65870 of namenode_http is out of range; set QIMO_PORT_NAMENODE_HTTP or QIMO_PORT_OFFSET"),
-        ("QIMO_PORT_OFFSET", "-9092", "Port 0 of kafka is out of range; set QIMO_PORT_KAFKA or QIMO_PORT_OFFSET"),
+        (
+            "QIMO_PORT_OFFSET",
+            "56000",
+            "Port 65870 of namenode_http is out of range; set QIMO_PORT_NAMENODE_HTTP or QIMO_PORT_OFFSET",
+        ),
+        (
+            "QIMO_PORT_OFFSET",
+            "-9092",
+            "Port 0 of kafka is out of range; set QIMO_PORT_KAFKA or QIMO_PORT_OFFSET",
+        ),
     ],
 )
-def test_a_wrong_port_is_refused_by_the_name_of_its_variable(monkeypatch: pytest.MonkeyPatch, variable: str, text: str, message: str) -> None:
+def test_a_wrong_port_is_refused_by_the_name_of_its_variable(
+    monkeypatch: pytest.MonkeyPatch, variable: str, text: str, message: str
+) -> None:
     monkeypatch.setenv(variable, text)
     with pytest.raises(StackError, match=message):
         current_layout()
@@ -70,12 +92,16 @@ def test_a_wrong_port_is_refused_by_the_name_of_its_variable(monkeypatch: pytest
 
 def test_everything_stands_under_the_home(home: Path) -> None:
     layout = current_layout()
-    paths = [getattr(layout, name) for name, kind in vars(Layout).items() if isinstance(kind, property)]
+    paths = [
+        getattr(layout, name) for name, kind in vars(Layout).items() if isinstance(kind, property)
+    ]
     assert len(set(paths)) == len(paths) > 8
     assert all(path.is_relative_to(home) for path in paths)
     assert not home.exists()
     layout.make_directories()
-    assert all(path.is_dir() for path in paths if path not in (layout.secrets, layout.supervisor_socket))
+    assert all(
+        path.is_dir() for path in paths if path not in (layout.secrets, layout.supervisor_socket)
+    )
 
 
 def test_a_password_is_made_once_for_its_owner_alone(home: Path) -> None:
@@ -86,7 +112,11 @@ def test_a_password_is_made_once_for_its_owner_alone(home: Path) -> None:
         os.umask(before)
     assert len(first) >= 24
     assert (mode(home / "secrets"), mode(home / "secrets" / "mysql_root")) == (0o700, 0o600)
-    assert current_layout().secret("mysql_root") == first == (home / "secrets" / "mysql_root").read_text()
+    assert (
+        current_layout().secret("mysql_root")
+        == first
+        == (home / "secrets" / "mysql_root").read_text()
+    )
     assert current_layout().secret("mysql_reader") != first
 
 
@@ -97,13 +127,19 @@ def test_a_password_needs_no_quoting(home: Path) -> None:
 
 
 @pytest.mark.parametrize("letter", ["a", "七"])
-def test_a_home_too_deep_for_a_socket_is_refused(monkeypatch: pytest.MonkeyPatch, letter: str) -> None:
+def test_a_home_too_deep_for_a_socket_is_refused(
+    monkeypatch: pytest.MonkeyPatch, letter: str
+) -> None:
     monkeypatch.setenv("QIMO_HOME", deep_home(110 if letter == "a" else 45, letter))
-    with pytest.raises(StackError, match="too long a path for Unix sockets; set QIMO_HOME to a shorter one"):
+    with pytest.raises(
+        StackError, match="too long a path for Unix sockets; set QIMO_HOME to a shorter one"
+    ):
         current_layout()
 
 
-def test_the_deepest_home_that_is_taken_is_short_enough_for_every_socket(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_deepest_home_that_is_taken_is_short_enough_for_every_socket(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     longest_pid = int(Path("/proc/sys/kernel/pid_max").read_text()) - 1
 
     def accepted(length: int) -> bool:
@@ -132,29 +168,45 @@ def made_with(home: Path, profile: str | None) -> None:
 
 
 def test_without_data_any_profile_may_be_chosen_and_nothing_is_kept(home: Path) -> None:
-    assert [current_layout(name).profile.name for name in (None, *PROFILES, None)] == ["single", *PROFILES, "single"]
+    assert [current_layout(name).profile.name for name in (None, *PROFILES, None)] == [
+        "single",
+        *PROFILES,
+        "single",
+    ]
     current_layout("cluster").make_directories()
     assert current_layout().profile.name == "single"
 
 
-@pytest.mark.parametrize(("made", "kept"), [*((name, name) for name in PROFILES), (None, "single")], ids=str)
-def test_data_keeps_the_profile_with_which_it_was_made(home: Path, made: str | None, kept: str) -> None:
+@pytest.mark.parametrize(
+    ("made", "kept"), [*((name, name) for name in PROFILES), (None, "single")], ids=str
+)
+def test_data_keeps_the_profile_with_which_it_was_made(
+    home: Path, made: str | None, kept: str
+) -> None:
     made_with(home, made)
     assert current_layout().profile.name == current_layout(kept).profile.name == kept
     assert set(current_layout().ports) == set(PROFILES[kept].ports)
     for other in set(PROFILES) - {kept}:
-        with pytest.raises(StackError, match=f"was made with the profile {kept}, which it keeps. Run ./qimo up without --profile, set QIMO_HOME"):
+        with pytest.raises(
+            StackError,
+            match=f"was made with the profile {kept}, which it keeps. Run ./qimo up without --profile, set QIMO_HOME",
+        ):
             current_layout(other)
 
 
 def test_a_profile_that_nobody_knows_is_named(home: Path) -> None:
     made_with(home, "cluster")
     (home / "data" / "profile").write_text("enormous\n")
-    with pytest.raises(StackError, match="names the profile 'enormous'; there are single, cluster, yarn"):
+    with pytest.raises(
+        StackError, match="names the profile 'enormous'; there are single, cluster, yarn"
+    ):
         current_layout()
 
 
 def test_each_port_of_a_cluster_has_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QIMO_PORT_KAFKA_2_CONTROLLER", "5")
     ports = current_layout("cluster").ports
-    assert (ports["kafka_2_controller"], ports["kafka_2"]) == (5, PROFILES["cluster"].ports["kafka_2"] + DEFAULT_PORT_OFFSET)
+    assert (ports["kafka_2_controller"], ports["kafka_2"]) == (
+        5,
+        PROFILES["cluster"].ports["kafka_2"] + DEFAULT_PORT_OFFSET,
+    )

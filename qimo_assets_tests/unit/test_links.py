@@ -17,7 +17,15 @@ from qimo_assets.settings import SettingsError, SourceSettings, load_settings
 from qimo_assets.source import links
 from qimo_assets.source.assets import shown
 from qimo_assets.source.files import LogFile, log_files
-from qimo_assets.source.links import LINK_NAME, LinksError, Source, birth, keep, link_paths, read_configuration
+from qimo_assets.source.links import (
+    LINK_NAME,
+    LinksError,
+    Source,
+    birth,
+    keep,
+    link_paths,
+    read_configuration,
+)
 from qimo_assets.source.render import FLUME_CONF, agent_configuration, write_agent_configuration
 
 OLD = time.time() - 3_600
@@ -27,7 +35,12 @@ OLD = time.time() - 3_600
 def source(tmp_path: Path) -> Source:
     """A log directory without files, and nothing else yet."""
     (tmp_path / "logs").mkdir()
-    return Source(tmp_path / "logs", re.compile(r".*\.log"), tmp_path / "flume" / "links", tmp_path / "flume" / "positions.json")
+    return Source(
+        tmp_path / "logs",
+        re.compile(r".*\.log"),
+        tmp_path / "flume" / "links",
+        tmp_path / "flume" / "positions.json",
+    )
 
 
 def write(source: Source, name: str, content: bytes = b"line\n") -> Path:
@@ -44,7 +57,10 @@ def names(source: Source) -> list[str]:
 
 def read_to(source: Source, **positions: int) -> None:
     """Write the agent's positions, by the first names of the files."""
-    entries = [{"inode": inode, "pos": positions[path.name.split(".")[0]], "file": str(path)} for inode, path in link_paths(source.link_dir).items()]
+    entries = [
+        {"inode": inode, "pos": positions[path.name.split(".")[0]], "file": str(path)}
+        for inode, path in link_paths(source.link_dir).items()
+    ]
     source.position_file.write_text(json.dumps(entries))
 
 
@@ -71,7 +87,9 @@ def test_a_symbolic_link_stands_for_its_file(source: Source, tmp_path: Path) -> 
     assert link.read_bytes() == b"line\n"
 
 
-def test_a_renamed_file_keeps_its_link_and_a_new_one_of_its_name_gets_another(source: Source) -> None:
+def test_a_renamed_file_keeps_its_link_and_a_new_one_of_its_name_gets_another(
+    source: Source,
+) -> None:
     old = write(source, "a.log")
     keep(source)
     before = link_paths(source.link_dir)
@@ -90,7 +108,11 @@ def test_a_file_is_known_by_its_birth_when_its_link_was_lost(source: Source) -> 
     path.rename(source.log_dir / "a.1.log")
     write(source, "a.log")
     keep(source)
-    [(_, again)] = [item for item in link_paths(source.link_dir).items() if item[1].samefile(source.log_dir / "a.1.log")]
+    [(_, again)] = [
+        item
+        for item in link_paths(source.link_dir).items()
+        if item[1].samefile(source.log_dir / "a.1.log")
+    ]
     assert again.name.partition("~")[2] == link.name.partition("~")[2]
 
 
@@ -103,7 +125,9 @@ def test_births_of_one_inode_differ(source: Source) -> None:
     assert birth(write(source, "a.log")) > first
 
 
-def test_a_file_system_without_births_gives_the_present(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_system_without_births_gives_the_present(
+    source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Empty:
         def statx(self, *arguments: object) -> int:
             return 0
@@ -118,7 +142,11 @@ def test_a_link_goes_when_its_file_is_gone_read_and_quiet(source: Source) -> Non
         write(source, name, b"line\nrest" if name == "rest.log" else b"line\n")
     keep(source)
     read_to(source, here=5, gone=5, unread=0, rest=5, fresh=5, unknown=5)
-    entries = [entry for entry in json.loads(source.position_file.read_text()) if "unknown" not in entry["file"]]
+    entries = [
+        entry
+        for entry in json.loads(source.position_file.read_text())
+        if "unknown" not in entry["file"]
+    ]
     source.position_file.write_text(json.dumps(entries))
     os.utime(source.log_dir / "fresh.log")
     for name in ("gone.log", "unread.log", "rest.log", "fresh.log", "unknown.log"):
@@ -147,7 +175,9 @@ def test_what_a_killed_keeper_left_is_in_nobodys_way(source: Source) -> None:
     assert not (source.link_dir / ".new").exists()
 
 
-def test_two_file_systems_are_one_clear_error(source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_file_systems_are_one_clear_error(
+    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shared = Path("/dev/shm")
     assert shared.stat().st_dev != tmp_path.stat().st_dev
     with pytest.raises(LinksError, match="two file systems.*QIMO_SOURCE__LINK_DIR"):
@@ -163,7 +193,9 @@ def test_two_file_systems_are_one_clear_error(source: Source, tmp_path: Path, mo
         keep(source)
 
 
-def test_a_file_that_may_not_be_linked_is_named_and_the_others_get_theirs(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_may_not_be_linked_is_named_and_the_others_get_theirs(
+    source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write(source, "a.log")
     write(source, "b.log")
     link = os.link
@@ -187,19 +219,28 @@ def test_no_log_directory_is_one_clear_error(source: Source) -> None:
 
 
 @pytest.mark.parametrize("agent", sorted(path.stem for path in FLUME_CONF.glob("*.properties")))
-def test_every_agents_configuration_tells_the_keeper_what_it_needs(required: Path, monkeypatch: pytest.MonkeyPatch, agent: str) -> None:
+def test_every_agents_configuration_tells_the_keeper_what_it_needs(
+    required: Path, monkeypatch: pytest.MonkeyPatch, agent: str
+) -> None:
     monkeypatch.setenv("QIMO_SOURCE__AGENT", agent)
     monkeypatch.setenv("QIMO_SOURCE__FILE_PATTERN", r"chat-\d+\.log")
     monkeypatch.setenv("QIMO_SOURCE__LINK_DIR", "/srv/links")
     path = required.parent / "agent.properties"
     assert write_agent_configuration(load_settings(), path)
-    assert read_configuration(path) == Source(Path("/none/chat"), re.compile(r"chat-\d+\.log"), Path("/srv/links"), Path("/none/positions.json"))
+    assert read_configuration(path) == Source(
+        Path("/none/chat"),
+        re.compile(r"chat-\d+\.log"),
+        Path("/srv/links"),
+        Path("/none/positions.json"),
+    )
     path.write_text(path.read_text().replace("positionFile", "other"))
     with pytest.raises(LinksError, match="no property positionFile"):
         read_configuration(path)
 
 
-def test_a_topic_for_shorter_lines_than_the_lakes_is_refused(required: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_topic_for_shorter_lines_than_the_lakes_is_refused(
+    required: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("QIMO_KAFKA__MAX_MESSAGE_BYTES", "1114112")
     with pytest.raises(SettingsError, match="kafka.max_message_bytes must be more than"):
         agent_configuration(load_settings(), secrets=True)
@@ -208,17 +249,33 @@ def test_a_topic_for_shorter_lines_than_the_lakes_is_refused(required: Path, mon
     assert "(?s)(.{1048577}).+" in agent_configuration(load_settings(), secrets=True)
 
 
-def test_the_program_needs_only_a_bare_python_and_has_the_agent_load_its_file_each_day(source: Source, tmp_path: Path) -> None:
+def test_the_program_needs_only_a_bare_python_and_has_the_agent_load_its_file_each_day(
+    source: Source, tmp_path: Path
+) -> None:
     write(source, "a.log")
     configuration = tmp_path / "agent.properties"
-    values = {"positionFile": source.position_file, "filegroups.f1": source.link_dir / ".*", "links.logDir": source.log_dir, "links.filePattern": ".*"}
-    configuration.write_text("".join(f"a1.sources.r1.{name} = {value}\n" for name, value in values.items()))
+    values = {
+        "positionFile": source.position_file,
+        "filegroups.f1": source.link_dir / ".*",
+        "links.logDir": source.log_dir,
+        "links.filePattern": ".*",
+    }
+    configuration.write_text(
+        "".join(f"a1.sources.r1.{name} = {value}\n" for name, value in values.items())
+    )
     yesterday = time.time() - 90_000
     os.utime(configuration, (yesterday, yesterday))
-    keeper = subprocess.Popen([sys.executable, "-I", "-S", links.__file__, configuration], stderr=subprocess.PIPE, text=True, cwd=tmp_path)
+    keeper = subprocess.Popen(
+        [sys.executable, "-I", "-S", links.__file__, configuration],
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+    )
     try:
         deadline = time.monotonic() + 30
-        while (not names(source) or configuration.stat().st_mtime < time.time() - 60) and time.monotonic() < deadline:
+        while (
+            not names(source) or configuration.stat().st_mtime < time.time() - 60
+        ) and time.monotonic() < deadline:
             time.sleep(0.05)
         assert names(source) == ["a.log"]
         assert configuration.stat().st_mtime > time.time() - 60
@@ -232,7 +289,9 @@ def test_the_program_needs_only_a_bare_python_and_has_the_agent_load_its_file_ea
 
 
 def test_what_is_not_read_yet_includes_files_that_are_gone(source: Source, tmp_path: Path) -> None:
-    settings = SourceSettings(log_dir=source.log_dir, position_file=source.position_file, host="chat")
+    settings = SourceSettings(
+        log_dir=source.log_dir, position_file=source.position_file, host="chat"
+    )
     assert settings.link_dir == source.link_dir
     assert log_files(settings) == []
     write(source, "a.log", b"line\n" * 3)
@@ -242,7 +301,11 @@ def test_what_is_not_read_yet_includes_files_that_are_gone(source: Source, tmp_p
     (source.log_dir / "a.log").rename(source.log_dir / "a.log.1")
     write(source, "c.log")
     found = log_files(settings)
-    assert found == [LogFile("b.log", 10, 10), LogFile("c.log", 5, 0), LogFile("a.log", 15, 5, gone=True)]
+    assert found == [
+        LogFile("b.log", 10, 10),
+        LogFile("c.log", 5, 0),
+        LogFile("a.log", 15, 5, gone=True),
+    ]
     assert [file.unread for file in found] == [0, 5, 10]
 
 

@@ -27,7 +27,10 @@ class Server(FakeSession):
     @property
     def cached(self) -> list[str]:
         """The digests that were ever made."""
-        return [statement.split()[2].removeprefix("global_temp.") for statement in self.said("CACHE TABLE")]
+        return [
+            statement.split()[2].removeprefix("global_temp.")
+            for statement in self.said("CACHE TABLE")
+        ]
 
 
 @pytest.fixture
@@ -38,9 +41,15 @@ def server() -> Server:
 def test_at_first_all_messages_are_read_for_a_digest(server: Server) -> None:
     recalled = server.recall({OLD: {LAST}})
     [digest] = server.cached
-    assert f"SELECT DISTINCT day, sender_account FROM lake.v_message WHERE day >= '{WITH_SLACK}'\n" in server.kept[digest]
+    assert (
+        f"SELECT DISTINCT day, sender_account FROM lake.v_message WHERE day >= '{WITH_SLACK}'\n"
+        in server.kept[digest]
+    )
     first_days = "SELECT CAST(min(CAST(day AS DATE)) AS STRING) AS day, sender_account"
-    assert f"{first_days} FROM lake.v_message WHERE day < '{WITH_SLACK}' GROUP BY sender_account" in server.kept[digest]
+    assert (
+        f"{first_days} FROM lake.v_message WHERE day < '{WITH_SLACK}' GROUP BY sender_account"
+        in server.kept[digest]
+    )
     assert recalled.endswith(f"SELECT day, sender_account FROM global_temp.{digest}")
 
 
@@ -48,10 +57,14 @@ def test_later_only_the_days_of_later_commits_are_read(server: Server) -> None:
     server.recall({OLD: {LAST}})
     recalled = server.recall({OLD: {LAST}, NEW: {"2026-10-30", LAST}})
     assert len(server.cached) == 1
-    assert recalled.endswith("SELECT day, sender_account FROM lake.v_message WHERE day IN ('2026-10-30', '2026-10-31')")
+    assert recalled.endswith(
+        "SELECT day, sender_account FROM lake.v_message WHERE day IN ('2026-10-30', '2026-10-31')"
+    )
 
 
-def test_days_that_changed_are_known_when_their_commits_have_left_the_timeline(server: Server) -> None:
+def test_days_that_changed_are_known_when_their_commits_have_left_the_timeline(
+    server: Server,
+) -> None:
     server.recall({OLD: {LAST}})
     server.recall({OLD: {LAST}, NEW: {"2026-10-30"}})
     recalled = server.recall({NEW: {"2026-10-30"}})
@@ -79,7 +92,9 @@ def test_after_an_error_all_is_read_again(server: Server) -> None:
     assert len(server.cached) == 2
 
 
-def test_a_window_of_the_past_is_read_from_the_messages_and_leaves_the_digest(server: Server) -> None:
+def test_a_window_of_the_past_is_read_from_the_messages_and_leaves_the_digest(
+    server: Server,
+) -> None:
     server.recall({OLD: {LAST}})
     recalled = server.recall({OLD: {LAST}}, first="2026-09-01")
     assert f"FROM lake.v_message WHERE day >= '2026-09-01' AND day <= '{LAST}'" in recalled
@@ -101,7 +116,9 @@ def test_a_digest_with_many_changed_days_serves_no_more() -> None:
     assert not digest.serves(FIRST, {OLD: set(), NEW: days | {LAST}})
 
 
-def test_commits_are_those_of_messages_up_to_what_was_asked_for_before_reading(server: Server) -> None:
+def test_commits_are_those_of_messages_up_to_what_was_asked_for_before_reading(
+    server: Server,
+) -> None:
     later = "20261030120009000"
     server.timeline = [
         delta_commit(later, "2026-10-31"),

@@ -27,7 +27,10 @@ class Server(FakeSession):
     def read(self, *names: str) -> dict[str, object]:
         """Return what a reader gives for these metrics, by their names."""
         with open_reader(self, "lake") as reader:  # pyright: ignore[reportArgumentType]  # the part of the resource that is used
-            return {metric.name: rows for metric, rows in reader.read([BY_NAME[name] for name in names], [DAY], INSTANTS)}
+            return {
+                metric.name: rows
+                for metric, rows in reader.read([BY_NAME[name] for name in names], [DAY], INSTANTS)
+            }
 
 
 @pytest.fixture
@@ -39,9 +42,14 @@ def test_metrics_of_a_day_are_made_from_messages_that_are_read_once(server: Serv
     found = server.read("os", "network")
     assert found == {"os": [(DAY, "1", 1, 1)], "network": [(DAY, "1", 1, 1)]}
     [kept] = server.said("CREATE GLOBAL")
-    assert kept.endswith(f"SELECT day, sender_account, sender_os, sender_network FROM lake.v_message WHERE day IN ('{DAY}')")
+    assert kept.endswith(
+        f"SELECT day, sender_account, sender_os, sender_network FROM lake.v_message WHERE day IN ('{DAY}')"
+    )
     assert len(server.said("CACHE TABLE global_temp.")) == 1
-    assert {statement.partition("FROM ")[2].split()[0] for statement in server.said("SELECT")} == {"`os`", "`network`"}
+    assert {statement.partition("FROM ")[2].split()[0] for statement in server.said("SELECT")} == {
+        "`os`",
+        "`network`",
+    }
     assert server.kept == {}
 
 
@@ -49,21 +57,33 @@ def test_metrics_of_a_day_are_made_from_messages_that_are_read_once(server: Serv
 def test_a_metric_alone_is_asked_of_its_view(server: Server, name: str) -> None:
     assert set(server.read(name)) == {name}
     assert server.said("CREATE") == server.said("CACHE") == []
-    assert {statement.partition("FROM ")[2].split()[0] for statement in server.said("SELECT")} == {f"lake.{name}"}
+    assert {statement.partition("FROM ")[2].split()[0] for statement in server.said("SELECT")} == {
+        f"lake.{name}"
+    }
 
 
 def test_a_metric_of_many_days_is_made_from_what_is_remembered(server: Server) -> None:
     assert set(server.read("os", "active_user")) == {"os", "active_user"}
     [digest] = server.said("CREATE GLOBAL TEMPORARY VIEW")
     assert "FROM lake.v_message WHERE day >= '2021-10-02'" in digest
-    assert any("FROM (SELECT DISTINCT day, sender_account FROM remembered_message)" in statement for statement in server.statements)
-    assert {statement.partition("FROM ")[2].split()[0] for statement in server.statements if statement.startswith("SELECT")} == {"lake.os", "`active_user`"}
+    assert any(
+        "FROM (SELECT DISTINCT day, sender_account FROM remembered_message)" in statement
+        for statement in server.statements
+    )
+    assert {
+        statement.partition("FROM ")[2].split()[0]
+        for statement in server.statements
+        if statement.startswith("SELECT")
+    } == {"lake.os", "`active_user`"}
 
 
 def test_what_is_remembered_is_forgotten_with_an_error(server: Server) -> None:
     server.refused = "VIEW `active_user`"
     assert isinstance(server.read("active_user")["active_user"], HiveError)
-    assert server.statements[-1] == "DROP VIEW IF EXISTS global_temp.newest_remembered_lake_sender_account"
+    assert (
+        server.statements[-1]
+        == "DROP VIEW IF EXISTS global_temp.newest_remembered_lake_sender_account"
+    )
 
 
 def test_a_metric_that_remembers_reads_nothing_else_of_the_messages() -> None:

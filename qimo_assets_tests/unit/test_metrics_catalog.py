@@ -8,7 +8,15 @@ import dagster as dg
 import pytest
 
 from qimo_assets.contract import Reason
-from qimo_assets.metrics.assets import ADDS_UP, INVARIANTS, build_metric_assets, build_metric_checks, markdown_table, masked, pictures
+from qimo_assets.metrics.assets import (
+    ADDS_UP,
+    INVARIANTS,
+    build_metric_assets,
+    build_metric_checks,
+    markdown_table,
+    masked,
+    pictures,
+)
 from qimo_assets.metrics.catalog import METRICS, TEXT_LENGTH, TOTAL, Metric
 from qimo_assets.metrics.mask import mask_account
 from qimo_assets.metrics.publish import PublicationError, checksum, publish, shorten
@@ -37,7 +45,9 @@ def test_each_metric_has_its_view_and_each_view_but_those_of_the_tables_its_metr
 
 @pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
 def test_a_view_has_the_columns_of_the_catalog_in_order(metric: Metric) -> None:
-    assert list(declared_columns(view_statement(metric.name, "lake"))) == [column.name for column in metric.columns]
+    assert list(declared_columns(view_statement(metric.name, "lake"))) == [
+        column.name for column in metric.columns
+    ]
 
 
 @pytest.mark.parametrize("name", view_names())
@@ -45,41 +55,73 @@ def test_a_view_is_described_and_commented_in_chinese(name: str) -> None:
     statement = view_statement(name, "lake")
     assert f"CREATE OR REPLACE VIEW lake.{name} (" in statement
     assert re.search(r"^COMMENT '.*[\u4e00-\u9fff].*'$", statement, re.MULTILINE)
-    assert all(re.search(r"[\u4e00-\u9fff]", comment) for comment in declared_columns(statement).values())
+    assert all(
+        re.search(r"[\u4e00-\u9fff]", comment) for comment in declared_columns(statement).values()
+    )
     assert "{{" not in statement
     assert view_description(name)
 
 
 def test_every_reason_is_explained_where_analysts_see_it() -> None:
     comment = declared_columns(view_statement(QUARANTINE_VIEW, "lake"))["reason"]
-    assert [reason.value for reason in Reason] == re.findall(r"(\w+) [^,]+(?:,|$)", comment.partition(": ")[2], re.ASCII)
+    assert [reason.value for reason in Reason] == re.findall(
+        r"(\w+) [^,]+(?:,|$)", comment.partition(": ")[2], re.ASCII
+    )
 
 
 @pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
 def test_a_catalog_entry_is_complete(metric: Metric) -> None:
     assert (metric.additive == "total") == (metric.name == TOTAL)
-    assert metric.additive == "distinct" or "messages" in [column.name for column in metric.measures]
+    assert metric.additive == "distinct" or "messages" in [
+        column.name for column in metric.measures
+    ]
     assert metric.rest >= 0
     assert 0 < metric.warn_minutes < metric.fail_minutes
-    assert metric.rest or metric.looks_back < 7, "a metric that reads weeks of messages at each change keeps the lake busy: give it a rest"
+    assert metric.rest or metric.looks_back < 7, (
+        "a metric that reads weeks of messages at each change keeps the lake busy: give it a rest"
+    )
     figures = {column.name for column in metric.measures if not column.is_text}
     assert {column.at_most for column in metric.columns if column.at_most} <= figures
     assert all(column.comment_zh and "'" not in column.comment_zh for column in metric.columns)
 
 
 def test_every_asset_and_check_is_built_under_its_key() -> None:
-    views, metrics, checks = build_view_assets("lake"), build_metric_assets("lake"), build_metric_checks()
-    assert {key for asset in metrics for key in asset.keys} == {dg.AssetKey(["mysql", name]) for name in BY_NAME}
+    views, metrics, checks = (
+        build_view_assets("lake"),
+        build_metric_assets("lake"),
+        build_metric_checks(),
+    )
+    assert {key for asset in metrics for key in asset.keys} == {
+        dg.AssetKey(["mysql", name]) for name in BY_NAME
+    }
     assert {asset.key for asset in views} == {dg.AssetKey(["hive", name]) for name in view_names()}
     found = {(key.asset_key.path[-1], key.name) for key in checks.check_keys}
-    assert found == {(metric.name, name) for metric in METRICS for name in INVARIANTS if name != ADDS_UP or metric.additive == "sum"}
-    dg.Definitions(assets=[*views, *metrics], asset_checks=[checks], resources={"hive": object(), "mysql": object()})
+    assert found == {
+        (metric.name, name)
+        for metric in METRICS
+        for name in INVARIANTS
+        if name != ADDS_UP or metric.additive == "sum"
+    }
+    dg.Definitions(
+        assets=[*views, *metrics],
+        asset_checks=[checks],
+        resources={"hive": object(), "mysql": object()},
+    )
 
 
-@pytest.mark.parametrize("metric", [metric for metric in METRICS if MESSAGE_VIEW in reads(metric.name)], ids=lambda metric: metric.name)
+@pytest.mark.parametrize(
+    "metric",
+    [metric for metric in METRICS if MESSAGE_VIEW in reads(metric.name)],
+    ids=lambda metric: metric.name,
+)
 def test_a_view_of_one_session_is_the_same_over_other_messages(metric: Metric) -> None:
-    whole, of_session = view_statement(metric.name, "lake"), session_statement(metric.name, "lake", "global_temp.kept")
-    assert of_session.startswith(whole.partition("CREATE")[0] + f"CREATE OR REPLACE TEMPORARY VIEW `{metric.name}` (")
+    whole, of_session = (
+        view_statement(metric.name, "lake"),
+        session_statement(metric.name, "lake", "global_temp.kept"),
+    )
+    assert of_session.startswith(
+        whole.partition("CREATE")[0] + f"CREATE OR REPLACE TEMPORARY VIEW `{metric.name}` ("
+    )
     assert f"lake.{MESSAGE_VIEW}" not in of_session
     assert declared_columns(of_session) == declared_columns(whole)
     # What is kept of the messages is what the views name.
@@ -110,8 +152,13 @@ def test_the_checksum_knows_no_order_but_every_value() -> None:
     assert checksum(rows) != checksum([("2021-11-07", 1, "b"), ("2021-11-07", 2, "a")])
 
 
-@pytest.mark.parametrize(("row", "word"), [(("2021-11-08", 1, 1, 1, 1), "2021-11-08"), (("2021-11-07", None, 1, 1, 1), "NULL")])
-def test_a_row_that_does_not_fit_is_refused_before_anything_is_written(row: tuple[object, ...], word: str) -> None:
+@pytest.mark.parametrize(
+    ("row", "word"),
+    [(("2021-11-08", 1, 1, 1, 1), "2021-11-08"), (("2021-11-07", None, 1, 1, 1), "NULL")],
+)
+def test_a_row_that_does_not_fit_is_refused_before_anything_is_written(
+    row: tuple[object, ...], word: str
+) -> None:
     with pytest.raises(PublicationError, match=word):
         publish(None, BY_NAME[TOTAL], ["2021-11-07"], [row], "1")  # pyright: ignore[reportArgumentType]
 
@@ -123,7 +170,10 @@ def test_text_cannot_break_the_sample_table() -> None:
 def test_text_is_neither_a_link_nor_an_image_nor_html_in_the_sample_table() -> None:
     hostile = "![x](http://evil/x.png) <img src=x> [y](javascript:z) `&amp;`"
     shown = markdown_table(["a"], [(hostile,)]).splitlines()[-1]
-    assert shown == r"| \!\[x\]\(http\://evil/x.png\) \<img src=x\> \[y\]\(javascript\:z\) \`\&amp;\` |"
+    assert (
+        shown
+        == r"| \!\[x\]\(http\://evil/x.png\) \<img src=x\> \[y\]\(javascript\:z\) \`\&amp;\` |"
+    )
 
 
 def test_the_tables_that_a_view_reads_stand_in_its_sql() -> None:
@@ -135,12 +185,21 @@ def test_the_tables_that_a_view_reads_stand_in_its_sql() -> None:
 
 def test_every_reason_has_its_column() -> None:
     names = [column.name for column in BY_NAME["data_quality"].measures]
-    assert [name for name in names if name.startswith("quarantined_")] == [f"quarantined_{reason.value}" for reason in Reason]
+    assert [name for name in names if name.startswith("quarantined_")] == [
+        f"quarantined_{reason.value}" for reason in Reason
+    ]
 
 
 @pytest.mark.parametrize(
     ("account", "shown"),
-    [("13812341234", "138****1234"), ("12345678", "123****5678"), ("1234567", "1****"), ("张三", "张****"), ("", "****"), ("user@example.com", "use****.com")],
+    [
+        ("13812341234", "138****1234"),
+        ("12345678", "123****5678"),
+        ("1234567", "1****"),
+        ("张三", "张****"),
+        ("", "****"),
+        ("user@example.com", "use****.com"),
+    ],
 )
 def test_of_a_masked_account_only_its_ends_are_left(account: str, shown: str) -> None:
     assert mask_account(account) == shown
@@ -149,7 +208,9 @@ def test_of_a_masked_account_only_its_ends_are_left(account: str, shown: str) ->
 def test_accounts_are_masked_and_nothing_else() -> None:
     row = ("2021-11-07", 1, "13812341234", "张三", 5)
     assert masked(BY_NAME["sender_top"], [row]) == [("2021-11-07", 1, "138****1234", "张三", 5)]
-    assert masked(BY_NAME["os"], [("2021-11-07", "13812341234", 1, 1)]) == [("2021-11-07", "13812341234", 1, 1)]
+    assert masked(BY_NAME["os"], [("2021-11-07", "13812341234", 1, 1)]) == [
+        ("2021-11-07", "13812341234", 1, 1)
+    ]
 
 
 def text(pictures: dict[str, dg.MetadataValue], name: str) -> list[str]:
@@ -157,15 +218,29 @@ def text(pictures: dict[str, dg.MetadataValue], name: str) -> list[str]:
 
 
 def test_a_page_shows_the_newest_day_the_greatest_first() -> None:
-    rows = [("2021-11-06", "iOS", 9, 9), ("2021-11-07", "Android", 1, 1), ("2021-11-07", "iOS", 2, 1)]
+    rows = [
+        ("2021-11-06", "iOS", 9, 9),
+        ("2021-11-07", "Android", 1, 1),
+        ("2021-11-07", "iOS", 2, 1),
+    ]
     shown = pictures(BY_NAME["os"], rows)
-    assert text(shown, "rows") == ["| 2021-11-07 | iOS | 2 | 1 |", "| 2021-11-07 | Android | 1 | 1 |"]
+    assert text(shown, "rows") == [
+        "| 2021-11-07 | iOS | 2 | 1 |",
+        "| 2021-11-07 | Android | 1 | 1 |",
+    ]
     assert text(shown, "chart") == [f"| iOS | {'█' * 16} 2 |", f"| Android | {'█' * 8} 1 |"]
 
 
 def test_a_page_keeps_an_order_of_hours_and_names_the_account_of_a_rank() -> None:
-    assert [line.split()[1] for line in text(pictures(BY_NAME["message_hourly"], [("d", 8, 1, 1, 1), ("d", 9, 5, 1, 1)]), "chart")] == ["8", "9"]
-    assert text(pictures(BY_NAME["sender_top"], [("d", 1, "138", "张三", 5)]), "chart")[0].startswith("| 1 138 张三 |")
+    assert [
+        line.split()[1]
+        for line in text(
+            pictures(BY_NAME["message_hourly"], [("d", 8, 1, 1, 1), ("d", 9, 5, 1, 1)]), "chart"
+        )
+    ] == ["8", "9"]
+    assert text(pictures(BY_NAME["sender_top"], [("d", 1, "138", "张三", 5)]), "chart")[
+        0
+    ].startswith("| 1 138 张三 |")
 
 
 def test_a_page_of_single_figures_shows_the_newest_days_and_nothing_is_drawn_of_nothing() -> None:
@@ -173,4 +248,6 @@ def test_a_page_of_single_figures_shows_the_newest_days_and_nothing_is_drawn_of_
     shown = text(pictures(BY_NAME[TOTAL], rows), "rows")
     assert [shown[0][2:12], shown[-1][2:12]] == ["2021-11-30", "2021-11-21"]
     assert text(pictures(BY_NAME[TOTAL], []), "chart") == []
-    assert text(pictures(BY_NAME[TOTAL], [("2021-11-01", 0, 0, 0, 0)]), "chart") == ["| 2021-11-01 |  0 |"]
+    assert text(pictures(BY_NAME[TOTAL], [("2021-11-01", 0, 0, 0, 0)]), "chart") == [
+        "| 2021-11-01 |  0 |"
+    ]

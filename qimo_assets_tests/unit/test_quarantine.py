@@ -26,9 +26,15 @@ BEFORE = {"2024-05-06": (4_000, 10), "2024-05-07": (6_000, 90)}
         ((20, 11), True),
     ],
 )
-def test_a_rise_is_more_than_twice_the_share_before(today: tuple[int, int], is_rising: bool) -> None:
+def test_a_rise_is_more_than_twice_the_share_before(
+    today: tuple[int, int], is_rising: bool
+) -> None:
     rise = compare_days(BEFORE | {TODAY: today}, TODAY)
-    assert (rise.lines, rise.rejected, rise.share_before, rise.is_rising) == (*today, 0.01, is_rising)
+    assert (rise.lines, rise.rejected, rise.share_before, rise.is_rising) == (
+        *today,
+        0.01,
+        is_rising,
+    )
 
 
 def test_later_days_are_not_looked_at() -> None:
@@ -41,7 +47,10 @@ def test_without_a_day_before_nothing_rises(days: dict[str, tuple[int, int]]) ->
 
 
 def test_where_nothing_was_rejected_before_a_few_lines_are_let_pass() -> None:
-    assert [compare_days({"2024-05-07": (1_000, 0), TODAY: (1_000, bad)}, TODAY).is_rising for bad in (10, 11)] == [False, True]
+    assert [
+        compare_days({"2024-05-07": (1_000, 0), TODAY: (1_000, bad)}, TODAY).is_rising
+        for bad in (10, 11)
+    ] == [False, True]
 
 
 class Session:
@@ -53,7 +62,11 @@ class Session:
 
     def query(self, sql: str, params: Any = None) -> list[dict[str, Any]]:
         self.asked.append((sql, params))
-        return [{"tableName": name} for name in self.tables] if sql.startswith("SHOW") else [{"day": TODAY, "lines": 5, "rejected": 1}]
+        return (
+            [{"tableName": name} for name in self.tables]
+            if sql.startswith("SHOW")
+            else [{"day": TODAY, "lines": 5, "rejected": 1}]
+        )
 
 
 def test_the_days_are_read_with_their_bounds() -> None:

@@ -31,7 +31,9 @@ def test_an_identity_is_the_same_for_the_same_account_and_key_only() -> None:
     assert one.version != Accounts(False, b"one").version
 
 
-def test_a_file_is_replaced_as_a_whole_or_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_is_replaced_as_a_whole_or_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "deep" / "index.json"
     assert write_json(path, {"七陌": 1})
     assert not write_json(path, {"七陌": 1})
@@ -57,10 +59,20 @@ def test_the_page_is_put_in_place_once_and_the_key_is_not_in_it(tmp_path: Path) 
     site.install()
     key = site.account_key()
     assert key == site.account_key()
-    installed = {path.relative_to(site.root): path.stat().st_mtime_ns for path in site.root.rglob("*") if path.is_file()}
-    assert set(installed) == {path.relative_to(STATIC) for path in STATIC.rglob("*") if path.is_file()}
+    installed = {
+        path.relative_to(site.root): path.stat().st_mtime_ns
+        for path in site.root.rglob("*")
+        if path.is_file()
+    }
+    assert set(installed) == {
+        path.relative_to(STATIC) for path in STATIC.rglob("*") if path.is_file()
+    }
     site.install()
-    assert installed == {path.relative_to(site.root): path.stat().st_mtime_ns for path in site.root.rglob("*") if path.is_file()}
+    assert installed == {
+        path.relative_to(site.root): path.stat().st_mtime_ns
+        for path in site.root.rglob("*")
+        if path.is_file()
+    }
 
 
 def leaves(value: Any) -> list[Any]:
@@ -72,20 +84,48 @@ def leaves(value: Any) -> list[Any]:
 def test_the_charts_hold_no_code_and_draw_tooltips_as_text() -> None:
     found = charts()
     assert json.loads(json.dumps(found)) == found
-    assert {name: chart["tooltip"]["renderMode"] for name, chart in found.items()} == dict.fromkeys(found, "richText")
-    assert [leaf for leaf in leaves(found) if isinstance(leaf, str) and ("function" in leaf or "=>" in leaf or "<" in leaf)] == []
+    assert {name: chart["tooltip"]["renderMode"] for name, chart in found.items()} == dict.fromkeys(
+        found, "richText"
+    )
+    assert [
+        leaf
+        for leaf in leaves(found)
+        if isinstance(leaf, str) and ("function" in leaf or "=>" in leaf or "<" in leaf)
+    ] == []
 
 
 def test_what_is_shipped_is_what_its_origin_says() -> None:
     vendor = STATIC / "vendor"
     recorded = json.loads((vendor / "vendor.json").read_text())
-    assert {name: hashlib.sha256((vendor / name).read_bytes()).hexdigest() for name in recorded} == {name: item["sha256"] for name, item in recorded.items()}
-    assert {path.name for path in vendor.iterdir() if not path.name.startswith(("LICENSE", "NOTICE"))} == {*recorded, "vendor.json"}
+    assert {
+        name: hashlib.sha256((vendor / name).read_bytes()).hexdigest() for name in recorded
+    } == {name: item["sha256"] for name, item in recorded.items()}
+    assert {
+        path.name for path in vendor.iterdir() if not path.name.startswith(("LICENSE", "NOTICE"))
+    } == {*recorded, "vendor.json"}
 
 
 def test_the_page_names_no_other_machine_and_writes_no_html() -> None:
-    own = [path for path in STATIC.rglob("*") if path.suffix in (".html", ".css", ".js", ".svg") and "vendor" not in path.parts]
+    own = [
+        path
+        for path in STATIC.rglob("*")
+        if path.suffix in (".html", ".css", ".js", ".svg") and "vendor" not in path.parts
+    ]
     assert len(own) >= 7
-    assert {str(path): OUTSIDE.findall(path.read_text()) for path in own if OUTSIDE.findall(path.read_text())} == {}
-    forbidden = ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function", 'style="')
-    assert [(path.name, word) for path in own for word in forbidden if word in path.read_text()] == []
+    assert {
+        str(path): OUTSIDE.findall(path.read_text())
+        for path in own
+        if OUTSIDE.findall(path.read_text())
+    } == {}
+    forbidden = (
+        "innerHTML",
+        "outerHTML",
+        "insertAdjacentHTML",
+        "document.write",
+        "eval(",
+        "new Function",
+        'style="',
+    )
+    assert [
+        (path.name, word) for path in own for word in forbidden if word in path.read_text()
+    ] == []

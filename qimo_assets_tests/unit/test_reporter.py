@@ -44,7 +44,9 @@ class World:
         self.asked.append(since)
         if self.timeline_away:
             raise Away
-        newer = [(instant, days) for instant, days in self.commits if since is None or instant > since]
+        newer = [
+            (instant, days) for instant, days in self.commits if since is None or instant > since
+        ]
         rows: dict[str, int] = {}
         for _, days in newer:
             for day, number in days.items():
@@ -68,7 +70,9 @@ class World:
         self.offsets.append(dict(offsets))
 
     def table(self, since: str | None = None) -> TableReporter:
-        return TableReporter(MESSAGE, dg.AssetKey("m"), self.find, self.emit, INTERVAL, since, clock=lambda: self.now)
+        return TableReporter(
+            MESSAGE, dg.AssetKey("m"), self.find, self.emit, INTERVAL, since, clock=lambda: self.now
+        )
 
     def stream(self, since: str | None = None) -> StreamReporter:
         return StreamReporter([self.table(since)], self)  # pyright: ignore[reportArgumentType]  # the part of the resource that is used
@@ -109,9 +113,14 @@ def test_the_reasons_of_all_commits_are_told_with_their_days(world: World) -> No
     ]
     table = world.table()
     table.find = lambda since: summed(commits)
-    table.emit = lambda event: told.append({name: value.value for name, value in event.metadata.items()})
+    table.emit = lambda event: told.append(
+        {name: value.value for name, value in event.metadata.items()}
+    )
     table.report()
-    assert told == [{"rows written": 4, "bad_time": 3, "too_long": 1, "instant": ""}, {"rows written": 1, "instant": "2"}]
+    assert told == [
+        {"rows written": 4, "bad_time": 3, "too_long": 1, "instant": ""},
+        {"rows written": 1, "instant": "2"},
+    ]
 
 
 def test_only_the_last_event_carries_the_new_instant(world: World) -> None:
@@ -192,7 +201,9 @@ def test_the_next_run_begins_at_the_instant_of_the_newest_event(world: World) ->
         table.report()
         assert last_instant(instance, table.key) == "5"
         # A run that died between two events of the next report.
-        instance.report_runless_asset_event(dg.AssetMaterialization(table.key, partition=MONDAY, metadata={"instant": "5"}))
+        instance.report_runless_asset_event(
+            dg.AssetMaterialization(table.key, partition=MONDAY, metadata={"instant": "5"})
+        )
         assert last_instant(instance, table.key) == "5"
 
 
@@ -291,7 +302,15 @@ def test_at_once_reports_the_commit_of_a_batch_that_did_not_finish(world: World)
 
 def test_both_tables_are_reported_each_with_its_own_interval(world: World) -> None:
     other = World()
-    quarantine = TableReporter(QUARANTINE, dg.AssetKey("q"), other.find, other.emit, INTERVAL, None, clock=lambda: world.now)
+    quarantine = TableReporter(
+        QUARANTINE,
+        dg.AssetKey("q"),
+        other.find,
+        other.emit,
+        INTERVAL,
+        None,
+        clock=lambda: world.now,
+    )
     stream = StreamReporter([world.table(), quarantine], world)  # pyright: ignore[reportArgumentType]
     world.commit("1", MONDAY)
     report(stream, 1)
@@ -306,13 +325,26 @@ def test_both_tables_are_reported_each_with_its_own_interval(world: World) -> No
 
 
 @pytest.mark.parametrize("at_once", [False, True], ids=["while it runs", "at the end"])
-@pytest.mark.parametrize("away", [{"storage_fails_after": 0}, {"storage_fails_after": 1}, {"timeline_away": True}, {"kafka_away": True}], ids=str)
-def test_what_is_away_is_logged_and_never_stops_the_stream(world: World, away: dict[str, object], at_once: bool, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(
+    "away",
+    [
+        {"storage_fails_after": 0},
+        {"storage_fails_after": 1},
+        {"timeline_away": True},
+        {"kafka_away": True},
+    ],
+    ids=str,
+)
+def test_what_is_away_is_logged_and_never_stops_the_stream(
+    world: World, away: dict[str, object], at_once: bool, caplog: pytest.LogCaptureFixture
+) -> None:
     stream = world.stream(since="0")
     world.commit("1", MONDAY, TUESDAY)
     vars(world).update(away)
     report(stream, 1, at_once=at_once)
-    assert [(record.levelname, record.message) for record in caplog.records] == [("ERROR", "The stream could not report")]
+    assert [(record.levelname, record.message) for record in caplog.records] == [
+        ("ERROR", "The stream could not report")
+    ]
     vars(world).update(storage_fails_after=None, timeline_away=False, kafka_away=False)
     report(stream, 1, at_once=at_once)
     assert world.events[-2:] == [(MONDAY, "0", 1), (TUESDAY, "1", 1)]

@@ -96,10 +96,25 @@ def test_loading_the_definitions_connects_to_nothing_and_starts_nothing(tmp_path
         listener.setblocking(False)
         port = listener.getsockname()[1]
         # Kafka's client and others connect without Python's sockets: every endpoint is this listener, which nobody may reach.
-        endpoints = {name: value.replace("127.0.0.1:9", f"127.0.0.1:{port}") for name, value in REQUIRED.items()}
-        endpoints |= {"QIMO_HIVE__PORT": str(port), "QIMO_MYSQL__PORT": str(port), "QIMO_HOME": str(tmp_path / "home"), "PYTHONPATH": str(PROJECT_ROOT)}
+        endpoints = {
+            name: value.replace("127.0.0.1:9", f"127.0.0.1:{port}")
+            for name, value in REQUIRED.items()
+        }
+        endpoints |= {
+            "QIMO_HIVE__PORT": str(port),
+            "QIMO_MYSQL__PORT": str(port),
+            "QIMO_HOME": str(tmp_path / "home"),
+            "PYTHONPATH": str(PROJECT_ROOT),
+        }
         env = own_environment() | endpoints
-        done = subprocess.run([sys.executable, "-c", LOAD], env=env, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(
+            [sys.executable, "-c", LOAD],
+            env=env,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
         assert done.returncode == 0, done.stderr
         assert int(done.stdout.split()[0]) > 10
         with pytest.raises(BlockingIOError):

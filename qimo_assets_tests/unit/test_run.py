@@ -44,8 +44,13 @@ def following(monkeypatch: pytest.MonkeyPatch) -> Callable[[dg.DagsterRunStatus]
     return lambda status: Following(instance, create_run_for_test(instance, status=status).run_id)
 
 
-@pytest.mark.parametrize("status", [dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.FAILURE])
-def test_ends_as_if_it_were_interrupted(following: Callable[[dg.DagsterRunStatus], Following], status: dg.DagsterRunStatus) -> None:
+@pytest.mark.parametrize(
+    "status",
+    [dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.FAILURE],
+)
+def test_ends_as_if_it_were_interrupted(
+    following: Callable[[dg.DagsterRunStatus], Following], status: dg.DagsterRunStatus
+) -> None:
     run = following(status)
     with pytest.raises(dg.DagsterExecutionInterruptedError):
         run.follow()
@@ -58,7 +63,9 @@ def test_goes_on_while_it_is_wanted(following: Callable[[dg.DagsterRunStatus], F
     assert run.looks == 5
 
 
-def test_offsets_are_committed_while_a_report_takes_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_offsets_are_committed_while_a_report_takes_its_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(lake_run, "POLL_SECONDS", 0.001)
     twice = threading.Barrier(2)
     committed: list[str] = []

@@ -23,9 +23,17 @@ from qimo_assets.stack.services import common_environment, services
 SECRETS = ("mysql_root", "mysql_publisher", "mysql_reader", "mysql_dagster")
 CLUSTER_SECRETS = ("kafka_qimo", "spark")
 # What a rendered file may hold of the passwords: MariaDB's accounts, the settings' own, and Dagster's, which each process gets.
-HOLDS = {"secrets/accounts.sql": set(SECRETS), "qimo.toml": {"mysql_publisher", "mysql_reader"}, "etc/supervisord.conf": {"mysql_dagster"}}
+HOLDS = {
+    "secrets/accounts.sql": set(SECRETS),
+    "qimo.toml": {"mysql_publisher", "mysql_reader"},
+    "etc/supervisord.conf": {"mysql_dagster"},
+}
 # In a cluster that of Kafka's account as well, and what Spark's processes know each other by.
-CLUSTER_HOLDS = {**HOLDS, "qimo.toml": {"mysql_publisher", "mysql_reader", "kafka_qimo"}, "etc/spark/spark-defaults.conf": {"spark"}}
+CLUSTER_HOLDS = {
+    **HOLDS,
+    "qimo.toml": {"mysql_publisher", "mysql_reader", "kafka_qimo"},
+    "etc/spark/spark-defaults.conf": {"spark"},
+}
 EACH = pytest.mark.parametrize("layout", PROFILES, indirect=True)
 
 
@@ -57,7 +65,10 @@ def pairs(path: Path) -> dict[str, str]:
 
 def rendered(layout: Layout) -> set[str]:
     """Return the places of the rendered files."""
-    return {*install.places(layout).values(), *(f"etc/{broker}.properties" for broker in layout.profile.brokers)}
+    return {
+        *install.places(layout).values(),
+        *(f"etc/{broker}.properties" for broker in layout.profile.brokers),
+    }
 
 
 def option(command: tuple[str, ...], name: str) -> str:
@@ -80,35 +91,58 @@ def test_each_service_is_started_after_services_that_there_are(layout: Layout) -
 def test_the_order_of_the_list_respects_the_needs(layout: Layout) -> None:
     # `down` stops in the reverse order of the list.
     names = [service.name for service in services(layout)]
-    assert [(service.name, need) for service in services(layout) for need in service.after if names.index(need) > names.index(service.name)] == []
+    assert [
+        (service.name, need)
+        for service in services(layout)
+        for need in service.after
+        if names.index(need) > names.index(service.name)
+    ] == []
 
 
 @EACH
 def test_each_port_belongs_to_exactly_one_service(layout: Layout) -> None:
-    assert sorted(port for service in services(layout) for port in service.ports) == sorted(layout.profile.ports)
+    assert sorted(port for service in services(layout) for port in service.ports) == sorted(
+        layout.profile.ports
+    )
 
 
 @EACH
 def test_no_password_stands_on_a_command_line(layout: Layout) -> None:
     passwords = [layout.secret(name) for name in SECRETS + CLUSTER_SECRETS]
-    assert [service.name for service in services(layout) for password in passwords if password in " ".join(service.command)] == []
+    assert [
+        service.name
+        for service in services(layout)
+        for password in passwords
+        if password in " ".join(service.command)
+    ] == []
 
 
 @EACH
 def test_each_service_has_a_version_and_a_place_for_its_files(layout: Layout) -> None:
     for component in control.components(layout):
         assert re.match(r"\d+\.\d+", component.version), component
-    commands = [" ".join(service.command) for service in services(layout) if "java" in service.command[0]]
+    commands = [
+        " ".join(service.command) for service in services(layout) if "java" in service.command[0]
+    ]
     assert commands
-    assert all(f"-Djava.io.tmpdir={layout.tmp}" in command and "-Xmx" in command for command in commands)
+    assert all(
+        f"-Djava.io.tmpdir={layout.tmp}" in command and "-Xmx" in command for command in commands
+    )
 
 
-def test_settings_of_the_environment_reach_the_runs_and_the_report_and_nothing_else(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_of_the_environment_reach_the_runs_and_the_report_and_nothing_else(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("QIMO_KAFKA__TOPIC", "other")
     monkeypatch.setenv("QIMO_CONFIG", "/own.toml")
     monkeypatch.setenv("QIMO_PORT_OFFSET", "1")
-    assert {service.name: dict(service.environment) for service in services(layout) if service.environment} == {
-        name: {"QIMO_KAFKA__TOPIC": "other", "QIMO_CONFIG": "/own.toml"} for name in ("dagster-code", "report")
+    assert {
+        service.name: dict(service.environment)
+        for service in services(layout)
+        if service.environment
+    } == {
+        name: {"QIMO_KAFKA__TOPIC": "other", "QIMO_CONFIG": "/own.toml"}
+        for name in ("dagster-code", "report")
     }
 
 
@@ -117,7 +151,10 @@ def test_settings_of_the_environment_reach_the_runs_and_the_report_and_nothing_e
 
 @EACH
 def test_every_rendered_file_is_its_owners_alone(configured: Layout) -> None:
-    modes = {place: stat.S_IMODE((configured.home / place).stat().st_mode) for place in rendered(configured)}
+    modes = {
+        place: stat.S_IMODE((configured.home / place).stat().st_mode)
+        for place in rendered(configured)
+    }
     assert set(modes.values()) == {0o600}, modes
     assert stat.S_IMODE(configured.secrets.stat().st_mode) == 0o700
     assert {*install.PLACES, *install.EXECUTOR_PLACES, *install.YARN_PLACES, install.BROKER} == {
@@ -135,39 +172,64 @@ def test_a_rendered_file_becomes_its_owners_alone_again(configured: Layout) -> N
 @EACH
 def test_passwords_stand_only_where_they_are_needed(configured: Layout) -> None:
     secured = configured.profile.secured
-    passwords = {name: configured.secret(name) for name in SECRETS + (CLUSTER_SECRETS if secured else ())}
-    files = [path for path in configured.home.rglob("*") if path.is_file() and path.name not in passwords]
-    found = {str(path.relative_to(configured.home)): {name for name, password in passwords.items() if password in path.read_text()} for path in files}
-    assert {place: names for place, names in found.items() if names} == (CLUSTER_HOLDS if secured else HOLDS)
+    passwords = {
+        name: configured.secret(name) for name in SECRETS + (CLUSTER_SECRETS if secured else ())
+    }
+    files = [
+        path for path in configured.home.rglob("*") if path.is_file() and path.name not in passwords
+    ]
+    found = {
+        str(path.relative_to(configured.home)): {
+            name for name, password in passwords.items() if password in path.read_text()
+        }
+        for path in files
+    }
+    assert {place: names for place, names in found.items() if names} == (
+        CLUSTER_HOLDS if secured else HOLDS
+    )
 
 
 @EACH
 def test_nothing_is_left_to_fill_in(configured: Layout) -> None:
     texts = {place: (configured.home / place).read_text() for place in rendered(configured)}
-    assert [place for place, text in texts.items() if "{{" in text or "{%" in text or "0.0.0.0" in text or "None" in text] == []
+    assert [
+        place
+        for place, text in texts.items()
+        if "{{" in text or "{%" in text or "0.0.0.0" in text or "None" in text
+    ] == []
 
 
 @EACH
 def test_rendering_again_changes_nothing(configured: Layout) -> None:
     before = {path: path.read_bytes() for path in configured.home.rglob("*") if path.is_file()}
     install.configure(configured)
-    assert {path: path.read_bytes() for path in configured.home.rglob("*") if path.is_file()} == before
+    assert {
+        path: path.read_bytes() for path in configured.home.rglob("*") if path.is_file()
+    } == before
 
 
 def test_kafka_listens_on_the_loopback_only(configured: Layout) -> None:
     properties, ports = pairs(configured.etc / "kafka.properties"), configured.ports
-    assert properties["listeners"].split(",") == [f"PLAINTEXT://{LOOPBACK}:{ports['kafka']}", f"CONTROLLER://{LOOPBACK}:{ports['kafka_controller']}"]
+    assert properties["listeners"].split(",") == [
+        f"PLAINTEXT://{LOOPBACK}:{ports['kafka']}",
+        f"CONTROLLER://{LOOPBACK}:{ports['kafka_controller']}",
+    ]
     assert properties["advertised.listeners"] == f"PLAINTEXT://{LOOPBACK}:{ports['kafka']}"
 
 
 def test_mariadb_listens_on_the_loopback_only(configured: Layout) -> None:
     parser = configparser.ConfigParser(allow_no_value=True)
     parser.read(configured.etc / "my.cnf")
-    assert (parser["mariadbd"]["bind-address"], parser["mariadbd"]["port"]) == (LOOPBACK, str(configured.ports["mysql"]))
+    assert (parser["mariadbd"]["bind-address"], parser["mariadbd"]["port"]) == (
+        LOOPBACK,
+        str(configured.ports["mysql"]),
+    )
 
 
 def test_hdfs_listens_on_the_loopback_only(configured: Layout) -> None:
-    core, hdfs = (hadoop(configured.etc / "hadoop" / name) for name in ("core-site.xml", "hdfs-site.xml"))
+    core, hdfs = (
+        hadoop(configured.etc / "hadoop" / name) for name in ("core-site.xml", "hdfs-site.xml")
+    )
     ports = configured.ports
     assert core["fs.defaultFS"] == f"hdfs://{LOOPBACK}:{ports['namenode']}"
     assert {name: value for name, value in hdfs.items() if name.endswith("address")} == {
@@ -181,21 +243,39 @@ def test_hdfs_listens_on_the_loopback_only(configured: Layout) -> None:
 
 def test_the_thrift_server_listens_on_the_loopback_only(configured: Layout) -> None:
     properties = hadoop(configured.etc / "spark" / "hive-site.xml")
-    assert (properties["hive.server2.thrift.bind.host"], properties["hive.server2.thrift.port"]) == (LOOPBACK, str(configured.ports["hive"]))
-    command = next(service.command for service in services(configured) if service.name == "thriftserver")
-    assert {f"spark.driver.host={LOOPBACK}", f"spark.driver.bindAddress={LOOPBACK}", "spark.ui.enabled=false"} <= set(command)
+    assert (
+        properties["hive.server2.thrift.bind.host"],
+        properties["hive.server2.thrift.port"],
+    ) == (LOOPBACK, str(configured.ports["hive"]))
+    command = next(
+        service.command for service in services(configured) if service.name == "thriftserver"
+    )
+    assert {
+        f"spark.driver.host={LOOPBACK}",
+        f"spark.driver.bindAddress={LOOPBACK}",
+        "spark.ui.enabled=false",
+    } <= set(command)
 
 
 def test_the_metastore_listens_on_the_loopback_only(configured: Layout) -> None:
-    command = next(service.command for service in services(configured) if service.name == "metastore")
+    command = next(
+        service.command for service in services(configured) if service.name == "metastore"
+    )
     assert command[-2:] == (LOOPBACK, str(configured.ports["metastore"]))
 
 
-@pytest.mark.parametrize(("name", "port"), [("dagster-code", "dagster_code"), ("dagster-webserver", "dagster")])
+@pytest.mark.parametrize(
+    ("name", "port"), [("dagster-code", "dagster_code"), ("dagster-webserver", "dagster")]
+)
 def test_dagster_listens_on_the_loopback_only(configured: Layout, name: str, port: str) -> None:
     command = next(service.command for service in services(configured) if service.name == name)
-    assert (command[command.index("-h") + 1], command[command.index("-p") + 1]) == (LOOPBACK, str(configured.ports[port]))
-    server = yaml.safe_load((configured.etc / "workspace.yaml").read_text())["load_from"][0]["grpc_server"]
+    assert (command[command.index("-h") + 1], command[command.index("-p") + 1]) == (
+        LOOPBACK,
+        str(configured.ports[port]),
+    )
+    server = yaml.safe_load((configured.etc / "workspace.yaml").read_text())["load_from"][0][
+        "grpc_server"
+    ]
     assert (server["host"], server["port"]) == (LOOPBACK, configured.ports["dagster_code"])
 
 
@@ -204,19 +284,33 @@ def test_the_supervisor_takes_commands_by_its_socket_only(configured: Layout) ->
     parser = configparser.RawConfigParser()
     parser.read(configured.etc / "supervisord.conf")
     assert "inet_http_server" not in parser
-    assert parser["unix_http_server"] == {"file": str(configured.supervisor_socket), "chmod": "0700"}
-    assert {section.removeprefix("program:") for section in parser.sections() if section.startswith("program:")} == {
-        service.name for service in services(configured)
+    assert parser["unix_http_server"] == {
+        "file": str(configured.supervisor_socket),
+        "chmod": "0700",
     }
+    assert {
+        section.removeprefix("program:")
+        for section in parser.sections()
+        if section.startswith("program:")
+    } == {service.name for service in services(configured)}
 
 
 def test_the_settings_point_at_this_stack(configured: Layout) -> None:
     settings, ports = load_settings(), configured.ports
     assert settings.kafka.bootstrap == f"{LOOPBACK}:{ports['kafka']}"
     assert settings.lake.metastore_uris == f"thrift://{LOOPBACK}:{ports['metastore']}"
-    assert (settings.hive.host, settings.hive.port, settings.mysql.host, settings.mysql.port) == (LOOPBACK, ports["hive"], LOOPBACK, ports["mysql"])
+    assert (settings.hive.host, settings.hive.port, settings.mysql.host, settings.mysql.port) == (
+        LOOPBACK,
+        ports["hive"],
+        LOOPBACK,
+        ports["mysql"],
+    )
     assert settings.mysql.password.get_secret_value() == configured.secret("mysql_publisher")
-    assert (settings.report.host, settings.report.port, settings.report.username) == (LOOPBACK, ports["report"], "finebi_reader")
+    assert (settings.report.host, settings.report.port, settings.report.username) == (
+        LOOPBACK,
+        ports["report"],
+        "finebi_reader",
+    )
     assert settings.report.password is not None
     assert settings.report.password.get_secret_value() == configured.secret("mysql_reader")
     assert settings.source.log_dir == configured.chat
@@ -235,7 +329,9 @@ def test_no_broker_of_a_cluster_listens_in_the_clear(configured: Layout) -> None
     assert len(configured.profile.brokers) == 3
     for broker in configured.profile.brokers:
         properties = pairs(configured.etc / f"{broker}.properties")
-        assert dict(pair.split(":") for pair in properties["listener.security.protocol.map"].split(",")) == {
+        assert dict(
+            pair.split(":") for pair in properties["listener.security.protocol.map"].split(",")
+        ) == {
             "CLIENT": "SASL_SSL",
             "INTERNAL": "SSL",
             "CONTROLLER": "SSL",
@@ -245,8 +341,15 @@ def test_no_broker_of_a_cluster_listens_in_the_clear(configured: Layout) -> None
             f"INTERNAL://{configured.address(broker, 'internal')}",
             f"CONTROLLER://{configured.address(broker, 'controller')}",
         ]
-        assert (properties["sasl.enabled.mechanisms"], properties["inter.broker.listener.name"]) == ("SCRAM-SHA-512", "INTERNAL")
-        assert {name for name, value in properties.items() if name.endswith("client.auth") and value == "required"} == {
+        assert (
+            properties["sasl.enabled.mechanisms"],
+            properties["inter.broker.listener.name"],
+        ) == ("SCRAM-SHA-512", "INTERNAL")
+        assert {
+            name
+            for name, value in properties.items()
+            if name.endswith("client.auth") and value == "required"
+        } == {
             "listener.name.internal.ssl.client.auth",
             "listener.name.controller.ssl.client.auth",
         }
@@ -254,9 +357,19 @@ def test_no_broker_of_a_cluster_listens_in_the_clear(configured: Layout) -> None
 
 @CLUSTER
 def test_the_brokers_of_a_cluster_differ_in_what_is_their_own(configured: Layout) -> None:
-    found = [pairs(configured.etc / f"{broker}.properties") for broker in configured.profile.brokers]
-    own = {name for name in found[0] if len({properties[name] for properties in found}) == len(found)}
-    assert own == {"node.id", "listeners", "advertised.listeners", "log.dirs", "ssl.keystore.location"}
+    found = [
+        pairs(configured.etc / f"{broker}.properties") for broker in configured.profile.brokers
+    ]
+    own = {
+        name for name in found[0] if len({properties[name] for properties in found}) == len(found)
+    }
+    assert own == {
+        "node.id",
+        "listeners",
+        "advertised.listeners",
+        "log.dirs",
+        "ssl.keystore.location",
+    }
     assert {name for name in found[0] if len({properties[name] for properties in found}) > 1} == own
     assert len(found[0]["controller.quorum.voters"].split(",")) == 3
 
@@ -268,40 +381,71 @@ def test_mariadb_of_a_cluster_takes_tls_alone(configured: Layout) -> None:
     options = parser["mariadbd"]
     assert options["require-secure-transport"] == "ON"
     assert "skip-ssl" not in options
-    assert {Path(options[name]).parent for name in ("ssl-ca", "ssl-cert", "ssl-key")} == {configured.secrets / "tls"}
+    assert {Path(options[name]).parent for name in ("ssl-ca", "ssl-cert", "ssl-key")} == {
+        configured.secrets / "tls"
+    }
 
 
 @CLUSTER
-def test_each_data_node_of_a_cluster_has_addresses_and_a_directory_of_its_own(configured: Layout) -> None:
+def test_each_data_node_of_a_cluster_has_addresses_and_a_directory_of_its_own(
+    configured: Layout,
+) -> None:
     first = hadoop(configured.etc / "hadoop" / "hdfs-site.xml")
-    command = next(service.command for service in services(configured) if service.name == "datanode-2")
+    command = next(
+        service.command for service in services(configured) if service.name == "datanode-2"
+    )
     second = dict(part.split("=", 1) for part in command if part.startswith("dfs."))
-    assert set(second) == {"dfs.datanode.data.dir", *(f"dfs.datanode.{kind}address" for kind in ("", "http.", "ipc."))}
+    assert set(second) == {
+        "dfs.datanode.data.dir",
+        *(f"dfs.datanode.{kind}address" for kind in ("", "http.", "ipc.")),
+    }
     assert [name for name, value in second.items() if first[name] == value] == []
-    assert all(value.startswith(f"{LOOPBACK}:") for name, value in second.items() if name.endswith("address"))
+    assert all(
+        value.startswith(f"{LOOPBACK}:")
+        for name, value in second.items()
+        if name.endswith("address")
+    )
     assert first["dfs.replication"] == "2"
 
 
 @CLUSTER
 def test_sparks_cluster_listens_on_the_loopback_only(configured: Layout) -> None:
-    members = {service.name: service for service in services(configured) if service.name.startswith("spark-")}
+    members = {
+        service.name: service
+        for service in services(configured)
+        if service.name.startswith("spark-")
+    }
     assert set(members) == {"spark-master", "spark-worker", "spark-worker-2"}
-    assert {(option(member.command, "--host"), dict(member.environment)["SPARK_LOCAL_IP"]) for member in members.values()} == {(LOOPBACK, LOOPBACK)}
+    assert {
+        (option(member.command, "--host"), dict(member.environment)["SPARK_LOCAL_IP"])
+        for member in members.values()
+    } == {(LOOPBACK, LOOPBACK)}
 
 
 @CLUSTER
 def test_the_settings_point_at_the_cluster(configured: Layout) -> None:
     settings = load_settings()
     kafka = settings.kafka
-    assert kafka.bootstrap.split(",") == [configured.address(broker) for broker in configured.profile.brokers]
-    assert (kafka.security_protocol, kafka.sasl_mechanism, kafka.replication, kafka.min_insync_replicas) == ("SASL_SSL", "SCRAM-SHA-512", 3, 2)
+    assert kafka.bootstrap.split(",") == [
+        configured.address(broker) for broker in configured.profile.brokers
+    ]
+    assert (
+        kafka.security_protocol,
+        kafka.sasl_mechanism,
+        kafka.replication,
+        kafka.min_insync_replicas,
+    ) == ("SASL_SSL", "SCRAM-SHA-512", 3, 2)
     assert kafka.password is not None
     assert kafka.password.get_secret_value() == configured.secret("kafka_qimo")
     assert kafka.ca_file == settings.mysql.ca_file == configured.secrets / "tls" / "ca.pem"
     assert settings.reader.ca_file == settings.mysql.ca_file
     properties = spark_properties(settings)
     assert properties["spark.master"] == f"spark://{configured.address('spark-master')}"
-    assert (properties["spark.driver.host"], properties["spark.driver.bindAddress"], properties["spark.jars"]) == (LOOPBACK, LOOPBACK, "")
+    assert (
+        properties["spark.driver.host"],
+        properties["spark.driver.bindAddress"],
+        properties["spark.jars"],
+    ) == (LOOPBACK, LOOPBACK, "")
 
 
 # --- YARN
@@ -313,7 +457,9 @@ YARN = pytest.mark.parametrize("layout", ["yarn"], indirect=True)
 @YARN
 def test_yarn_listens_on_the_loopback_only(configured: Layout) -> None:
     properties, ports = hadoop(configured.etc / "hadoop" / "yarn-site.xml"), configured.ports
-    assert {name: value for name, value in properties.items() if "address" in name or "hostname" in name} == {
+    assert {
+        name: value for name, value in properties.items() if "address" in name or "hostname" in name
+    } == {
         "yarn.resourcemanager.hostname": LOOPBACK,
         "yarn.resourcemanager.address": f"{LOOPBACK}:{ports['resourcemanager']}",
         "yarn.resourcemanager.scheduler.address": f"{LOOPBACK}:{ports['resourcemanager_scheduler']}",
@@ -325,15 +471,28 @@ def test_yarn_listens_on_the_loopback_only(configured: Layout) -> None:
         "yarn.nodemanager.localizer.address": f"{LOOPBACK}:{ports['nodemanager_localizer']}",
         "yarn.nodemanager.webapp.address": f"{LOOPBACK}:{ports['nodemanager_http']}",
     }
-    members = [service for service in services(configured) if service.name in ("resourcemanager", "nodemanager")]
-    assert [dict(member.environment)["SPARK_LOCAL_IP"] for member in members] == [LOOPBACK, LOOPBACK]
+    members = [
+        service
+        for service in services(configured)
+        if service.name in ("resourcemanager", "nodemanager")
+    ]
+    assert [dict(member.environment)["SPARK_LOCAL_IP"] for member in members] == [
+        LOOPBACK,
+        LOOPBACK,
+    ]
 
 
 @YARN
 def test_a_container_gets_no_variable_with_a_password(configured: Layout) -> None:
-    passed = hadoop(configured.etc / "hadoop" / "yarn-site.xml")["yarn.nodemanager.env-whitelist"].split(",")
+    passed = hadoop(configured.etc / "hadoop" / "yarn-site.xml")[
+        "yarn.nodemanager.env-whitelist"
+    ].split(",")
     known = {**common_environment(configured), "SPARK_LOCAL_IP": LOOPBACK}
-    assert [name for name in passed if any(configured.secret(secret) in known[name] for secret in SECRETS)] == []
+    assert [
+        name
+        for name in passed
+        if any(configured.secret(secret) in known[name] for secret in SECRETS)
+    ] == []
 
 
 @YARN
@@ -341,12 +500,22 @@ def test_four_applications_fit_into_the_node(configured: Layout) -> None:
     properties = hadoop(configured.etc / "hadoop" / "yarn-site.xml")
     lines = (configured.etc / "spark" / "spark-defaults.conf").read_text().splitlines()
     spark = dict(line.split(" ", 1) for line in lines if line and not line.startswith("#"))
-    total, step = (int(properties[f"yarn.{name}-mb"]) for name in ("nodemanager.resource.memory", "scheduler.minimum-allocation"))
+    total, step = (
+        int(properties[f"yarn.{name}-mb"])
+        for name in ("nodemanager.resource.memory", "scheduler.minimum-allocation")
+    )
     master, executor = (
-        -(-sum(megabytes(spark[f"spark.{kind}.{part}"]) for part in ("memory", "memoryOverhead")) // step) * step for kind in ("yarn.am", "executor")
+        -(
+            -sum(megabytes(spark[f"spark.{kind}.{part}"]) for part in ("memory", "memoryOverhead"))
+            // step
+        )
+        * step
+        for kind in ("yarn.am", "executor")
     )
     assert total == 4 * (master + executor)
-    assert 4 * master <= total * float(properties["yarn.scheduler.capacity.maximum-am-resource-percent"])
+    assert 4 * master <= total * float(
+        properties["yarn.scheduler.capacity.maximum-am-resource-percent"]
+    )
 
 
 def megabytes(text: str) -> int:
@@ -357,6 +526,14 @@ def megabytes(text: str) -> int:
 @YARN
 def test_the_drivers_take_yarn_and_send_no_jars(configured: Layout) -> None:
     properties = spark_properties(load_settings())
-    assert (properties["spark.master"], properties["spark.driver.host"], properties["spark.jars"]) == ("yarn", LOOPBACK, "")
-    assert "spark.yarn.jars local:/" in (configured.etc / "spark" / "spark-defaults.conf").read_text()
-    assert "spark.master=yarn" in next(service.command for service in services(configured) if service.name == "thriftserver")
+    assert (
+        properties["spark.master"],
+        properties["spark.driver.host"],
+        properties["spark.jars"],
+    ) == ("yarn", LOOPBACK, "")
+    assert (
+        "spark.yarn.jars local:/" in (configured.etc / "spark" / "spark-defaults.conf").read_text()
+    )
+    assert "spark.master=yarn" in next(
+        service.command for service in services(configured) if service.name == "thriftserver"
+    )

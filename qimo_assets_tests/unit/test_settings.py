@@ -9,11 +9,22 @@ import pytest
 from pydantic import BaseModel, SecretStr
 from pydantic_core import PydanticUndefined
 
-from qimo_assets.settings import PROJECT_ROOT, Settings, SettingsError, load_settings, qimo_home, settings_file
+from qimo_assets.settings import (
+    PROJECT_ROOT,
+    Settings,
+    SettingsError,
+    load_settings,
+    qimo_home,
+    settings_file,
+)
 from qimo_assets_tests.unit.conftest import REQUIRED
 
 PASSWORD = REQUIRED["QIMO_MYSQL__PASSWORD"]
-GROUPS = {name: kind.annotation for name, kind in Settings.model_fields.items() if isinstance(kind.annotation, type) and issubclass(kind.annotation, BaseModel)}
+GROUPS = {
+    name: kind.annotation
+    for name, kind in Settings.model_fields.items()
+    if isinstance(kind.annotation, type) and issubclass(kind.annotation, BaseModel)
+}
 
 
 def setting(variable: str) -> str:
@@ -36,20 +47,34 @@ def message() -> str:
 
 
 def test_the_required_settings_are_those_without_a_default() -> None:
-    required = {f"{group}.{name}" for group, model in GROUPS.items() for name, kind in model.model_fields.items() if kind.is_required()}
+    required = {
+        f"{group}.{name}"
+        for group, model in GROUPS.items()
+        for name, kind in model.model_fields.items()
+        if kind.is_required()
+    }
     assert required == {setting(name) for name in REQUIRED}
 
 
 @pytest.mark.usefixtures("required")
 def test_the_environment_alone_is_enough() -> None:
     settings = load_settings()
-    assert (settings.kafka.bootstrap, settings.hive.port, settings.lake.ip2region_jar) == ("127.0.0.1:9", 9, Path("/none/ip2region.jar"))
+    assert (settings.kafka.bootstrap, settings.hive.port, settings.lake.ip2region_jar) == (
+        "127.0.0.1:9",
+        9,
+        Path("/none/ip2region.jar"),
+    )
     assert settings.mysql.password.get_secret_value() == PASSWORD
 
 
-def test_the_environment_wins_over_the_file_value_by_value(required: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_wins_over_the_file_value_by_value(
+    required: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # pragma: allowlist nextline secret  # made up for a test
-    write(required / "qimo.toml", '[kafka]\nbootstrap = "file:1"\ntopic = "of the file"\n[mysql]\npassword = "of the file"\n[lake]\nbuckets = 3\n')
+    write(
+        required / "qimo.toml",
+        '[kafka]\nbootstrap = "file:1"\ntopic = "of the file"\n[mysql]\npassword = "of the file"\n[lake]\nbuckets = 3\n',
+    )
     monkeypatch.setenv("QIMO_LAKE__BUCKETS", "4")
     settings = load_settings()
     assert (settings.kafka.bootstrap, settings.kafka.topic) == ("127.0.0.1:9", "of the file")
@@ -57,17 +82,24 @@ def test_the_environment_wins_over_the_file_value_by_value(required: Path, monke
     assert settings.lake.buckets == 4
 
 
-def test_a_named_file_stands_in_for_that_of_the_home(required: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_named_file_stands_in_for_that_of_the_home(
+    required: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write(required / "qimo.toml", '[kafka]\ntopic = "home"\nprogress_group = "home"\n')
     write(tmp_path / "own.toml", '[kafka]\ntopic = "own"\n')
     assert load_settings().kafka.topic == "home"
     load_settings.cache_clear()
     monkeypatch.setenv("QIMO_CONFIG", str(tmp_path / "own.toml"))
     assert settings_file() == tmp_path / "own.toml"
-    assert (load_settings().kafka.topic, load_settings().kafka.progress_group) == ("own", "qimo-lake")
+    assert (load_settings().kafka.topic, load_settings().kafka.progress_group) == (
+        "own",
+        "qimo-lake",
+    )
 
 
-def test_the_home_is_the_checkouts_own_unless_it_is_named(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_home_is_the_checkouts_own_unless_it_is_named(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert (qimo_home(), settings_file()) == (home, home / "qimo.toml")
     for unset in ("", None):
         monkeypatch.delenv("QIMO_HOME") if unset is None else monkeypatch.setenv("QIMO_HOME", unset)
@@ -78,11 +110,17 @@ def test_the_home_is_the_checkouts_own_unless_it_is_named(home: Path, monkeypatc
 
 
 @pytest.mark.parametrize("variable", REQUIRED)
-def test_a_missing_setting_names_itself_and_what_to_do(required: Path, monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+def test_a_missing_setting_names_itself_and_what_to_do(
+    required: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
     monkeypatch.delenv(variable)
     said = message()
-    assert said.startswith(f"1 setting(s) missing or wrong (file: {required / 'qimo.toml'}):\n  {setting(variable)}: Field required\n")
-    assert said.endswith("Run ./qimo up to write the embedded stack's settings, or set QIMO_<GROUP>__<NAME>.")
+    assert said.startswith(
+        f"1 setting(s) missing or wrong (file: {required / 'qimo.toml'}):\n  {setting(variable)}: Field required\n"
+    )
+    assert said.endswith(
+        "Run ./qimo up to write the embedded stack's settings, or set QIMO_<GROUP>__<NAME>."
+    )
 
 
 @pytest.mark.usefixtures("home")
@@ -105,7 +143,10 @@ def test_without_any_setting_each_required_one_is_named() -> None:
 )
 def test_a_wrong_value_is_named(monkeypatch: pytest.MonkeyPatch, variable: str, text: str) -> None:
     monkeypatch.setenv(variable, text)
-    assert f"1 setting(s) missing or wrong (file: {settings_file()}):\n  {setting(variable)}: Input should be " in message()
+    assert (
+        f"1 setting(s) missing or wrong (file: {settings_file()}):\n  {setting(variable)}: Input should be "
+        in message()
+    )
 
 
 def test_a_file_that_is_no_toml_is_named(required: Path) -> None:
@@ -115,7 +156,9 @@ def test_a_file_that_is_no_toml_is_named(required: Path) -> None:
 
 @pytest.mark.usefixtures("required")
 @pytest.mark.parametrize("variable", ["QIMO_SPARK__JARS", "QIMO_SPARK__CONF", "QIMO_KAFKA"])
-def test_a_list_or_a_group_that_is_no_json_is_named(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+def test_a_list_or_a_group_that_is_no_json_is_named(
+    monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
     monkeypatch.setenv(variable, "a:b")
     assert variable in message()
 
@@ -126,30 +169,80 @@ def test_a_list_or_a_group_that_is_no_json_is_named(monkeypatch: pytest.MonkeyPa
     [
         ({"QIMO_KAFKA__BOOTSTRAP": "broker"}, "kafka.bootstrap: should be host:port, "),
         ({"QIMO_KAFKA__BOOTSTRAP": "a:1, b:2"}, "kafka.bootstrap: should be host:port, "),
-        ({"QIMO_LAKE__WAREHOUSE": "/warehouse"}, "lake.warehouse: should be a URI with its scheme, "),
-        ({"QIMO_LAKE__METASTORE_URIS": "hive:9083"}, "lake.metastore_uris: should be thrift://host:port, "),
-        ({"QIMO_LAKE__DATABASE": "qimo`; DROP DATABASE qimo"}, "lake.database: should be a name of letters, "),
+        (
+            {"QIMO_LAKE__WAREHOUSE": "/warehouse"},
+            "lake.warehouse: should be a URI with its scheme, ",
+        ),
+        (
+            {"QIMO_LAKE__METASTORE_URIS": "hive:9083"},
+            "lake.metastore_uris: should be thrift://host:port, ",
+        ),
+        (
+            {"QIMO_LAKE__DATABASE": "qimo`; DROP DATABASE qimo"},
+            "lake.database: should be a name of letters, ",
+        ),
         ({"QIMO_SPARK__MASTER": "locally"}, "spark.master: should be local[N], "),
-        ({"QIMO_SPARK__CONF": '{"spark.hadoop.fs.s3a.secret.key": "x"}'}, "spark.conf: spark.hadoop.fs.s3a.secret.key is a secret, "),
-        ({"QIMO_DAGSTER__WEBSERVER": "dagster:3000"}, "dagster.webserver: should be an http:// or https:// URL"),
+        (
+            {"QIMO_SPARK__CONF": '{"spark.hadoop.fs.s3a.secret.key": "x"}'},
+            "spark.conf: spark.hadoop.fs.s3a.secret.key is a secret, ",
+        ),
+        (
+            {"QIMO_DAGSTER__WEBSERVER": "dagster:3000"},
+            "dagster.webserver: should be an http:// or https:// URL",
+        ),
         ({"QIMO_MYSQL__PORT": "70000"}, "mysql.port: Input should be less than or equal to 65535"),
         ({"QIMO_MYSQL__CA_FILE": "/none/ca.pem"}, "mysql.ca_file: Path does not point to a file"),
         ({"QIMO_MYSQL__PASWORD": "x"}, "mysql.pasword: Extra inputs are not permitted"),
-        ({"QIMO_MYSQL__PASSWORD_FILE": "/none/password"}, "mysql.password: is given both itself and as password_file"),
-        ({"QIMO_HIVE__PASSWORD_FILE": "/none/password"}, "hive.password_file: cannot be read: [Errno 2]"),
+        (
+            {"QIMO_MYSQL__PASSWORD_FILE": "/none/password"},
+            "mysql.password: is given both itself and as password_file",
+        ),
+        (
+            {"QIMO_HIVE__PASSWORD_FILE": "/none/password"},
+            "hive.password_file: cannot be read: [Errno 2]",
+        ),
         ({"QIMO_HIVE__AUTH": "LDAP"}, "hive.password: is needed with auth LDAP"),
         ({"QIMO_HIVE__PASSWORD": "x"}, "hive.password: is not used with auth NONE"),
-        ({"QIMO_KAFKA__SECURITY_PROTOCOL": "SASL_SSL"}, "kafka.sasl_mechanism: is needed with security_protocol SASL_SSL"),
-        ({"QIMO_KAFKA__SECURITY_PROTOCOL": "SASL_SSL", "QIMO_KAFKA__SASL_MECHANISM": "SCRAM-SHA-512"}, "kafka.username: is needed with sasl_mechanism"),
-        ({"QIMO_KAFKA__USERNAME": "x"}, "kafka.security_protocol: is PLAINTEXT, which takes no sasl_mechanism, "),
-        ({"QIMO_KAFKA__CA_FILE": __file__}, "kafka.security_protocol: is PLAINTEXT, which takes no ca_file "),
-        ({"QIMO_KAFKA__SECURITY_PROTOCOL": "SSL", "QIMO_KAFKA__CLIENT_KEY_PASSWORD": "x"}, "kafka.client_file: is needed with client_key_password"),
-        ({"QIMO_REPORT__HOST": "0.0.0.0"}, "report.access_password: is needed, because host 0.0.0.0 is not the loopback"),
-        ({"QIMO_REPORT__HOST": "::", "QIMO_REPORT__ACCESS_PASSWORD": "x"}, "report.server_file: is needed, because host :: is not the loopback"),
-        ({"QIMO_KAFKA__MIN_INSYNC_REPLICAS": "2"}, "kafka.min_insync_replicas: is 2, more than the 1 of replication"),
+        (
+            {"QIMO_KAFKA__SECURITY_PROTOCOL": "SASL_SSL"},
+            "kafka.sasl_mechanism: is needed with security_protocol SASL_SSL",
+        ),
+        (
+            {
+                "QIMO_KAFKA__SECURITY_PROTOCOL": "SASL_SSL",
+                "QIMO_KAFKA__SASL_MECHANISM": "SCRAM-SHA-512",
+            },
+            "kafka.username: is needed with sasl_mechanism",
+        ),
+        (
+            {"QIMO_KAFKA__USERNAME": "x"},
+            "kafka.security_protocol: is PLAINTEXT, which takes no sasl_mechanism, ",
+        ),
+        (
+            {"QIMO_KAFKA__CA_FILE": __file__},
+            "kafka.security_protocol: is PLAINTEXT, which takes no ca_file ",
+        ),
+        (
+            {"QIMO_KAFKA__SECURITY_PROTOCOL": "SSL", "QIMO_KAFKA__CLIENT_KEY_PASSWORD": "x"},
+            "kafka.client_file: is needed with client_key_password",
+        ),
+        (
+            {"QIMO_REPORT__HOST": "0.0.0.0"},
+            "report.access_password: is needed, because host 0.0.0.0 is not the loopback",
+        ),
+        (
+            {"QIMO_REPORT__HOST": "::", "QIMO_REPORT__ACCESS_PASSWORD": "x"},
+            "report.server_file: is needed, because host :: is not the loopback",
+        ),
+        (
+            {"QIMO_KAFKA__MIN_INSYNC_REPLICAS": "2"},
+            "kafka.min_insync_replicas: is 2, more than the 1 of replication",
+        ),
     ],
 )
-def test_what_does_not_go_together_is_named(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], says: str) -> None:
+def test_what_does_not_go_together_is_named(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], says: str
+) -> None:
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert f"1 setting(s) missing or wrong (file: {settings_file()}):\n  {says}" in message()
@@ -161,9 +254,21 @@ def test_an_unknown_group_of_the_file_is_named(required: Path) -> None:
 
 
 @pytest.mark.usefixtures("required")
-@pytest.mark.parametrize("uri", ["hdfs://nameservice1/warehouse", "hdfs://host:8020/warehouse", "s3a://bucket/warehouse", "file:/warehouse"])
-@pytest.mark.parametrize("master", ["local[2]", "local[*]", "spark://a:7077,b:7077", "yarn", "k8s://https://host:6443"])
-def test_warehouses_and_masters_of_every_kind_are_taken(monkeypatch: pytest.MonkeyPatch, uri: str, master: str) -> None:
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "hdfs://nameservice1/warehouse",
+        "hdfs://host:8020/warehouse",
+        "s3a://bucket/warehouse",
+        "file:/warehouse",
+    ],
+)
+@pytest.mark.parametrize(
+    "master", ["local[2]", "local[*]", "spark://a:7077,b:7077", "yarn", "k8s://https://host:6443"]
+)
+def test_warehouses_and_masters_of_every_kind_are_taken(
+    monkeypatch: pytest.MonkeyPatch, uri: str, master: str
+) -> None:
     monkeypatch.setenv("QIMO_LAKE__WAREHOUSE", uri)
     monkeypatch.setenv("QIMO_SPARK__MASTER", master)
     assert (load_settings().lake.warehouse, load_settings().spark.master) == (uri, master)
@@ -173,7 +278,9 @@ def test_warehouses_and_masters_of_every_kind_are_taken(monkeypatch: pytest.Monk
 
 
 @pytest.mark.usefixtures("required")
-def test_a_secret_may_stand_in_a_file_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_secret_may_stand_in_a_file_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     write(tmp_path / "password", " of the file \n")
     monkeypatch.delenv("QIMO_MYSQL__PASSWORD")
     monkeypatch.setenv("QIMO_MYSQL__PASSWORD_FILE", str(tmp_path / "password"))
@@ -194,7 +301,13 @@ def test_no_secret_has_a_default() -> None:
 @pytest.mark.usefixtures("required")
 def test_no_password_in_what_is_printed() -> None:
     settings = load_settings()
-    shown = [repr(settings), str(settings), repr(settings.mysql), settings.model_dump_json(), json.dumps(settings.model_dump(), default=str)]
+    shown = [
+        repr(settings),
+        str(settings),
+        repr(settings.mysql),
+        settings.model_dump_json(),
+        json.dumps(settings.model_dump(), default=str),
+    ]
     assert all(PASSWORD not in text and "**********" in text for text in shown)
 
 

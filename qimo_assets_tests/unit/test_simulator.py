@@ -41,7 +41,9 @@ def test_report_tells_what_is_in_the_files(tmp_path: Path) -> None:
 
 def test_same_seed_and_now_give_the_same_bytes(tmp_path: Path) -> None:
     def fed(name: str, seed: int) -> list[bytes]:
-        return contents(feed(tmp_path / name, 3_000, days=2, bad=0.1, late=0.1, repeat=0.1, seed=seed, now=NOW))
+        return contents(
+            feed(tmp_path / name, 3_000, days=2, bad=0.1, late=0.1, repeat=0.1, seed=seed, now=NOW)
+        )
 
     assert fed("a", 5) == fed("b", 5)
     assert fed("a2", 5) != fed("c", 6)
@@ -52,7 +54,9 @@ def test_lines_are_appended_and_the_last_one_is_whole(tmp_path: Path) -> None:
     before = contents(first)
     second = feed(tmp_path, 700, seed=2, now=NOW)
     after = contents(second)
-    assert all(new.startswith(old) and new.endswith(b"\n") for old, new in zip(before, after, strict=True))
+    assert all(
+        new.startswith(old) and new.endswith(b"\n") for old, new in zip(before, after, strict=True)
+    )
     assert len(lines_of(second)) == 1_200
     assert sum(map(len, after)) == first.bytes + second.bytes
 
@@ -63,7 +67,10 @@ def test_plain_lines_keep_the_contract_and_look_like_chat(tmp_path: Path) -> Non
     assert {line.count(b"\x01") for line in lines} == {len(FIELDS) - 1}
     assert 0 < sum(line.endswith(b"\r") for line in lines) < 500
     accounts = column(report, "sender_account")
-    assert all(len(account) == 11 and account.isdigit() for account in accounts + column(report, "receiver_account"))
+    assert all(
+        len(account) == 11 and account.isdigit()
+        for account in accounts + column(report, "receiver_account")
+    )
     busiest = max(map(accounts.count, set(accounts[:2_000])))
     assert busiest > 20 * len(accounts) / len(set(accounts))
     assert {"男", "女"} < set(column(report, "sender_sex"))
@@ -76,7 +83,10 @@ def test_plain_lines_keep_the_contract_and_look_like_chat(tmp_path: Path) -> Non
 @pytest.mark.parametrize("days", [1, 3])
 def test_times_run_in_order_up_to_now_and_mostly_by_day(tmp_path: Path, days: int) -> None:
     report = feed(tmp_path, 20_000, days=days, seed=4, now=NOW)
-    first, last = (NOW - timedelta(days=days)).strftime("%Y-%m-%d %H:%M:%S"), NOW.strftime("%Y-%m-%d %H:%M:%S")
+    first, last = (
+        (NOW - timedelta(days=days)).strftime("%Y-%m-%d %H:%M:%S"),
+        NOW.strftime("%Y-%m-%d %H:%M:%S"),
+    )
     for content in contents(report):
         times = [line[:19].decode() for line in content.splitlines()]
         assert times == sorted(times)
@@ -147,7 +157,9 @@ def test_bad_lines_break_every_rule_about_as_often(tmp_path: Path) -> None:
     report = feed(tmp_path, 1_200, bad=1.0, seed=9, now=NOW)
     reasons = Counter(map(reason_of, lines_of(report)))
     assert set(reasons) - {Reason.TOO_LONG} == set(Reason) - {Reason.TOO_LONG}
-    assert all(150 < count < 250 for reason, count in reasons.items() if reason is not Reason.TOO_LONG)
+    assert all(
+        150 < count < 250 for reason, count in reasons.items() if reason is not Reason.TOO_LONG
+    )
 
 
 def test_only_the_bad_lines_are_bad(tmp_path: Path) -> None:
@@ -181,16 +193,26 @@ def test_progress_and_nothing_to_do(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "named"),
-    [({"bad": -0.1}, "bad"), ({"bad": 0.6, "late": 0.6}, "late"), ({"rate": 0.0}, "rate"), ({"days": 0}, "days"), ({"lines": -1}, "lines")],
+    [
+        ({"bad": -0.1}, "bad"),
+        ({"bad": 0.6, "late": 0.6}, "late"),
+        ({"rate": 0.0}, "rate"),
+        ({"days": 0}, "days"),
+        ({"lines": -1}, "lines"),
+    ],
 )
 def test_wrong_arguments_are_named(tmp_path: Path, arguments: dict, named: str) -> None:
     with pytest.raises(ValueError, match=named):
         feed(tmp_path, **({"lines": 10, "now": NOW} | arguments))
 
 
-def test_a_write_cut_short_leaves_whole_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_write_cut_short_leaves_whole_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole = os.write
-    monkeypatch.setattr(simulator.os, "write", lambda descriptor, block: whole(descriptor, block[: len(block) // 2]))
+    monkeypatch.setattr(
+        simulator.os, "write", lambda descriptor, block: whole(descriptor, block[: len(block) // 2])
+    )
     with pytest.raises(FeedError, match="Make room"):
         feed(tmp_path, 100, seed=1, now=NOW)
     [written] = [content for path in tmp_path.iterdir() if (content := path.read_bytes())]

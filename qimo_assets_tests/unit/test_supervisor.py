@@ -8,13 +8,26 @@ import dagster as dg
 import pytest
 
 from qimo_assets.automation import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS
-from qimo_assets.lake.supervisor import STALLED_SECONDS, UNFINISHED, PastRun, Standstill, decide, observe
+from qimo_assets.lake.supervisor import (
+    STALLED_SECONDS,
+    UNFINISHED,
+    PastRun,
+    Standstill,
+    decide,
+    observe,
+)
 
 NOW = 1_700_000_000.0
-FAILURE, SUCCESS, CANCELED = dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.CANCELED
+FAILURE, SUCCESS, CANCELED = (
+    dg.DagsterRunStatus.FAILURE,
+    dg.DagsterRunStatus.SUCCESS,
+    dg.DagsterRunStatus.CANCELED,
+)
 
 
-def run(status: dg.DagsterRunStatus, ended: float | None = 0, by: str | None = None, name: str = "r") -> PastRun:
+def run(
+    status: dg.DagsterRunStatus, ended: float | None = 0, by: str | None = None, name: str = "r"
+) -> PastRun:
     """Return a run that ended so many seconds ago; None has no end on record."""
     return PastRun(name, status, None if ended is None else NOW - ended, by)
 
@@ -28,13 +41,36 @@ def failures(number: int, ended: float) -> list[PastRun]:
     [
         pytest.param([], True, "no live run yet", id="no run"),
         pytest.param([run(SUCCESS)], True, "ended as SUCCESS", id="success"),
-        pytest.param([run(CANCELED)], False, "launch the job chat_stream", id="canceled by a person"),
-        pytest.param([run(CANCELED, by="")], False, "stopped by a person", id="canceled with an empty tag"),
-        pytest.param([run(CANCELED, by="down")], True, "ended as CANCELED", id="canceled by the platform"),
-        pytest.param([run(SUCCESS), run(CANCELED)], True, "ended as SUCCESS", id="a person's stop counts until the next run"),
-        pytest.param([run(CANCELED), *failures(3, 1)], False, "stopped by a person", id="a person's stop ends the failures"),
-        pytest.param([run(CANCELED, by="down"), *failures(3, 1)], True, "CANCELED", id="the platform's stop ends the failures"),
-        pytest.param([run(FAILURE, by="down")], False, "1 failure", id="a tag does not excuse a failure"),
+        pytest.param(
+            [run(CANCELED)], False, "launch the job chat_stream", id="canceled by a person"
+        ),
+        pytest.param(
+            [run(CANCELED, by="")], False, "stopped by a person", id="canceled with an empty tag"
+        ),
+        pytest.param(
+            [run(CANCELED, by="down")], True, "ended as CANCELED", id="canceled by the platform"
+        ),
+        pytest.param(
+            [run(SUCCESS), run(CANCELED)],
+            True,
+            "ended as SUCCESS",
+            id="a person's stop counts until the next run",
+        ),
+        pytest.param(
+            [run(CANCELED), *failures(3, 1)],
+            False,
+            "stopped by a person",
+            id="a person's stop ends the failures",
+        ),
+        pytest.param(
+            [run(CANCELED, by="down"), *failures(3, 1)],
+            True,
+            "CANCELED",
+            id="the platform's stop ends the failures",
+        ),
+        pytest.param(
+            [run(FAILURE, by="down")], False, "1 failure", id="a tag does not excuse a failure"
+        ),
     ],
 )
 def test_the_newest_run_decides(runs: list[PastRun], launch: bool, words: str) -> None:
@@ -44,8 +80,14 @@ def test_the_newest_run_decides(runs: list[PastRun], launch: bool, words: str) -
 
 
 @pytest.mark.parametrize("status", UNFINISHED, ids=lambda status: status.value)
-@pytest.mark.parametrize("newer", [[], [run(SUCCESS)], [run(CANCELED)], failures(2, 1)], ids=["newest", "after success", "after a stop", "after failures"])
-def test_nothing_is_launched_beside_an_unfinished_run(status: dg.DagsterRunStatus, newer: list[PastRun]) -> None:
+@pytest.mark.parametrize(
+    "newer",
+    [[], [run(SUCCESS)], [run(CANCELED)], failures(2, 1)],
+    ids=["newest", "after success", "after a stop", "after failures"],
+)
+def test_nothing_is_launched_beside_an_unfinished_run(
+    status: dg.DagsterRunStatus, newer: list[PastRun]
+) -> None:
     decision = decide([*newer, run(status, None, name="alive")], NOW, writing=True)
     assert not decision.launch
     assert decision.reason == f"Run alive is {status.value}."
@@ -72,7 +114,9 @@ def stream(seconds: int, progress: list[int], lag: int = 1, name: str = "r") -> 
         pytest.param([7, 7, 7], 0, 120, id="nothing to do"),
     ],
 )
-def test_a_standstill_lasts_while_nothing_moves_and_lines_wait(progress: list[int], lag: int, since: int) -> None:
+def test_a_standstill_lasts_while_nothing_moves_and_lines_wait(
+    progress: list[int], lag: int, since: int
+) -> None:
     assert stream(60, progress, lag).since == NOW + since
 
 
@@ -95,7 +139,9 @@ def test_each_status_is_either_finished_or_unfinished() -> None:
 
 
 @pytest.mark.parametrize(
-    "runs", [[], [run(SUCCESS)], [run(CANCELED, by="down")], failures(1, 1000)], ids=["no run", "success", "canceled by the platform", "failed long ago"]
+    "runs",
+    [[], [run(SUCCESS)], [run(CANCELED, by="down")], failures(1, 1000)],
+    ids=["no run", "success", "canceled by the platform", "failed long ago"],
 )
 def test_a_catch_up_goes_first(runs: list[PastRun]) -> None:
     assert decide(runs, NOW, writing=False).launch
@@ -104,7 +150,10 @@ def test_a_catch_up_goes_first(runs: list[PastRun]) -> None:
     assert "catch-up" in decision.reason
 
 
-@pytest.mark.parametrize(("number", "pause"), [(1, 10), (2, 20), (3, 40), (4, 80), (5, 160), (6, 300), (7, 300), (25, 300)])
+@pytest.mark.parametrize(
+    ("number", "pause"),
+    [(1, 10), (2, 20), (3, 40), (4, 80), (5, 160), (6, 300), (7, 300), (25, 300)],
+)
 def test_the_pause_grows_with_the_failures_in_a_row(number: int, pause: int) -> None:
     early = decide([*failures(number, pause - 1), run(SUCCESS), run(FAILURE)], NOW, writing=False)
     assert not early.launch
@@ -116,9 +165,14 @@ def test_the_pause_grows_with_the_failures_in_a_row(number: int, pause: int) -> 
 
 @pytest.mark.parametrize(("worked", "pause"), [(0, 10), (1, 20), (3, 80)])
 def test_failures_before_a_run_that_wrote_do_not_count(worked: int, pause: int) -> None:
-    runs = [replace(past, wrote=place == worked) for place, past in enumerate(failures(9, pause - 1))]
+    runs = [
+        replace(past, wrote=place == worked) for place, past in enumerate(failures(9, pause - 1))
+    ]
     decision = decide(runs, NOW, writing=False)
-    assert (decision.launch, decision.reason) == (False, f"{worked + 1} failure(s) in a row; the next try comes in 1 s.")
+    assert (decision.launch, decision.reason) == (
+        False,
+        f"{worked + 1} failure(s) in a row; the next try comes in 1 s.",
+    )
 
 
 def test_the_pause_is_counted_from_the_last_end() -> None:

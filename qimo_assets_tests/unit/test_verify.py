@@ -16,7 +16,14 @@ from zoneinfo import ZoneInfo
 import pytest
 from pydantic import SecretStr
 
-from qimo_assets.settings import HiveSettings, KafkaSettings, LakeSettings, MySQLSettings, Settings, SourceSettings
+from qimo_assets.settings import (
+    HiveSettings,
+    KafkaSettings,
+    LakeSettings,
+    MySQLSettings,
+    Settings,
+    SourceSettings,
+)
 from qimo_assets.simulator import feed
 from qimo_assets.verify import (
     METRICS,
@@ -66,16 +73,27 @@ def settings(tmp_path: Path) -> Settings:
     for start, end, region in zip(starts, ends, regions, strict=True):
         entries += struct.pack("<IIHI", start, end, len(region), pointer)
         pointer += len(region)
-    header = struct.pack("<HHIII", 2, 1, 0, index, index + 14 * (len(regions) - 1)).ljust(256, b"\0")
+    header = struct.pack("<HHIII", 2, 1, 0, index, index + 14 * (len(regions) - 1)).ljust(
+        256, b"\0"
+    )
     with zipfile.ZipFile(tmp_path / "ip.jar", "w") as jar:
         jar.writestr("ip2region/ip2region.xdb", header + b"".join(regions) + entries)
     (tmp_path / "logs").mkdir()
     return Settings.model_construct(
-        source=SourceSettings(log_dir=tmp_path / "logs", position_file=tmp_path / "positions", host="chat"),
+        source=SourceSettings(
+            log_dir=tmp_path / "logs", position_file=tmp_path / "positions", host="chat"
+        ),
         kafka=KafkaSettings(bootstrap="127.0.0.1:9", timeout_seconds=0.5),
-        lake=LakeSettings(warehouse="file:/none", checkpoint="file:/none", metastore_uris="thrift://127.0.0.1:9", ip2region_jar=tmp_path / "ip.jar"),
+        lake=LakeSettings(
+            warehouse="file:/none",
+            checkpoint="file:/none",
+            metastore_uris="thrift://127.0.0.1:9",
+            ip2region_jar=tmp_path / "ip.jar",
+        ),
         hive=HiveSettings(host="127.0.0.1", port=9, timeout_seconds=1),
-        mysql=MySQLSettings(host="127.0.0.1", port=9, password=SecretStr("none"), timeout_seconds=1),
+        mysql=MySQLSettings(
+            host="127.0.0.1", port=9, password=SecretStr("none"), timeout_seconds=1
+        ),
     )
 
 
@@ -89,8 +107,30 @@ def line(
     addresses: tuple[str, str] = ("1.0.0.1", "1.1.0.1"),
     message: str = "你好",
 ) -> bytes:
-    fields = [moment, nickname, sender, sexes[0], addresses[0], "iOS", "iPhone 15", "5G", "114.06,22.54"]
-    fields += ["收", addresses[1], receiver, "Android", "Xiaomi 14", "4G", "", sexes[1], "TEXT", "1.00KM", message]
+    fields = [
+        moment,
+        nickname,
+        sender,
+        sexes[0],
+        addresses[0],
+        "iOS",
+        "iPhone 15",
+        "5G",
+        "114.06,22.54",
+    ]
+    fields += [
+        "收",
+        addresses[1],
+        receiver,
+        "Android",
+        "Xiaomi 14",
+        "4G",
+        "",
+        sexes[1],
+        "TEXT",
+        "1.00KM",
+        message,
+    ]
     return "\x01".join(fields).encode()
 
 
@@ -159,7 +199,9 @@ def test_each_reason(settings: Settings, bad: bytes, reason: str) -> None:
 @pytest.mark.parametrize("end", [b"\n", b"\r\n"])
 def test_longest_line(settings: Settings, end: bytes) -> None:
     filling = 1_048_576 - len(line(message=""))
-    content = line(message="x" * filling) + end + line(message="x" * (filling + 1)) + end + line() + end
+    content = (
+        line(message="x" * filling) + end + line(message="x" * (filling + 1)) + end + line() + end
+    )
     (settings.source.log_dir / "chat-1.log").write_bytes(content)
     counted = recount(settings, NOW)
     assert (counted.rows, counted.quarantined) == ({DAY: 2}, {"too_long": 1})
@@ -179,7 +221,9 @@ def test_a_line_rejected_as_ahead_is_held_against_its_own_collection(settings: S
     ahead = line("2024-05-02 11:00:00")
     write(settings, line(), ahead, ahead)
     at = len(line()) + 1
-    assert recount(settings, NOW, {FILE: {at: "2024-05-02 10:59:59"}}).quarantined == {"time_ahead": 1}
+    assert recount(settings, NOW, {FILE: {at: "2024-05-02 10:59:59"}}).quarantined == {
+        "time_ahead": 1
+    }
     assert recount(settings, NOW, {FILE: {at: "2024-05-02 11:00:00"}}).quarantined == {}
 
 
@@ -199,10 +243,23 @@ def test_every_metric(settings: Settings) -> None:
     tables = recount(settings, NOW).tables
     assert set(tables) == set(METRICS)
     assert tables["message_total"] == {("2024-04-30",): (1, 1, 1, 1), (DAY,): (5, 2, 3, 3)}
-    assert tables["message_hourly"] == {("2024-04-30", 23): (1, 1, 1), (DAY, 9): (1, 1, 1), (DAY, 10): (4, 2, 3)}
-    assert tables["sender_top"] == {("2024-04-30", 1): ("A", "丙", 1), (DAY, 1): ("A", "甲", 4), (DAY, 2): ("B", "未知", 1)}
+    assert tables["message_hourly"] == {
+        ("2024-04-30", 23): (1, 1, 1),
+        (DAY, 9): (1, 1, 1),
+        (DAY, 10): (4, 2, 3),
+    }
+    assert tables["sender_top"] == {
+        ("2024-04-30", 1): ("A", "丙", 1),
+        (DAY, 1): ("A", "甲", 4),
+        (DAY, 2): ("B", "未知", 1),
+    }
     of_day = {key[1:]: value for key, value in tables["sender_province"].items() if key[0] == DAY}
-    assert of_day == {("中国", "广东省"): (2, 1), ("美国", "未知"): (1, 1), ("未知", "未知"): (1, 1), ("中国", "北京"): (1, 1)}
+    assert of_day == {
+        ("中国", "广东省"): (2, 1),
+        ("美国", "未知"): (1, 1),
+        ("未知", "未知"): (1, 1),
+        ("中国", "北京"): (1, 1),
+    }
     of_day = {key[1:]: value for key, value in tables["receiver_province"].items() if key[0] == DAY}
     assert of_day == {("中国", "北京"): (2, 2), ("未知", "未知"): (3, 3)}
     of_day = {key[1:]: value for key, value in tables["sex_pair"].items() if key[0] == DAY}
@@ -210,8 +267,23 @@ def test_every_metric(settings: Settings) -> None:
 
 
 def test_active_users(settings: Settings) -> None:
-    sent = {"2024-01-31": "AB", "2024-02-01": "AC", "2024-02-07": "D", "2024-02-29": "CD", "2024-03-01": "A", "2024-03-02": "A", "2024-03-31": "A"}
-    write(settings, *(line(f"{day} 12:00:00", sender) for day, senders in sent.items() for sender in senders * 2))
+    sent = {
+        "2024-01-31": "AB",
+        "2024-02-01": "AC",
+        "2024-02-07": "D",
+        "2024-02-29": "CD",
+        "2024-03-01": "A",
+        "2024-03-02": "A",
+        "2024-03-31": "A",
+    }
+    write(
+        settings,
+        *(
+            line(f"{day} 12:00:00", sender)
+            for day, senders in sent.items()
+            for sender in senders * 2
+        ),
+    )
     assert recount(settings, NOW).tables["active_user"] == {
         ("2024-01-31",): (2, 2, 2, 2, 1),
         ("2024-02-01",): (2, 3, 3, 1, 0),
@@ -229,16 +301,27 @@ def test_the_last_and_the_first_day_of_the_calendar(settings: Settings) -> None:
     assert recount(settings, NOW).tables["active_user"] == {("0001-01-01",): (1, 1, 1, 1, 0)}
 
 
-def test_masked_accounts_are_expected_where_they_are_published_so(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_masked_accounts_are_expected_where_they_are_published_so(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write(settings, line(sender="13812341234", receiver="short"))
     counted = recount(settings, NOW)
     answer = LakeAnswer(of_file({DAY: 1}), {}, 1, 1, 0, arrivals={DAY: (0, 1, 1)})
     quality = {(DAY,): (1, 1, *[0] * 9, 1, 1)}
-    tops = {"sender_top": {(DAY, 1): ("138****1234", "未知", 1)}, "receiver_top": {(DAY, 1): ("s****", "收", 1)}}
+    tops = {
+        "sender_top": {(DAY, 1): ("138****1234", "未知", 1)},
+        "receiver_top": {(DAY, 1): ("s****", "收", 1)},
+    }
     monkeypatch.setattr("qimo_assets.verify.read_lake", lambda _: answer)
     monkeypatch.setattr("qimo_assets.verify.count_arrivals", lambda _: 1)
-    monkeypatch.setattr("qimo_assets.verify.read_metrics", lambda _: counted.tables | {"data_quality": quality} | tops)
-    assert [name for name, result in verify(settings).metrics.items() if not result.ok] == ["sender_top", "receiver_top"]
+    monkeypatch.setattr(
+        "qimo_assets.verify.read_metrics",
+        lambda _: counted.tables | {"data_quality": quality} | tops,
+    )
+    assert [name for name, result in verify(settings).metrics.items() if not result.ok] == [
+        "sender_top",
+        "receiver_top",
+    ]
     settings.mysql.mask_accounts = True
     assert verify(settings).ok
 
@@ -279,13 +362,24 @@ def test_place_of_an_address(settings: Settings, address: str, place: tuple[str,
 
 
 def test_simulated_lines_are_recounted(settings: Settings) -> None:
-    report = feed(settings.source.log_dir, 5_000, days=2, bad=0.2, late=0.1, repeat=0.1, seed=1, now=NOW)
+    report = feed(
+        settings.source.log_dir, 5_000, days=2, bad=0.2, late=0.1, repeat=0.1, seed=1, now=NOW
+    )
     counted = recount(settings, NOW)
     assert counted.lines == 5_000
     assert sum(counted.quarantined.values()) == report.bad
     assert sum(counted.rows.values()) == 5_000 - report.bad
-    assert set(counted.quarantined) >= {"not_utf8", "field_count", "bad_time", "time_ahead", "no_sender", "no_receiver"}
-    assert sum(messages for (messages,) in counted.tables["sex_pair"].values()) == 5_000 - report.bad
+    assert set(counted.quarantined) >= {
+        "not_utf8",
+        "field_count",
+        "bad_time",
+        "time_ahead",
+        "no_sender",
+        "no_receiver",
+    }
+    assert (
+        sum(messages for (messages,) in counted.tables["sex_pair"].values()) == 5_000 - report.bad
+    )
 
 
 def test_what_cannot_be_read_is_one_message(settings: Settings) -> None:
@@ -302,17 +396,35 @@ def test_what_cannot_be_read_is_one_message(settings: Settings) -> None:
 
 @pytest.fixture
 def counted(settings: Settings) -> Recount:
-    write(settings, line(), line(f"{DAY} 11:00:00", "B", "A"), line("2024-04-30 08:00:00"), b"", line(sender=""))
+    write(
+        settings,
+        line(),
+        line(f"{DAY} 11:00:00", "B", "A"),
+        line("2024-04-30 08:00:00"),
+        b"",
+        line(sender=""),
+    )
     return recount(settings, NOW)
 
 
 def agreeing(counted: Recount) -> LakeAnswer:
     rows = sum(counted.rows.values())
     arrivals = {"2024-04-30": (1, 0, 0), DAY: (0, 5, 9)}
-    return LakeAnswer(of_file(counted.rows), of_file(counted.quarantined), rows, rows, 0, {}, {DAY: dict(counted.quarantined)}, arrivals)
+    return LakeAnswer(
+        of_file(counted.rows),
+        of_file(counted.quarantined),
+        rows,
+        rows,
+        0,
+        {},
+        {DAY: dict(counted.quarantined)},
+        arrivals,
+    )
 
 
-def of_file(counts: dict[str, int], file: SourceFile | None = FILE) -> dict[tuple[SourceFile | None, str], int]:
+def of_file(
+    counts: dict[str, int], file: SourceFile | None = FILE
+) -> dict[tuple[SourceFile | None, str], int]:
     return {(file, name): count for name, count in counts.items()}
 
 
@@ -328,8 +440,23 @@ def published(counted: Recount, sent_again: int = 0) -> dict[str, Table]:
 def test_everything_agrees(counted: Recount) -> None:
     found = compare(counted, agreeing(counted), 7, published(counted, sent_again=2))
     assert found.ok
-    assert (found.lines, found.rows, found.quarantined, found.sent_again) == (5, 3, {"field_count": 1, "no_sender": 1}, 2)
-    assert list(found.as_dict()) == ["ok", "lines", "rows", "quarantined", "sent_again", "metrics", "gone", "days_left_out", "differences"]
+    assert (found.lines, found.rows, found.quarantined, found.sent_again) == (
+        5,
+        3,
+        {"field_count": 1, "no_sender": 1},
+        2,
+    )
+    assert list(found.as_dict()) == [
+        "ok",
+        "lines",
+        "rows",
+        "quarantined",
+        "sent_again",
+        "metrics",
+        "gone",
+        "days_left_out",
+        "differences",
+    ]
     assert found.as_dict()["metrics"]["message_total"] == {"ok": True, "rows": 2, "differences": []}
     assert json.loads(json.dumps(found.as_dict())) == found.as_dict()
     assert "Everything agrees." in render(found)
@@ -338,17 +465,39 @@ def test_everything_agrees(counted: Recount) -> None:
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        (lambda lake: replace(lake, rows=of_file({DAY: 2})), "lake 2024-04-30: expected 1, found 0"),
-        (lambda lake: replace(lake, rows=lake.rows | of_file({"2024-05-03": 1})), "lake 2024-05-03: expected 0, found 1"),
-        (lambda lake: replace(lake, rows=of_file({DAY: 1})), "lines: 5 in the files, 3 in lake (1) and quarantine (2)"),
-        (lambda lake: replace(lake, quarantined=of_file({"field_count": 2})), "quarantine no_sender: expected 1, found 0"),
+        (
+            lambda lake: replace(lake, rows=of_file({DAY: 2})),
+            "lake 2024-04-30: expected 1, found 0",
+        ),
+        (
+            lambda lake: replace(lake, rows=lake.rows | of_file({"2024-05-03": 1})),
+            "lake 2024-05-03: expected 0, found 1",
+        ),
+        (
+            lambda lake: replace(lake, rows=of_file({DAY: 1})),
+            "lines: 5 in the files, 3 in lake (1) and quarantine (2)",
+        ),
+        (
+            lambda lake: replace(lake, quarantined=of_file({"field_count": 2})),
+            "quarantine no_sender: expected 1, found 0",
+        ),
         (lambda lake: replace(lake, messages=2), "3 rows, but 2 distinct message_id"),
-        (lambda lake: replace(lake, records=2), "3 rows, but 2 distinct (kafka_partition, kafka_offset)"),
+        (
+            lambda lake: replace(lake, records=2),
+            "3 rows, but 2 distinct (kafka_partition, kafka_offset)",
+        ),
         (lambda lake: replace(lake, ahead=1), "1 rows were too far ahead"),
-        (lambda lake: replace(lake, rows=of_file({DAY: 2, "2024-04-30": 1}, ("other", "chat-1.log", ""))), "file other:chat-1.log: expected 0, found 3"),
+        (
+            lambda lake: replace(
+                lake, rows=of_file({DAY: 2, "2024-04-30": 1}, ("other", "chat-1.log", ""))
+            ),
+            "file other:chat-1.log: expected 0, found 3",
+        ),
     ],
 )
-def test_lake_differences_are_named(counted: Recount, change: Callable[[LakeAnswer], LakeAnswer], named: str) -> None:
+def test_lake_differences_are_named(
+    counted: Recount, change: Callable[[LakeAnswer], LakeAnswer], named: str
+) -> None:
     found = compare(counted, change(agreeing(counted)), 5, published(counted))
     assert not found.ok
     assert named in "\n".join(found.differences)
@@ -363,32 +512,64 @@ def test_fewer_arrivals_than_rows(counted: Recount) -> None:
 
 def test_unknown_files_are_not_compared(counted: Recount) -> None:
     unknown = LakeAnswer(of_file(counted.rows, None), of_file(counted.quarantined, None), 3, 3, 0)
-    assert compare(counted, replace(unknown, rejected=agreeing(counted).rejected, arrivals=agreeing(counted).arrivals), 5, published(counted)).ok
+    assert compare(
+        counted,
+        replace(unknown, rejected=agreeing(counted).rejected, arrivals=agreeing(counted).arrivals),
+        5,
+        published(counted),
+    ).ok
 
 
 def test_files_that_are_gone_are_named_and_left_out(counted: Recount) -> None:
     gone = ("chat", "chat-1.log", "17-42")
     known = agreeing(counted)
-    lake = replace(known, rows=known.rows | of_file({DAY: 4}, gone), quarantined=known.quarantined | of_file({"no_sender": 3}, gone), messages=7, records=7)
+    lake = replace(
+        known,
+        rows=known.rows | of_file({DAY: 4}, gone),
+        quarantined=known.quarantined | of_file({"no_sender": 3}, gone),
+        messages=7,
+        records=7,
+    )
     # The metrics of that day hold four messages that no file tells of; the other day is compared.
     right = published(counted)
     quality = right["data_quality"] | {(DAY,): (11, 6, *right["data_quality"][DAY,][2:])}
     # Who was active the day before may have come back with one of them.
     users = right["active_user"] | {("2024-04-30",): (9, 9, 9, 9, 9)}
-    found_tables = right | {"message_total": {(DAY,): (6, 1, 1, 1), ("2024-04-30",): (1, 1, 1, 1)}, "data_quality": quality, "active_user": users}
+    found_tables = right | {
+        "message_total": {(DAY,): (6, 1, 1, 1), ("2024-04-30",): (1, 1, 1, 1)},
+        "data_quality": quality,
+        "active_user": users,
+    }
     found = compare(counted, lake, 12, found_tables)
-    assert (found.ok, found.gone, found.days_left_out) == (True, {"chat:chat-1.log:17-42": 7}, [DAY])
-    assert (found.lines, found.rows, found.quarantined) == (5, 7, {"field_count": 1, "no_sender": 4})
+    assert (found.ok, found.gone, found.days_left_out) == (
+        True,
+        {"chat:chat-1.log:17-42": 7},
+        [DAY],
+    )
+    assert (found.lines, found.rows, found.quarantined) == (
+        5,
+        7,
+        {"field_count": 1, "no_sender": 4},
+    )
     assert "7 lines of 1 files" in render(found)
-    wrong = compare(counted, lake, 12, found_tables | {"message_total": {(DAY,): (6, 1, 1, 1), ("2024-04-30",): (2, 1, 1, 1)}})
-    assert wrong.metrics["message_total"].differences == ["message_total 2024-04-30: messages expected 1, found 2"]
+    wrong = compare(
+        counted,
+        lake,
+        12,
+        found_tables | {"message_total": {(DAY,): (6, 1, 1, 1), ("2024-04-30",): (2, 1, 1, 1)}},
+    )
+    assert wrong.metrics["message_total"].differences == [
+        "message_total 2024-04-30: messages expected 1, found 2"
+    ]
 
 
 def test_a_truncated_file_is_not_gone(counted: Recount) -> None:
     truncated = ("chat", "chat-2.log", "17-42")
     known = agreeing(counted)
     lake = replace(known, rows=known.rows | of_file({DAY: 4}, truncated), messages=7, records=7)
-    found = compare(replace(counted, files=counted.files | {truncated: 0}), lake, 9, published(counted))
+    found = compare(
+        replace(counted, files=counted.files | {truncated: 0}), lake, 9, published(counted)
+    )
     assert not found.ok
     assert "file chat:chat-2.log:17-42: expected 0, found 4" in found.differences
 
@@ -404,17 +585,41 @@ def test_a_file_is_counted_through_its_link_under_its_first_name(settings: Setti
     (logs / "a.log").rename(logs / "a.1.log")
     (logs / "b.log").rename(logs / "b.log.gz")
     write(settings, line(), line(), line(), name="a.log")
-    assert recount(settings, NOW).files == {("chat", "a.log", ids["a.log"]): 2, ("chat", "b.log", ids["b.log"]): 1, ("chat", "a.log", ""): 3}
+    assert recount(settings, NOW).files == {
+        ("chat", "a.log", ids["a.log"]): 2,
+        ("chat", "b.log", ids["b.log"]): 1,
+        ("chat", "a.log", ""): 3,
+    }
 
 
 @pytest.mark.parametrize(
     ("table", "key", "value", "named"),
     [
         ("message_total", (DAY,), (2, 2, 2, 9), f"message_total {DAY}: pairs expected 2, found 9"),
-        ("message_hourly", (DAY, 11), None, f"message_hourly {DAY} 11: expected messages 1, senders 1, receivers 1, found no row"),
-        ("sex_pair", (DAY, "女", "女"), (4,), f"sex_pair {DAY} 女 女: expected no row, found messages 4"),
-        ("sender_top", (DAY, 1), ("A", "别", 1), f"sender_top {DAY} 1: nickname expected 未知, found 别"),
-        ("sender_province", (DAY, None, None), (1, 1), f"sender_province {DAY} None None: expected no row"),
+        (
+            "message_hourly",
+            (DAY, 11),
+            None,
+            f"message_hourly {DAY} 11: expected messages 1, senders 1, receivers 1, found no row",
+        ),
+        (
+            "sex_pair",
+            (DAY, "女", "女"),
+            (4,),
+            f"sex_pair {DAY} 女 女: expected no row, found messages 4",
+        ),
+        (
+            "sender_top",
+            (DAY, 1),
+            ("A", "别", 1),
+            f"sender_top {DAY} 1: nickname expected 未知, found 别",
+        ),
+        (
+            "sender_province",
+            (DAY, None, None),
+            (1, 1),
+            f"sender_province {DAY} None None: expected no row",
+        ),
         ("active_user", (DAY,), (2, 2, 2, 2, 0), f"active_user {DAY}: new expected 1, found 2"),
         (
             "data_quality",
@@ -422,12 +627,26 @@ def test_a_file_is_counted_through_its_link_under_its_first_name(settings: Setti
             (4, 2, 0, 0, 0, 1, 0, 1, 0, 0, 0, 5, 9),
             "quarantined_field_count expected 1, found 0; quarantined_bad_time expected 0, found 1",
         ),
-        ("data_quality", (DAY,), (4, 2, 0, 0, 1, 0, 0, 1, 0, 0, 0, 5, 8), f"data_quality {DAY}: age_p99 expected 9, found 8"),
-        ("data_quality", (DAY,), (4, 2, 0, 0, 1, 0, 0, 1, 0, 3, 0, 5, 9), "lines 5 and sent_again 3 make 8 arrivals, the topic has 5"),
+        (
+            "data_quality",
+            (DAY,),
+            (4, 2, 0, 0, 1, 0, 0, 1, 0, 0, 0, 5, 8),
+            f"data_quality {DAY}: age_p99 expected 9, found 8",
+        ),
+        (
+            "data_quality",
+            (DAY,),
+            (4, 2, 0, 0, 1, 0, 0, 1, 0, 3, 0, 5, 9),
+            "lines 5 and sent_again 3 make 8 arrivals, the topic has 5",
+        ),
     ],
 )
-def test_metric_differences_are_named(counted: Recount, table: str, key: tuple, value: tuple | None, named: str) -> None:
-    rows = {other: measures for other, measures in published(counted)[table].items() if other != key} | ({key: value} if value else {})
+def test_metric_differences_are_named(
+    counted: Recount, table: str, key: tuple, value: tuple | None, named: str
+) -> None:
+    rows = {
+        other: measures for other, measures in published(counted)[table].items() if other != key
+    } | ({key: value} if value else {})
     found = compare(counted, agreeing(counted), 5, published(counted) | {table: rows})
     assert not found.ok
     assert [name for name, result in found.metrics.items() if not result.ok] == [table]
@@ -437,19 +656,36 @@ def test_metric_differences_are_named(counted: Recount, table: str, key: tuple, 
 
 def test_many_differences_become_a_count(counted: Recount) -> None:
     extra = {(DAY, str(sex), "女"): (1,) for sex in range(50)}
-    differences = compare(counted, agreeing(counted), 5, published(counted) | {"sex_pair": counted.tables["sex_pair"] | extra}).metrics["sex_pair"].differences
+    differences = (
+        compare(
+            counted,
+            agreeing(counted),
+            5,
+            published(counted) | {"sex_pair": counted.tables["sex_pair"] | extra},
+        )
+        .metrics["sex_pair"]
+        .differences
+    )
     assert len(differences) == 21
     assert differences[-1] == "sex_pair: 30 more differences"
 
 
 def test_a_table_that_is_not_there(counted: Recount) -> None:
-    result = compare(counted, agreeing(counted), 5, published(counted) | {"sex_pair": None}).metrics["sex_pair"]
-    assert (result.ok, result.rows, result.differences) == (False, 0, ["sex_pair: there is no such table; expected 2 rows"])
+    result = compare(
+        counted, agreeing(counted), 5, published(counted) | {"sex_pair": None}
+    ).metrics["sex_pair"]
+    assert (result.ok, result.rows, result.differences) == (
+        False,
+        0,
+        ["sex_pair: there is no such table; expected 2 rows"],
+    )
 
 
 def test_a_table_that_is_not_there_while_there_are_no_lines(counted: Recount) -> None:
     nothing = replace(counted, tables=counted.tables | {"sex_pair": {}})
-    result = compare(nothing, agreeing(counted), 5, published(counted) | {"sex_pair": None}).metrics["sex_pair"]
+    result = compare(
+        nothing, agreeing(counted), 5, published(counted) | {"sex_pair": None}
+    ).metrics["sex_pair"]
     assert (result.ok, result.rows, result.differences) == (True, 0, [])
 
 
@@ -465,11 +701,17 @@ def test_lake_answer_out_of_queries(settings: Settings) -> None:
         "SHOW DATABASES": [("default",), ("qimo",)],
         "SHOW TABLES": [("qimo", "chat_message_rt", False), ("qimo", "chat_quarantine_rt", False)],
         "count(DISTINCT message_id), count(DISTINCT kafka": [(3, 3, 0)],
-        "source_id, day, count(*)": [("chat", "/logs/a.log", "7-1", DAY, 3), (None, None, None, DAY, 1)],
+        "source_id, day, count(*)": [
+            ("chat", "/logs/a.log", "7-1", DAY, 3),
+            (None, None, None, DAY, 1),
+        ],
         "source_id, reason, count(*)": [("chat", "/logs/b.log", None, "time_ahead", 1)],
         "GROUP BY reason, day": [(DAY, "time_ahead", 1)],
         "collect_list": [(DAY, 1, 5, 9)],
-        "reason = 'time_ahead'": [("chat", "/logs/b.log", None, 42, int(NOW.timestamp())), (None, None, None, None, int(NOW.timestamp()))],
+        "reason = 'time_ahead'": [
+            ("chat", "/logs/b.log", None, 42, int(NOW.timestamp())),
+            (None, None, None, None, int(NOW.timestamp())),
+        ],
     }
 
     def ask(query: str) -> list[tuple]:
@@ -510,15 +752,26 @@ def test_metric_tables_out_of_queries() -> None:
 
     def ask(query: str) -> list[tuple]:
         queries.append(query)
-        return [("message_hourly",), ("publication",)] if query == "SHOW TABLES" else [(date(2024, 5, 1), 9, 3, 2, 1)]
+        return (
+            [("message_hourly",), ("publication",)]
+            if query == "SHOW TABLES"
+            else [(date(2024, 5, 1), 9, 3, 2, 1)]
+        )
 
     tables = metric_tables(ask)
     assert tables == dict.fromkeys(METRICS) | {"message_hourly": {(DAY, 9): (3, 2, 1)}}
-    assert queries[1] == "SELECT `day`, `hour`, `messages`, `senders`, `receivers` FROM `message_hourly`"
+    assert (
+        queries[1]
+        == "SELECT `day`, `hour`, `messages`, `senders`, `receivers` FROM `message_hourly`"
+    )
 
 
 def test_progress_out_of_queries() -> None:
-    answers = {"SHOW TABLES": [("message_total",), ("publication",)], "SELECT count(*)": [(3, NOW)], "SELECT coalesce": [(Decimal(7),)]}
+    answers = {
+        "SHOW TABLES": [("message_total",), ("publication",)],
+        "SELECT count(*)": [(3, NOW)],
+        "SELECT coalesce": [(Decimal(7),)],
+    }
 
     def ask(query: str) -> list[tuple]:
         return next(rows for beginning, rows in answers.items() if query.startswith(beginning))

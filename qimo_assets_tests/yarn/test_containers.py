@@ -12,7 +12,10 @@ from qimo_assets_tests.processes import executors, stream_executors
 
 
 def test_the_stream_and_the_metrics_work_in_containers(stack: Stack, matrix: Matrix) -> None:
-    containers = {process.pid for process in psutil.Process(service_pid(stack, "nodemanager")).children(recursive=True)}
+    containers = {
+        process.pid
+        for process in psutil.Process(service_pid(stack, "nodemanager")).children(recursive=True)
+    }
     of_the_stream = wait_for(lambda: {process.pid for process in stream_executors(stack)})
     of_the_metrics = {process.pid for process in executors(stack)} - of_the_stream
     assert of_the_metrics
