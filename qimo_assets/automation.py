@@ -1,12 +1,14 @@
-"""When an asset is materialized without being asked: the conditions of metrics, views and checks, as Dagster automation.
+"""When an asset is materialized without being asked: the conditions of metrics, views and checks,
+as Dagster automation.
 
-Each condition is "something happened since it was last requested". Two of Dagster's own building blocks are left out on purpose:
+Each condition is "something happened since it was last requested". Two of Dagster's own building
+blocks are left out on purpose:
 
-- `since_last_handled()` also forgets a change when the asset is materialized, so a day that is touched while its run
-  is reading would stay old for ever.
-- `any_deps_updated()` drops the time of an event, so a day that is touched in the interval after its request would be
-  forgotten at the next tick. `newly_updated()` by itself keeps the time; for the same reason each cause below has
-  a `since` of its own.
+- `since_last_handled()` also forgets a change when the asset is materialized, so a day that is
+  touched while its run is reading would stay old for ever.
+- `any_deps_updated()` drops the time of an event, so a day that is touched in the interval after
+  its request would be forgotten at the next tick. `newly_updated()` by itself keeps the time; for
+  the same reason each cause below has a `since` of its own.
 """
 
 from __future__ import annotations
@@ -25,8 +27,8 @@ from dagster_shared.record import copy, record
 
 from qimo_assets.partitions import daily
 
-# The version is pinned, so that a beta parameter cannot change; six lines of warning at each load hide what matters. Said here, because
-# whatever loads a room of assets loads this first.
+# The version is pinned, so that a beta parameter cannot change; six lines of warning at each load
+# hide what matters. Said here, because whatever loads a room of assets loads this first.
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
 
 HOURLY_CRON = "5 * * * *"
@@ -46,7 +48,9 @@ _Condition = dg.AutomationCondition
 
 
 def pause_seconds(failures: int) -> int:
-    """Return how long to wait after the last of so many failures in a row: twice as long after each."""
+    """Return how long to wait after the last of so many failures in a row: twice as long after
+    each.
+    """
     return min(FIRST_PAUSE_SECONDS * 2 ** (failures - 1), LONGEST_PAUSE_SECONDS)
 
 
@@ -63,13 +67,16 @@ def failures_in_a_row(statuses: Sequence[dg.DagsterRunStatus]) -> int:
 
 
 def metric_condition(rest: int = 0, beside: dg.AssetKey | None = None) -> dg.AutomationCondition:
-    """Request exactly the days whose lake data changed, the days never published, and failed days again with growing pauses.
+    """Request exactly the days whose lake data changed, the days never published, and failed days
+    again with growing pauses.
 
     A view that is created again requests nothing: that would be every day of history.
 
     Args:
-        rest: How many times as long as its last run took a metric rests after it; 0 follows each change.
-        beside: The metric for whose run this one waits as for its own, so that both share the next one; two that began at different times would take
+        rest: How many times as long as its last run took a metric rests after it; 0 follows each
+            change.
+        beside: The metric for whose run this one waits as for its own, so that both share the next
+        one; two that began at different times would take
             turns for ever, each with a reading of the messages of its own.
     """
     ready = ~_Condition.any_deps_missing().ignore(LAKE) & _Condition.any_deps_match(
@@ -90,7 +97,8 @@ def metric_condition(rest: int = 0, beside: dg.AssetKey | None = None) -> dg.Aut
 
 
 def view_condition(deps: Sequence[dg.AssetKey]) -> dg.AutomationCondition:
-    """Request a view when it does not exist or its SQL changed, as soon as all that it reads exists, and after a failure with growing pauses.
+    """Request a view when it does not exist or its SQL changed, as soon as all that it reads
+    exists, and after a failure with growing pauses.
 
     Args:
         deps: What the view reads; of a dated table one day is enough.
@@ -118,12 +126,14 @@ def hourly() -> dg.AutomationCondition:
 class RunPerRangeSensor(dg.AutomationConditionSensorDefinition):
     """Requests days that follow each other as one run, at once.
 
-    Dagster's own hands more than one day of an asset to the backfill daemon, which looks each 30 s and holds the days until it has looked again
-    after their run: with some late lines among 1,000 a second, each minute saw one publication.
+    Dagster's own hands more than one day of an asset to the backfill daemon, which looks each 30 s
+    and holds the days until it has looked again after their run: with some late lines among 1,000 a
+    second, each minute saw one publication.
     """
 
     def __init__(self, name: str, **options: Any) -> None:
-        # In the code server: the pause after failures is a condition of this project, which the daemon cannot evaluate.
+        # In the code server: the pause after failures is a condition of this project, which the
+        # daemon cannot evaluate.
         super().__init__(name, emit_backfills=False, use_user_code_server=True, **options)
 
     def evaluate_tick(self, context: dg.SensorEvaluationContext) -> SensorExecutionData:
@@ -133,7 +143,8 @@ class RunPerRangeSensor(dg.AutomationConditionSensorDefinition):
 
 
 def in_ranges(requests: Sequence[dg.RunRequest]) -> list[dg.RunRequest]:
-    """Return requests for a day each as one for all assets of the same days that follow each other; other requests as they are.
+    """Return requests for a day each as one for all assets of the same days that follow each other;
+    other requests as they are.
 
     Args:
         requests: At most one for each asset and day.
@@ -182,10 +193,11 @@ def _resting() -> dg.AutomationCondition:
 
 
 class PausedAfterFailure(dg.AutomationCondition):
-    """True for failed days until the pause after their last failure is over; decided from the run records, nothing is remembered.
+    """True for failed days until the pause after their last failure is over; decided from the run
+    records, nothing is remembered.
 
-    The newest of the failed days stands for all: they mostly failed together, and one that fails for a reason of its own is alone again
-    once the others are published.
+    The newest of the failed days stands for all: they mostly failed together, and one that fails
+    for a reason of its own is alone again once the others are published.
     """
 
     @property
@@ -221,7 +233,8 @@ class PausedAfterFailure(dg.AutomationCondition):
 
 @record
 class RestsAfterRun(dg.AutomationCondition):
-    """True for some times as long as the last run of an asset took, from its end on: what reads much takes a bounded share of the machine.
+    """True for some times as long as the last run of an asset took, from its end on: what reads
+    much takes a bounded share of the machine.
 
     Nothing waits after a quiet time, and what changes in the meantime is one run.
     """
@@ -234,7 +247,9 @@ class RestsAfterRun(dg.AutomationCondition):
         return f"rests_{self.times}_times_its_run"
 
     def evaluate(self, context: AutomationContext) -> dg.AutomationResult:
-        """Return the whole of the candidates or nothing: days that change one after the other do not make a run each."""
+        """Return the whole of the candidates or nothing: days that change one after the other do
+        not make a run each.
+        """
         subset = context.candidate_subset
         rests = not subset.is_empty and context.evaluation_time.timestamp() < self._rests_until(
             context

@@ -1,4 +1,6 @@
-"""The `qimo` command: the embedded stack, the simulator, the recount and the tools on top of them."""
+"""The `qimo` command: the embedded stack, the simulator, the recount and the tools on
+top of them.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,8 @@ KNOWN_ERRORS = (StackError, SettingsError, simulator.FeedError, verify.VerifyErr
 READER = "finebi_reader"
 # A batch of full size takes 35 s in the first minute of a JVM, and it is let end.
 STREAM_STOP_SECONDS = 120
-# A run of metrics over a few days takes 10 to 20 s; one that is not done then is ended and tried again after the next start.
+# A run of metrics over a few days takes 10 to 20 s; one that is not done then is ended and tried
+# again after the next start.
 RUNS_STOP_SECONDS = 30
 # The end of a live run, the start of another JVM, and reading a quarantine of millions of lines.
 REPLAY_SECONDS = 3600
@@ -41,7 +44,8 @@ GRAPHQL_SECONDS = 60
 REPLAYS_LOOKED_AT = 20
 WAIT_POLL_SECONDS = 3
 QUIET_SECONDS = 8
-# Every path ends within this time without any number moving: the slowest is active_user, which rests five minutes at most after a run of about one.
+# Every path ends within this time without any number moving: the slowest is active_user, which
+# rests five minutes at most after a run of about one.
 STALLED_SECONDS = 420
 TESTS = PROJECT_ROOT / "qimo_assets_tests"
 # What runs on each profile beside the single one.
@@ -59,7 +63,9 @@ TIER_OPTIONS = {
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def cli(debug: bool) -> None:
-    """Chat lines from file to figure, once: Flume, Kafka, Spark, Hudi, Hive and MySQL as one Dagster asset graph."""
+    """Chat lines from file to figure, once: Flume, Kafka, Spark, Hudi, Hive and MySQL as one
+    Dagster asset graph.
+    """
 
 
 @cli.command()
@@ -67,7 +73,9 @@ def cli(debug: bool) -> None:
     "--lines", type=click.IntRange(min=1), default=200_000, show_default=True, help="Lines to feed."
 )
 def demo(lines: int) -> None:
-    """Install and start everything, feed lines, wait until MySQL shows them, and verify; it is left running."""
+    """Install and start everything, feed lines, wait until MySQL shows them, and verify; it is left
+    running.
+    """
     layout = current_layout()
     spent = _up(layout)
     settings = load_settings()
@@ -94,13 +102,15 @@ def demo(lines: int) -> None:
 def up(profile: str | None) -> None:
     """Start the embedded stack and Dagster; what runs already is left alone.
 
-    The profile `single` runs one of each. `cluster` runs three brokers that are reached by SASL_SSL, two data nodes, Spark's own cluster of two
-    workers, and MariaDB by TLS. `yarn` is `single` with a resource manager and a node manager, which runs Spark's executors.
+    The profile `single` runs one of each. `cluster` runs three brokers that are reached by
+    SASL_SSL, two data nodes, Spark's own cluster of two workers, and MariaDB by TLS. `yarn` is
+    `single` with a resource manager and a node manager, which runs Spark's executors.
     """
     layout = current_layout(profile)
     spent = _up(layout)
     click.echo(
-        f"Up in {sum(spent.values()):.0f} s. Dagster: {_endpoints(layout, secrets=False)['dagster']}"
+        f"Up in {sum(spent.values()):.0f} s. Dagster: "
+        f"{_endpoints(layout, secrets=False)['dagster']}"
     )
 
 
@@ -118,7 +128,8 @@ def down() -> None:
             _end_runs(layout)
         except Exception as error:  # noqa: BLE001  # whatever Dagster says of its storage, nothing is left running
             click.echo(
-                f"The runs could not be asked to end and are broken off: {str(error).splitlines()[0]}",
+                "The runs could not be asked to end and are broken off: "
+                f"{str(error).splitlines()[0]}",
                 err=True,
             )
     control.stop(layout, click.echo)
@@ -128,7 +139,9 @@ def down() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--secrets", is_flag=True, help="Show the passwords of the endpoints.")
 def status(as_json: bool, secrets: bool) -> None:
-    """Show each component's state, memory and version, and where to connect. Exit status 1 unless all run."""
+    """Show each component's state, memory and version, and where to connect. Exit status 1 unless
+    all run.
+    """
     layout = current_layout()
     found = control.components(layout)
     state = _overall({component.state for component in found})
@@ -218,7 +231,9 @@ def feed(
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--wait", is_flag=True, help="First wait until the lines under way have arrived.")
 def verify_command(as_json: bool, wait: bool) -> None:
-    """Recount the source files in plain Python against lake, quarantine and every MySQL metric; exit status 1 on any difference."""
+    """Recount the source files in plain Python against lake, quarantine and every MySQL metric;
+    exit status 1 on any difference.
+    """
     settings = load_settings()
     verification = _wait_until_verified(settings) if wait else verify.verify(settings)
     click.echo(
@@ -252,7 +267,9 @@ def doctor_command(as_json: bool) -> None:
 @cli.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def replay(as_json: bool) -> None:
-    """Read the lines in quarantine again by today's contract and move the good ones into the lake; exit status 1 when that failed."""
+    """Read the lines in quarantine again by today's contract and move the good ones into the lake;
+    exit status 1 when that failed.
+    """
     layout = current_layout()
     if not control.is_running(layout, "dagster-daemon"):
         raise StackError("Dagster is not running; ./qimo up starts it.")
@@ -268,7 +285,8 @@ def replay(as_json: bool) -> None:
             f"{moved:,} rows are good now and in the lake" + (f" ({reasons})" if reasons else "")
         )
         click.echo(
-            f"{changed:,} rows stay in quarantine for another reason than before, {kept:,} as they are"
+            f"{changed:,} rows stay in quarantine for another reason than before, {kept:,} "
+            "as they are"
         )
 
 
@@ -280,7 +298,8 @@ def sql(query: str | None) -> None:
     hive = settings.hive
     if hive.auth not in ("NONE", "LDAP", "CUSTOM") or hive.ca_file:
         raise StackError(
-            "beeline takes neither a CA in a PEM file nor a principal from the settings; run your own beeline for KERBEROS, NOSASL or TLS."
+            "beeline takes neither a CA in a PEM file nor a principal from the settings; "
+            "run your own beeline for KERBEROS, NOSASL or TLS."
         )
     url = f"jdbc:hive2://{hive.host}:{hive.port}/{settings.lake.database}"
     password = ["-w", _readable_once(hive.password.get_secret_value())] if hive.password else []
@@ -302,7 +321,9 @@ def sql(query: str | None) -> None:
 @cli.command()
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 def agent(file: Path) -> None:
-    """Write the Flume agent's configuration for a chat server to FILE, with its passwords and for its owner alone."""
+    """Write the Flume agent's configuration for a chat server to FILE, with its passwords and for
+    its owner alone.
+    """
     from qimo_assets.source.render import write_agent_configuration
 
     changed = write_agent_configuration(load_settings(), file)
@@ -320,10 +341,12 @@ def dagster(arguments: tuple[str, ...]) -> None:
 @cli.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def test(arguments: tuple[str, ...]) -> None:
-    """Run the tests with pytest; ARGUMENTS are pytest's, after the name of a tier (unit, faults ...) if only that is meant.
+    """Run the tests with pytest; ARGUMENTS are pytest's, after the name of a tier (unit, faults
+    ...) if only that is meant.
 
-    `faults` runs the full fault matrix, more than an hour of it, and writes docs/reliability.md; without a name each process is killed once.
-    `cluster` and `yarn` run the integration tests on the profile of that name and kill what it alone has; nothing else does.
+    `faults` runs the full fault matrix, more than an hour of it, and writes docs/reliability.md;
+    without a name each process is killed once. `cluster` and `yarn` run the integration tests on
+    the profile of that name and kill what it alone has; nothing else does.
     """
     sys.exit(
         subprocess.run(
@@ -356,7 +379,9 @@ cli.add_command(bench)
 
 
 def _pytest_arguments(arguments: tuple[str, ...]) -> list[str]:
-    """Return pytest's own arguments for those of `./qimo test`, of which the first may be the name of a tier."""
+    """Return pytest's own arguments for those of `./qimo test`, of which the first may be the name
+    of a tier.
+    """
     if arguments and arguments[0].isidentifier() and (TESTS / arguments[0]).is_dir():
         return [str(TESTS / arguments[0]), *TIER_OPTIONS.get(arguments[0], ()), *arguments[1:]]
     return list(arguments)
@@ -373,7 +398,8 @@ def _up(layout: Layout) -> dict[str, float]:
     settings = load_settings()
     if not settings.report.is_local:
         raise StackError(
-            f"report.host: every part of the embedded stack listens on {LOOPBACK}; let a reverse proxy or qimo_assets.report.serve do the rest."
+            f"report.host: every part of the embedded stack listens on {LOOPBACK}; let a "
+            "reverse proxy or qimo_assets.report.serve do the rest."
         )
     _render_agent(layout, settings)
     install.format_data(layout)
@@ -430,13 +456,16 @@ def _feed(
         seed=seed,
     )
     click.echo(
-        f"{report.lines:,} lines ({report.bytes:,} bytes; {report.bad:,} bad, {report.late:,} late, {report.repeated:,} repeated) "
+        f"{report.lines:,} lines ({report.bytes:,} bytes; {report.bad:,} bad, "
+        f"{report.late:,} late, {report.repeated:,} repeated) "
         f"appended in {settings.source.log_dir} in {report.seconds:.1f} s"
     )
 
 
 def _wait_until_verified(settings: Settings) -> verify.Verification:
-    """Wait until what is under way has arrived everywhere, then verify; give the answer as it is when nothing moves any more."""
+    """Wait until what is under way has arrived everywhere, then verify; give the answer as it is
+    when nothing moves any more.
+    """
     seen: Mapping[str, int] = {}
     published = recounted = None
     moved = time.monotonic()
@@ -446,7 +475,8 @@ def _wait_until_verified(settings: Settings) -> verify.Verification:
             click.echo(" · ".join(f"{name} {count:,}" for name, count in counts.items()), err=True)
         if (counts, state) != (seen, published):
             seen, published, moved = counts, state, time.monotonic()
-        # A recount costs seconds of a processor, so it waits for figures that stand still, and for other ones after one that did not agree.
+        # A recount costs seconds of a processor, so it waits for figures that stand still, and for
+        # other ones after one that did not agree.
         stands = (
             time.monotonic() - moved > QUIET_SECONDS
             and not counts["bytes unread"]
@@ -461,7 +491,9 @@ def _wait_until_verified(settings: Settings) -> verify.Verification:
 
 
 def _progress(settings: Settings) -> tuple[dict[str, int], str]:
-    """Return how far the lines have come at each station, and what changes with every publication."""
+    """Return how far the lines have come at each station, and what changes with every
+    publication.
+    """
     from qimo_assets.resources.kafka import KafkaResource
     from qimo_assets.source.files import log_files
 
@@ -477,7 +509,9 @@ def _progress(settings: Settings) -> tuple[dict[str, int], str]:
 
 
 def _replay(layout: Layout) -> dict[str, dict[str, int]]:
-    """Launch the replay, end the live stream, which holds the writer's lock and goes on afterwards by itself, and return what became of the rows."""
+    """Launch the replay, end the live stream, which holds the writer's lock and goes on afterwards
+    by itself, and return what became of the rows.
+    """
     os.environ.update(common_environment(layout))
     import dagster as dg
     from dagster_graphql import DagsterGraphQLClient
@@ -489,7 +523,8 @@ def _replay(layout: Layout) -> dict[str, dict[str, int]]:
         LOOPBACK, port_number=layout.ports["dagster"], timeout=GRAPHQL_SECONDS
     )
     with dg.DagsterInstance.get() as instance:
-        # Launched first: it stands in the queue before the next live run, which the supervising sensor launches within seconds.
+        # Launched first: it stands in the queue before the next live run, which the supervising
+        # sensor launches within seconds.
         run_id = client.submit_job_execution(REPLAY_JOB)
         _end_live_runs(instance, "replay")
         _wait_for_runs(
@@ -505,7 +540,8 @@ def _replay(layout: Layout) -> dict[str, dict[str, int]]:
     if told is None or run is None or run.status is not dg.DagsterRunStatus.SUCCESS:
         state = run.status.value if run else "gone"
         raise StackError(
-            f"The replay did not succeed (run {run_id} is {state}); see http://{LOOPBACK}:{layout.ports['dagster']}/runs/{run_id}"
+            f"The replay did not succeed (run {run_id} is {state}); see "
+            f"http://{LOOPBACK}:{layout.ports['dagster']}/runs/{run_id}"
         )
     return {
         name: cast("dict[str, int]", told.metadata[name].value)
@@ -514,7 +550,9 @@ def _replay(layout: Layout) -> dict[str, dict[str, int]]:
 
 
 def _end_runs(layout: Layout) -> None:
-    """End the live stream between two batches, and let the other runs end; those that do not are tried again after the next start."""
+    """End the live stream between two batches, and let the other runs end; those that do not are
+    tried again after the next start.
+    """
     os.environ.update(common_environment(layout))
     import dagster as dg
 
@@ -580,7 +618,8 @@ def _print_status(
     )
     for item in found:
         click.echo(
-            f"{item.name:<20}{item.state:<11}{item.pid or '':>8}{item.port or '':>8}{item.rss_mb or '':>7}   {item.version}  {item.reason}".rstrip()
+            f"{item.name:<20}{item.state:<11}{item.pid or '':>8}{item.port or '':>8}"
+            f"{item.rss_mb or '':>7}   {item.version}  {item.reason}".rstrip()
         )
     click.echo(f"{'':<20}{'':<11}{'':>8}{'':>8}{sum(item.rss_mb or 0 for item in found):>7}")
     for name, address in endpoints.items():
@@ -589,7 +628,9 @@ def _print_status(
 
 
 def _readable_once(secret: str) -> str:
-    """Return the path of a pipe from which a program that this process becomes reads a secret: it stands on no command line and in no file."""
+    """Return the path of a pipe from which a program that this process becomes reads a secret: it
+    stands on no command line and in no file.
+    """
     reading, writing = os.pipe()
     os.set_inheritable(reading, True)
     os.write(writing, secret.encode())

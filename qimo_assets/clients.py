@@ -1,4 +1,6 @@
-"""How each client library takes the settings: one place for what the resources, the streaming job, the agent, the recount and `doctor` share."""
+"""How each client library takes the settings: one place for what the resources, the streaming job,
+the agent, the recount and `doctor` share.
+"""
 
 from __future__ import annotations
 
@@ -51,12 +53,17 @@ def librdkafka_options(kafka: KafkaSettings) -> dict[str, Any]:
 
 
 def java_kafka_options(kafka: KafkaSettings) -> dict[str, str]:
-    """Return how Kafka's Java clients (2.7 and later) reach the brokers; a secret stands in it as it is."""
+    """Return how Kafka's Java clients (2.7 and later) reach the brokers; a secret stands in it as
+    it is.
+    """
     options = {"bootstrap.servers": kafka.bootstrap, "security.protocol": kafka.security_protocol}
     if kafka.sasl_mechanism:
         options["sasl.mechanism"] = kafka.sasl_mechanism
     if kafka.username and kafka.password and kafka.sasl_mechanism:
-        account = f"username={_quoted(kafka.username)} password={_quoted(kafka.password.get_secret_value())}"
+        account = (
+            f"username={_quoted(kafka.username)} "
+            f"password={_quoted(kafka.password.get_secret_value())}"
+        )
         options["sasl.jaas.config"] = f"{_LOGIN_MODULES[kafka.sasl_mechanism]} required {account};"
     if kafka.ca_file:
         options |= {"ssl.truststore.type": "PEM", "ssl.truststore.location": str(kafka.ca_file)}
@@ -70,7 +77,9 @@ def java_kafka_options(kafka: KafkaSettings) -> dict[str, str]:
 
 
 def mysql_arguments(mysql: MySQLSettings) -> dict[str, Any]:
-    """Return how the driver connects to the reporting database, with the time-out of the connection; the password stands in it as it is."""
+    """Return how the driver connects to the reporting database, with the time-out of the
+    connection; the password stands in it as it is.
+    """
     return {
         "host": mysql.host,
         "port": mysql.port,
@@ -86,7 +95,9 @@ def mysql_arguments(mysql: MySQLSettings) -> dict[str, Any]:
 
 
 def mysql_tls(ca_file: Path | None) -> dict[str, Any]:
-    """Return the driver's options of TLS. Without a CA it encrypts where the server can, and takes any certificate."""
+    """Return the driver's options of TLS. Without a CA it encrypts where the server can, and takes
+    any certificate.
+    """
     return (
         {"ssl_ca": str(ca_file), "ssl_verify_cert": True, "ssl_verify_identity": True}
         if ca_file
@@ -95,7 +106,8 @@ def mysql_tls(ca_file: Path | None) -> dict[str, Any]:
 
 
 def hive_transport(hive: HiveSettings, seconds: float) -> tuple[TTransportBase, Any]:
-    """Return the transport to HiveServer2 that PyHive takes, not opened yet, and its socket, whose time-out may be set again.
+    """Return the transport to HiveServer2 that PyHive takes, not opened yet, and its socket, whose
+    time-out may be set again.
 
     PyHive makes the same ones, but for the time-out, which it has not.
 
@@ -114,7 +126,8 @@ def hive_transport(hive: HiveSettings, seconds: float) -> tuple[TTransportBase, 
 
     if hive.auth == "KERBEROS" and not any(find_spec(name) for name in ("kerberos", "sasl")):
         raise SettingsError(
-            "hive.auth: KERBEROS needs the Python package kerberos (or sasl), which requirements.lock does not bring."
+            "hive.auth: KERBEROS needs the Python package kerberos (or sasl), which "
+            "requirements.lock does not bring."
         )
     context = ssl.create_default_context(cafile=str(hive.ca_file)) if hive.ca_file else None
     socket = (

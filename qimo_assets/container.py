@@ -1,7 +1,9 @@
-"""What a container of the platform's image runs: `python -m qimo_assets.container ROLE [ARGUMENTS]`.
+"""What a container of the platform's image runs: `python -m qimo_assets.container ROLE
+[ARGUMENTS]`.
 
-A role is one of the project's own commands. Here it only gets what the image knows and a settings file need not, where Java and the jars are, and
-this process becomes it. Where it listens and which file it reads are the arguments; everything else is the settings' affair.
+A role is one of the project's own commands. Here it only gets what the image knows and a settings
+file need not, where Java and the jars are, and this process becomes it. Where it listens and which
+file it reads are the arguments; everything else is the settings' affair.
 """
 
 from __future__ import annotations

@@ -1,10 +1,12 @@
 r"""The message contract as data: what a line holds, field by field, and why a line is rejected.
 
-One line is UTF-8, 20 fields separated by `\x01`, ended by `\n` or `\r\n`. Everything that knows a field's name, type or
-rule derives it from here; how the rules are applied in Spark stands in `lake/parse.py`.
+One line is UTF-8, 20 fields separated by `\x01`, ended by `\n` or `\r\n`. Everything that knows a
+field's name, type or rule derives it from here; how the rules are applied in Spark stands in
+`lake/parse.py`.
 
-A field that the servers begin to write later is put at the end of `FIELDS` as `added`: a line that ends before it stays good, and its column is
-NULL there. docs/schema.md says what else there is to do.
+A field that the servers begin to write later is put at the end of `FIELDS` as `added`: a line that
+ends before it stays good, and its column is NULL there. docs/schema.md says what else there is to
+do.
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ class Field:
         kind: How the text is read.
         comment: Chinese comment of the column.
         required: Whether a line without it is rejected.
-        added: Whether it came after the first 20, so that there are lines which end before it; it cannot be required.
+        added: Whether it came after the first 20, so that there are lines which end before it; it
+            cannot be required.
     """
 
     name: str

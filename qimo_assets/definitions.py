@@ -20,8 +20,9 @@ from qimo_assets.source.assets import build_source_definitions
 from qimo_assets.topic.assets import build_topic_definitions
 from qimo_assets.views.assets import build_view_assets
 
-# The daemon looks no more often. An evaluation costs 0.3 s of a processor with 1,000 days of history; of a line's way to MySQL, which shall
-# take 75 s at most, the default of 30 s would be a large part.
+# The daemon looks no more often. An evaluation costs 0.3 s of a processor with 1,000 days of
+# history; of a line's way to MySQL, which shall take 75 s at most, the default of 30 s would be a
+# large part.
 AUTOMATION_SECONDS = 5
 LONGEST_RUN_SECONDS = 1800
 
@@ -36,15 +37,18 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         | dg.AssetSelection.checks(QUARANTINE_CHECK),
         default_status=dg.DefaultSensorStatus.RUNNING,
         minimum_interval_seconds=AUTOMATION_SECONDS,
-        # A run that hangs would keep its days old for ever; one takes seconds, and a year of days at once minutes.
+        # A run that hangs would keep its days old for ever; one takes seconds, and a year of days
+        # at once minutes.
         run_tags={"dagster/max_runtime": str(LONGEST_RUN_SECONDS)},
-        description="Creates the views, publishes the days whose messages changed, and checks the quarantine once an hour.",
+        description="Creates the views, publishes the days whose messages changed, and checks the "
+        "quarantine once an hour.",
     )
     own = dg.Definitions(
         assets=[*views, *metrics],
         asset_checks=[build_metric_checks()],
         sensors=[automation],
-        # One process a run: a process for each step would load the definitions anew, 2.5 s of a processor.
+        # One process a run: a process for each step would load the definitions anew, 2.5 s of a
+        # processor.
         executor=dg.in_process_executor,
         resources={
             "kafka": KafkaResource.from_settings(settings.kafka),

@@ -1,6 +1,8 @@
-"""What works of the settings: each endpoint is asked a real question, with a time-out, and what it answers is told without any secret.
+"""What works of the settings: each endpoint is asked a real question, with a time-out, and what it
+answers is told without any secret.
 
-It changes nothing but a temporary table in MySQL, and knows neither whether the stack is the embedded one nor what the assets are.
+It changes nothing but a temporary table in MySQL, and knows neither whether the stack is the
+embedded one nor what the assets are.
 """
 
 from __future__ import annotations
@@ -32,7 +34,8 @@ from qimo_assets.settings import MySQLSettings, Settings
 from qimo_assets.stack.java import JAVA_VERSION, java_home, java_version
 
 ASK_SECONDS = 10
-# The first query of a server that has just started loads its classes: 20 s were seen on two busy processors.
+# The first query of a server that has just started loads its classes: 20 s were seen on two busy
+# processors.
 QUERY_SECONDS = 60
 # A JVM has to start for it, and Hadoop's client tries a name node that is away for long.
 WAREHOUSE_SECONDS = 90
@@ -113,7 +116,9 @@ def render(answers: list[Answer]) -> str:
 
 
 def _ask_beside(question: Question, settings: Settings) -> Future[tuple[str, float]]:
-    """Ask in a thread that nobody has to wait for: a library that hangs must not keep the command from ending."""
+    """Ask in a thread that nobody has to wait for: a library that hangs must not keep the command
+    from ending.
+    """
     future: Future[tuple[str, float]] = Future()
 
     def ask() -> None:
@@ -151,7 +156,9 @@ def _answer(
 
 
 def without_secrets(text: str, settings: BaseModel) -> str:
-    """Return a text in which every secret of the settings that a library may have repeated is asterisks."""
+    """Return a text in which every secret of the settings that a library may have repeated is
+    asterisks.
+    """
     for secret in sorted(secrets_of(settings), key=len, reverse=True):
         text = text.replace(secret, "********")
     return text
@@ -196,7 +203,8 @@ def _source(settings: Settings) -> str:
         )
     if source.link_dir.exists() and source.link_dir.stat().st_dev != source.log_dir.stat().st_dev:
         raise Wrong(
-            f"{source.link_dir} is on another file system than {source.log_dir}, so that no hard link can be made"
+            f"{source.link_dir} is on another file system than {source.log_dir}, so that "
+            "no hard link can be made"
         )
     return f"{source.log_dir}: {len(files)} log files"
 
@@ -235,10 +243,14 @@ def _kafka(settings: Settings) -> str:
     refused = {AclOperation.READ, AclOperation.WRITE} - set(topic.authorized_operations or ())
     if refused:
         raise Wrong(
-            f"the account may not {' or '.join(sorted(item.name.lower() for item in refused))} the topic {kafka.topic}"
+            "the account may not "
+            f"{' or '.join(sorted(item.name.lower() for item in refused))} the topic {kafka.topic}"
         )
     replicas = min(len(item.replicas) for item in topic.partitions)
-    return f"{kafka.topic} at {kafka.bootstrap} by {kafka.security_protocol}: {len(topic.partitions)} partitions of {replicas} replicas, to be read and written"
+    return (
+        f"{kafka.topic} at {kafka.bootstrap} by {kafka.security_protocol}: "
+        f"{len(topic.partitions)} partitions of {replicas} replicas, to be read and written"
+    )
 
 
 def _warehouse(settings: Settings) -> str:
@@ -256,7 +268,9 @@ def _warehouse(settings: Settings) -> str:
 
 
 def _hadoop_shell(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run Hadoop's own client on the jars of pyspark, with the options that the streaming job has."""
+    """Run Hadoop's own client on the jars of pyspark, with the options that the
+    streaming job has.
+    """
     import pyspark
 
     home = settings.spark.java_home or java_home()
@@ -268,7 +282,8 @@ def _hadoop_shell(settings: Settings, *arguments: str) -> subprocess.CompletedPr
     # Files in a directory that is its owner's alone, for the command line can be seen by everybody.
     with tempfile.TemporaryDirectory() as directory:
         given = _write_options(Path(directory) / "options.xml", options)
-        # The client insists on a core-site.xml; the last place of the class path leaves it to HADOOP_CONF_DIR where that is set.
+        # The client insists on a core-site.xml; the last place of the class path leaves it to
+        # HADOOP_CONF_DIR where that is set.
         _write_options(Path(directory) / "core-site.xml", {})
         entries = [
             os.environ.get("HADOOP_CONF_DIR", ""),
@@ -364,7 +379,10 @@ def _ask_mysql(mysql: MySQLSettings, ask: Callable[[Any], None]) -> str:
         cursor.execute("SELECT version()")
         (row,) = cursor.fetchall()
     version = row[0]  # pyright: ignore[reportArgumentType, reportIndexIssue, reportCallIssue]  # the stub's row may be a dict
-    return f"{mysql.username} on {mysql.host}:{mysql.port}/{mysql.database}, {version}{', TLS' if mysql.ca_file else ''}"
+    return (
+        f"{mysql.username} on {mysql.host}:{mysql.port}/{mysql.database}, "
+        f"{version}{', TLS' if mysql.ca_file else ''}"
+    )
 
 
 def _dagster_storage(settings: Settings) -> str:
@@ -374,7 +392,10 @@ def _dagster_storage(settings: Settings) -> str:
     if not home:
         raise Wrong("DAGSTER_HOME is not set")
     with dg.DagsterInstance.get() as instance:
-        return f"{type(instance.run_storage).__name__} with {instance.get_runs_count():,} runs, as {home}/dagster.yaml says"
+        return (
+            f"{type(instance.run_storage).__name__} with {instance.get_runs_count():,} runs, "
+            f"as {home}/dagster.yaml says"
+        )
 
 
 def _dagster_webserver(settings: Settings) -> str:
@@ -408,12 +429,14 @@ QUESTIONS = (
     Question(
         "ip2region",
         _region_database,
-        "Set QIMO_LAKE__IP2REGION_JAR to the jar of net.dreamlu:mica-ip2region, which ./qimo up fetches.",
+        "Set QIMO_LAKE__IP2REGION_JAR to the jar of net.dreamlu:mica-ip2region, which "
+        "./qimo up fetches.",
     ),
     Question(
         "kafka topic",
         _kafka,
-        "Check the settings QIMO_KAFKA__* and the account's ACLs; materializing the topic's asset makes a topic that is missing.",
+        "Check the settings QIMO_KAFKA__* and the account's ACLs; materializing the "
+        "topic's asset makes a topic that is missing.",
     ),
     Question(
         "warehouse",
@@ -447,6 +470,7 @@ QUESTIONS = (
     Question(
         "report",
         _report,
-        "Start python -m qimo_assets.report.serve, or check QIMO_REPORT__HOST and QIMO_REPORT__PORT.",
+        "Start python -m qimo_assets.report.serve, or check QIMO_REPORT__HOST and "
+        "QIMO_REPORT__PORT.",
     ),
 )

@@ -1,8 +1,9 @@
 """Keeps Dagster's own storage flat: runs and logs that nobody needs any more are forgotten.
 
-A stream that touches one day makes up to 8,000 runs a day, each with about a hundred events and a log. A finished run is forgotten when
-it is old and each partition that it materialized was materialized again since, so that what Dagster knows of every partition stays. Knows
-Dagster and no room.
+A stream that touches one day makes up to 8,000 runs a day, each with about a hundred events and a
+log. A finished run is forgotten when it is old and each partition that it materialized was
+materialized again since, so that what Dagster knows of every partition stays. Knows Dagster and no
+room.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from dagster._core.definitions.repository_definition import SINGLETON_REPOSITORY
 from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 
 KEEP = timedelta(days=7)
-# What automation logs at a tick is 60 KB: 30 MB were there after an hour of lines. Dagster forgets old ticks, and deletes none of their logs.
+# What automation logs at a tick is 60 KB: 30 MB were there after an hour of lines. Dagster forgets
+# old ticks, and deletes none of their logs.
 TICK_LOGS_KEPT = timedelta(hours=2)
 # 600 s and 180 runs are three times what comes in at one run each 10 s.
 SWEEP_SECONDS = 600
@@ -33,7 +35,9 @@ def build_housekeeping_definitions() -> dg.Definitions:
         name="old_runs",
         minimum_interval_seconds=SWEEP_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description=f"Forgets finished runs, their events and their logs after {KEEP.days} days, but for the newest of each partition, "
+        description=f"Forgets finished runs, their events and their logs after {KEEP.days} days, "
+        "but "
+        "for the newest of each partition, "
         f"and what sensors logged after {TICK_LOGS_KEPT.seconds // 3600} hours.",
     )
     def old_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
@@ -72,12 +76,15 @@ def sweep(instance: dg.DagsterInstance, before: datetime, cursor: str | None) ->
             forgotten += 1
         else:
             kept = run.run_id
-    # Past the last one the next call begins again: what was the newest then may be superseded by now.
+    # Past the last one the next call begins again: what was the newest then may be superseded by
+    # now.
     return forgotten, (kept or cursor or "") if len(runs) == MOST_RUNS else ""
 
 
 def is_superseded(instance: dg.DagsterInstance, run_id: str) -> bool:
-    """Return whether each partition that the run materialized was materialized later by another run."""
+    """Return whether each partition that the run materialized was materialized later by another
+    run.
+    """
     records = instance.get_records_for_run(
         run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION
     ).records
@@ -96,7 +103,9 @@ def _newest_run(instance: dg.DagsterInstance, key: dg.AssetKey, partition: str |
 
 
 def delete_tick_logs(instance: dg.DagsterInstance, before: datetime) -> int:
-    """Delete what sensors logged at the ticks before a time, and return how many logs that were; logs that are no files are left alone."""
+    """Delete what sensors logged at the ticks before a time, and return how many logs that were;
+    logs that are no files are left alone.
+    """
     manager = instance.compute_log_manager
     if not isinstance(manager, LocalComputeLogManager):
         return 0

@@ -1,4 +1,6 @@
-"""The daily partition that every dated asset shares: a message's own day in Shanghai, the current day included; and windows of days."""
+"""The daily partition that every dated asset shares: a message's own day in Shanghai, the current
+day included; and windows of days.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,8 @@ daily = dg.DailyPartitionsDefinition(start_date="2021-01-01", timezone=TIMEZONE,
 
 
 def window(looks_back: int = 0, looks_ahead: int = 0) -> dg.TimeWindowPartitionMapping:
-    """Return the days from which a day is made; days before the first one and after today are left out.
+    """Return the days from which a day is made; days before the first one and after today are left
+    out.
 
     Args:
         looks_back: Days before its own.

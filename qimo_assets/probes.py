@@ -1,4 +1,6 @@
-"""Questions to systems by their addresses, with a time-out each: what the embedded stack's health and `doctor` share."""
+"""Questions to systems by their addresses, with a time-out each: what the embedded stack's health
+and `doctor` share.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,8 @@ def code_locations(webserver: str, seconds: float) -> None:
     """Ask a Dagster webserver whether every code location loaded."""
     data = graphql(
         webserver,
-        "{ workspaceOrError { ... on Workspace { locationEntries { locationOrLoadError { __typename } } } } }",
+        "{ workspaceOrError { ... on Workspace { locationEntries { locationOrLoadError { "
+        "__typename } } } } }",
         seconds,
     )
     entries = data["workspaceOrError"]["locationEntries"]
@@ -85,7 +88,8 @@ def report_page(
         url: Its address.
         seconds: Time-out.
         headers: What the server wants to see.
-        own_file: PEM file of the server's own certificate, when it is not plain HTTP: this one and no other is taken, whatever name it has.
+        own_file: PEM file of the server's own certificate, when it is not plain HTTP: this one and
+            no other is taken, whatever name it has.
     """
     context = ssl.create_default_context(cafile=str(own_file)) if own_file else None
     if context:
@@ -133,11 +137,13 @@ def http(
         method=method,
         headers={"Content-Type": "application/octet-stream", **(headers or {})},
     )
-    # Without the environment's proxies: the embedded stack is always on this machine, and a proxy would answer for a system that is away.
+    # Without the environment's proxies: the embedded stack is always on this machine, and a proxy
+    # would answer for a system that is away.
     opener = urllib.request.build_opener(
         urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
     )
-    # WebHDFS sends the client on to the data node with a 307, which urllib follows for GET but not for PUT.
+    # WebHDFS sends the client on to the data node with a 307, which urllib follows for GET but not
+    # for PUT.
     try:
         with opener.open(request, timeout=seconds) as answer:
             return answer.read()

@@ -1,9 +1,10 @@
 """Every endpoint, path and limit of the platform, typed.
 
-A value is looked for in this order: environment variable (`QIMO_KAFKA__BOOTSTRAP`), settings file (`QIMO_CONFIG`,
-else `$QIMO_HOME/qimo.toml`, which `./qimo up` writes for the embedded stack), the default below. Secrets have no
-default; each may stand in a file of its own, named by the setting with `_file` at its end. Nothing here opens a
-connection; how each client library takes the settings stands in `clients.py`.
+A value is looked for in this order: environment variable (`QIMO_KAFKA__BOOTSTRAP`), settings file
+(`QIMO_CONFIG`, else `$QIMO_HOME/qimo.toml`, which `./qimo up` writes for the embedded stack), the
+default below. Secrets have no default; each may stand in a file of its own, named by the setting
+with `_file` at its end. Nothing here opens a connection; how each client library takes the settings
+stands in `clients.py`.
 """
 
 from __future__ import annotations
@@ -36,11 +37,13 @@ from pydantic_settings import (
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 LOOPBACK = "127.0.0.1"
 LOOPBACK_NAMES = (LOOPBACK, "localhost", "::1")
-# Hudi opens each log file of a table with a buffer, of 16 MB by default, and a day may have dozens of files. Who writes and who reads takes this.
+# Hudi opens each log file of a table with a buffer, of 16 MB by default, and a day may have dozens
+# of files. Who writes and who reads takes this.
 LOG_FILE_BUFFER_BYTES = 256 * 2**10
 # The type of an error whose message begins with the name of a setting of the group.
 NAMED = "named"
-# What Spark itself takes for a secret in a property's name (spark.redaction.regex): such a value would stand on a command line.
+# What Spark itself takes for a secret in a property's name (spark.redaction.regex): such a value
+# would stand on a command line.
 SECRET_PROPERTY = re.compile(r"secret|password|token|access[.]?key", re.IGNORECASE)
 
 
@@ -165,7 +168,8 @@ class SourceSettings(Group):
     position_file: Path = Field(description="Where the agent keeps how far it read each file.")
     link_dir: Path = Field(
         default_factory=lambda values: values["position_file"].parent / "links",
-        description="Directory of the links that the agent tails, on the file system of log_dir; `links` beside the position file unless set.",
+        description="Directory of the links that the agent tails, on the file system of log_dir; "
+        "`links` beside the position file unless set.",
     )
     agent: str = Field(
         default="7mo_kafka_channel",
@@ -184,17 +188,23 @@ class KafkaSettings(Group):
         Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "GSSAPI", "OAUTHBEARER"] | None
     ) = Field(
         default=None,
-        description="Needed with SASL_*. GSSAPI and OAUTHBEARER get their own options by java_options and librdkafka_options.",
+        description="Needed with SASL_*. GSSAPI and OAUTHBEARER get their own options by "
+        "java_options "
+        "and librdkafka_options.",
     )
     username: str | None = Field(default=None, description="Account of PLAIN and SCRAM.")
     password: SecretStr | None = Field(default=None, description="Its password.")
     ca_file: FilePath | None = Field(
         default=None,
-        description="PEM file of the CAs that may have signed a broker's certificate; None takes the system's.",
+        description="PEM file of the CAs that may have signed a broker's certificate; None takes "
+        "the "
+        "system's.",
     )
     client_file: FilePath | None = Field(
         default=None,
-        description="PEM file with the client's private key (PKCS#8) and its certificate chain, both in one file as Java takes them, for mTLS.",
+        description="PEM file with the client's private key (PKCS#8) and its certificate chain, "
+        "both "
+        "in one file as Java takes them, for mTLS.",
     )
     client_key_password: SecretStr | None = Field(
         default=None, description="Password of that key, when it is encrypted."
@@ -220,7 +230,9 @@ class KafkaSettings(Group):
     min_insync_replicas: int = Field(
         default=1,
         ge=1,
-        description="Replicas that have to hold a line before it is acknowledged, when the topic is created.",
+        description="Replicas that have to hold a line before it is acknowledged, when the topic "
+        "is "
+        "created.",
     )
     max_message_bytes: int = Field(
         default=33_554_432, description="Largest record that the topic takes, in bytes."
@@ -230,7 +242,8 @@ class KafkaSettings(Group):
     )
     progress_group: str = Field(
         default="qimo-lake",
-        description="Consumer group under which the lake's progress is committed, so that any tool sees the lag.",
+        description="Consumer group under which the lake's progress is committed, so that any tool "
+        "sees the lag.",
     )
     timeout_seconds: float = Field(
         default=10, gt=0, description="Time-out of each call to the broker."
@@ -238,7 +251,9 @@ class KafkaSettings(Group):
 
     @model_validator(mode="after")
     def check_security(self) -> KafkaSettings:
-        """Refuse what no client could connect with, and a secret that would be sent in the clear by mistake."""
+        """Refuse what no client could connect with, and a secret that would be sent in the clear by
+        mistake.
+        """
         by_sasl, by_tls = (
             self.security_protocol.startswith("SASL"),
             self.security_protocol.endswith("SSL"),
@@ -250,7 +265,8 @@ class KafkaSettings(Group):
         if not by_sasl and (self.sasl_mechanism or self.username or self.password):
             raise wrong(
                 "security_protocol",
-                f"is {self.security_protocol}, which takes no sasl_mechanism, username or password; set SASL_SSL or SASL_PLAINTEXT",
+                f"is {self.security_protocol}, which takes no sasl_mechanism, username or "
+                "password; set SASL_SSL or SASL_PLAINTEXT",
             )
         if by_sasl and self.sasl_mechanism not in ("GSSAPI", "OAUTHBEARER"):
             for name in ("username", "password"):
@@ -259,14 +275,16 @@ class KafkaSettings(Group):
         if not by_tls and (self.ca_file or self.client_file):
             raise wrong(
                 "security_protocol",
-                f"is {self.security_protocol}, which takes no ca_file or client_file; set SSL or SASL_SSL",
+                f"is {self.security_protocol}, which takes no ca_file or client_file; set "
+                "SSL or SASL_SSL",
             )
         if self.client_key_password and not self.client_file:
             raise wrong("client_file", "is needed with client_key_password")
         if self.min_insync_replicas > self.replication:
             raise wrong(
                 "min_insync_replicas",
-                f"is {self.min_insync_replicas}, more than the {self.replication} of replication: no line could be written",
+                f"is {self.min_insync_replicas}, more than the {self.replication} of "
+                "replication: no line could be written",
             )
         return self
 
@@ -296,11 +314,14 @@ class SparkSettings(Group):
 
     @model_validator(mode="after")
     def check_conf(self) -> SparkSettings:
-        """Refuse a secret among the properties, which stand on the driver's command line and in Dagster's UI."""
+        """Refuse a secret among the properties, which stand on the driver's command line and in
+        Dagster's UI.
+        """
         if found := next((name for name in self.conf if SECRET_PROPERTY.search(name)), None):
             raise wrong(
                 "conf",
-                f"{found} is a secret, and properties stand on a command line: put it into lake.hadoop_options, or into SPARK_CONF_DIR",
+                f"{found} is a secret, and properties stand on a command line: put it into "
+                "lake.hadoop_options, or into SPARK_CONF_DIR",
             )
         return self
 
@@ -309,12 +330,14 @@ class LakeSettings(Group):
     """The Hudi tables and the streaming job that writes them."""
 
     warehouse: Uri = Field(
-        description="URI under which the tables stand, such as hdfs://host:port/warehouse, hdfs://nameservice/warehouse or s3a://bucket/warehouse."
+        description="URI under which the tables stand, such as hdfs://host:port/warehouse, "
+        "hdfs://nameservice/warehouse or s3a://bucket/warehouse."
     )
     checkpoint: Uri = Field(description="URI of the streaming query's checkpoint.")
     hadoop_options: dict[str, SecretStr] = Field(
         default_factory=dict,
-        description="Options of Hadoop's and Hive's clients beside those of HADOOP_CONF_DIR: dfs.nameservices, fs.s3a.*, hive.metastore.*.",
+        description="Options of Hadoop's and Hive's clients beside those of HADOOP_CONF_DIR: "
+        "dfs.nameservices, fs.s3a.*, hive.metastore.*.",
     )
     metastore_uris: MetastoreUris = Field(
         description="thrift://host:port of the Hive metastore; several are separated by commas."
@@ -331,7 +354,8 @@ class LakeSettings(Group):
     max_lines_per_batch: int = Field(
         default=50_000,
         ge=1,
-        description="Largest micro-batch, in lines; many of them are compacted at once, in the driver.",
+        description="Largest micro-batch, in lines; many of them are compacted at once, in the "
+        "driver.",
     )
     max_line_bytes: int = Field(
         default=1_048_576, ge=1, description="Longer lines go to quarantine as too_long."
@@ -343,7 +367,9 @@ class LakeSettings(Group):
     )
     accept_data_loss: bool = Field(
         default=False,
-        description="Go on after the topic deleted lines that the lake had not read; false stops the stream with instructions.",
+        description="Go on after the topic deleted lines that the lake had not read; false stops "
+        "the "
+        "stream with instructions.",
     )
     report_seconds: int = Field(
         default=10, ge=1, description="Least time between two materialization events of one day."
@@ -367,11 +393,14 @@ class HiveSettings(Group):
     )
     kerberos_service_name: str = Field(
         default="hive",
-        description="First part of the server's principal, with KERBEROS; the ticket is the process's own.",
+        description="First part of the server's principal, with KERBEROS; the ticket is the "
+        "process's "
+        "own.",
     )
     ca_file: FilePath | None = Field(
         default=None,
-        description="PEM file of the CAs of the server's certificate; with it the connection is TLS.",
+        description="PEM file of the CAs of the server's certificate; with it the connection is "
+        "TLS.",
     )
     timeout_seconds: int = Field(default=300, gt=0, description="Time-out of a query.")
 
@@ -393,7 +422,10 @@ class MySQLSettings(Group):
     port: Port = Field(default=3306, description="Port of MySQL.")
     ca_file: FilePath | None = Field(
         default=None,
-        description="PEM file of the CAs of the server's certificate; with it the connection has to be TLS and the certificate to name the host.",
+        description="PEM file of the CAs of the server's certificate; with it the connection has "
+        "to "
+        "be "
+        "TLS and the certificate to name the host.",
     )
     database: str = Field(default="qimo_report", description="Database of the metric tables.")
     username: str = Field(
@@ -405,7 +437,8 @@ class MySQLSettings(Group):
     )
     mask_accounts: bool = Field(
         default=False,
-        description="Publish accounts as 138****1234; days published before keep theirs until published again.",
+        description="Publish accounts as 138****1234; days published before keep theirs until "
+        "published again.",
     )
 
 
@@ -427,7 +460,9 @@ class ReportSettings(Group):
     )
     server_file: FilePath | None = Field(
         default=None,
-        description="PEM file with the server's private key and certificate chain, for https; needed for a host that is not the loopback.",
+        description="PEM file with the server's private key and certificate chain, for https; "
+        "needed "
+        "for a host that is not the loopback.",
     )
     username: str = Field(
         default="finebi_reader", description="Account that reads the metric tables."
@@ -451,18 +486,23 @@ class ReportSettings(Group):
 
     @model_validator(mode="after")
     def check_listener(self) -> ReportSettings:
-        """Refuse to serve the figures to other machines without a password, or with one that everybody on the way can read."""
+        """Refuse to serve the figures to other machines without a password, or with one that
+        everybody on the way can read.
+        """
         for name in ("access_password", "server_file"):
             if not self.is_local and getattr(self, name) is None:
                 raise wrong(
                     name,
-                    f"is needed, because host {self.host} is not the loopback; or keep {LOOPBACK} and put a reverse proxy before it",
+                    f"is needed, because host {self.host} is not the loopback; or keep "
+                    f"{LOOPBACK} and put a reverse proxy before it",
                 )
         return self
 
 
 class DagsterSettings(Group):
-    """Dagster itself. Its storage is the instance's own affair: `dagster.yaml` and what its variables name."""
+    """Dagster itself. Its storage is the instance's own affair: `dagster.yaml` and what its
+    variables name.
+    """
 
     webserver: Url | None = Field(
         default=None, description="URL of the webserver, which `doctor` asks."
@@ -487,7 +527,9 @@ class Settings(BaseSettings):
 
     @property
     def reader(self) -> MySQLSettings:
-        """How the report reads MySQL: with its own account, or with the publisher's where that one's password is not known."""
+        """How the report reads MySQL: with its own account, or with the publisher's where that
+        one's password is not known.
+        """
         account = (
             {"username": self.report.username, "password": self.report.password}
             if self.report.password
@@ -498,7 +540,9 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def name_each_missing_setting(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """Take a group that is missing as a whole for one without values, so that what it needs is named."""
+        """Take a group that is missing as a whole for one without values, so that what it needs is
+        named.
+        """
         return {**{name: {} for name in cls.model_fields}, **values}
 
     @classmethod
@@ -527,7 +571,9 @@ def load_settings() -> Settings:
         # A default that is made of another setting fails with it, which is named by itself.
         errors = [item for item in error.errors() if item["type"] != "default_factory_not_called"]
         lines = [
-            f"  {'.'.join(str(part) for part in item['loc'])}{'.' if item['type'] == NAMED else ': '}{item['msg']}"
+            "  "
+            f"{'.'.join(str(part) for part in item['loc'])}"
+            f"{'.' if item['type'] == NAMED else ': '}{item['msg']}"
             for item in errors
         ]
         raise SettingsError(
@@ -542,6 +588,7 @@ def load_settings() -> Settings:
             ", ".join(sorted(name for name in os.environ if name.startswith(groups))) or "nothing"
         )
         raise SettingsError(
-            f"The settings cannot be read: {error}\nThe file is {settings_file()} (TOML); set in the environment: {variables}.\n"
+            f"The settings cannot be read: {error}\nThe file is {settings_file()} (TOML); "
+            f"set in the environment: {variables}.\n"
             "A list or a whole group is JSON there, such as QIMO_SPARK__JARS='[\"/opt/hudi.jar\"]'."
         ) from error

@@ -1,7 +1,9 @@
-"""The chat servers' simulator behind `./qimo feed`: appends lines to log files as the chat servers do.
+"""The chat servers' simulator behind `./qimo feed`: appends lines to log files as the chat servers
+do.
 
-It knows the contract's fields and nothing of the pipeline. What it writes is a function of the seed and of `now`; the
-people (accounts, nicknames, homes, phones) are the same for every seed, so that accounts return from feed to feed.
+It knows the contract's fields and nothing of the pipeline. What it writes is a function of the seed
+and of `now`; the people (accounts, nicknames, homes, phones) are the same for every seed, so that
+accounts return from feed to feed.
 """
 
 from __future__ import annotations
@@ -69,7 +71,9 @@ _HOUR_WEIGHTS = (
 
 @dataclass(frozen=True)
 class _Place:
-    """Where people live: a point on the map, how many live there, and first halves (`a.b`) of its addresses."""
+    """Where people live: a point on the map, how many live there, and first halves (`a.b`) of its
+    addresses.
+    """
 
     longitude: float
     latitude: float
@@ -199,8 +203,14 @@ _TYPES = {
     "LINK": 8,
     "": 2,
 }
-_SURNAMES = "王李张刘陈杨黄赵吴周徐孙马朱胡郭何林高罗郑梁谢宋唐许韩冯邓曹彭曾肖田董潘袁蔡蒋余于杜叶程魏苏吕丁任卢姚沈钟姜崔谭陆范汪廖石金"
-_GIVEN = "伟芳娜敏静丽强磊军洋勇艳杰娟涛明超霞平刚桂英华玉萍红鑫宇浩然子轩梓涵一诺欣怡雨桐佳琪思远晓东海燕建国志强文博俊熙"
+_SURNAMES = (
+    "王李张刘陈杨黄赵吴周徐孙马朱胡郭何林高罗郑梁谢宋唐许韩冯邓曹彭曾肖田董潘袁蔡蒋余"
+    "于杜叶程魏苏吕丁任卢姚沈钟姜崔谭陆范汪廖石金"
+)
+_GIVEN = (
+    "伟芳娜敏静丽强磊军洋勇艳杰娟涛明超霞平刚桂英华玉萍红鑫宇浩然子轩梓涵一诺欣怡雨桐"
+    "佳琪思远晓东海燕建国志强文博俊熙"
+)
 _LABELS = (
     "快乐的{}",
     "小{}同学",
@@ -230,20 +240,55 @@ _OPENINGS = (
     "那个，",
 )
 _CONTENTS = (
-    "今天晚上一起吃饭吧", "明天的会议改到下午三点", "我已经到公司楼下了", "周末去爬山怎么样", "文件发你邮箱了", "这个价格还能再便宜一点吗",
-    "快递到了记得取一下", "路上有点堵车，晚到十分钟", "那部电影真的很好看", "帮我带杯咖啡", "生日快乐", "你那边下雨了吗",
-    "我先去忙了，回头聊", "项目进度怎么样了", "照片拍得真不错", "机票已经订好了", "孩子今天考试考得很好", "这道菜怎么做的",
-    "下个月我要去出差", "手机快没电了", "想你了", "记得早点休息", "好的没问题", "等我电话",
-)  # fmt: skip
+    "今天晚上一起吃饭吧",
+    "明天的会议改到下午三点",
+    "我已经到公司楼下了",
+    "周末去爬山怎么样",
+    "文件发你邮箱了",
+    "这个价格还能再便宜一点吗",
+    "快递到了记得取一下",
+    "路上有点堵车，晚到十分钟",
+    "那部电影真的很好看",
+    "帮我带杯咖啡",
+    "生日快乐",
+    "你那边下雨了吗",
+    "我先去忙了，回头聊",
+    "项目进度怎么样了",
+    "照片拍得真不错",
+    "机票已经订好了",
+    "孩子今天考试考得很好",
+    "这道菜怎么做的",
+    "下个月我要去出差",
+    "手机快没电了",
+    "想你了",
+    "记得早点休息",
+    "好的没问题",
+    "等我电话",
+)
 _ENDINGS = ("", "", "", "。", "！", "~", "😂", "👍", "🙏", "……", "，你觉得呢？", "，谢谢！")
 _SHOWN = {
-    "IMAGE": "[图片] https://img.7moor.example/{}.jpg", "AUDIO": "[语音] {}", "VIDEO": "[视频] https://v.7moor.example/{}.mp4", "EMOJI": "[表情]{}",
-    "LOCATION": "[位置] {}", "FILE": "[文件] 报表{}.xlsx", "LINK": "https://m.7moor.example/s/{}",
-}  # fmt: skip
+    "IMAGE": "[图片] https://img.7moor.example/{}.jpg",
+    "AUDIO": "[语音] {}",
+    "VIDEO": "[视频] https://v.7moor.example/{}.mp4",
+    "EMOJI": "[表情]{}",
+    "LOCATION": "[位置] {}",
+    "FILE": "[文件] 报表{}.xlsx",
+    "LINK": "https://m.7moor.example/s/{}",
+}
 _BAD_TIMES = (
-    "", "2024/05/01 12:00:00", "2023-02-29 12:00:00", "20240501120000", "2024-05-01T12:00:00", "2024-05-01 25:00:00", "0000-00-00 00:00:00",
-    "2024-5-1 8:00:00", " 2024-05-01 08:00:00", "2024-05-01 08:00:60", "1714521600", "NULL",
-)  # fmt: skip
+    "",
+    "2024/05/01 12:00:00",
+    "2023-02-29 12:00:00",
+    "20240501120000",
+    "2024-05-01T12:00:00",
+    "2024-05-01 25:00:00",
+    "0000-00-00 00:00:00",
+    "2024-5-1 8:00:00",
+    " 2024-05-01 08:00:00",
+    "2024-05-01 08:00:60",
+    "1714521600",
+    "NULL",
+)
 
 
 class FeedError(Exception):
@@ -310,7 +355,8 @@ def feed(
         late: Share of lines with a time one to three days older than their neighbours', 0 to 1.
         repeat: Share of lines that are exact copies of an earlier line, 0 to 1.
         seed: Seed of everything that is left to chance.
-        now: The last time that a message may have; the present when None. Without a zone it is Asia/Shanghai.
+        now: The last time that a message may have; the present when None. Without a zone it is
+            Asia/Shanghai.
         on_progress: Called with the lines written so far.
 
     Returns:
@@ -345,7 +391,8 @@ def feed(
                     on_progress(report.lines)
     except OSError as error:
         raise FeedError(
-            f"{log_dir} cannot be written: {error}. Make room or choose another directory, then feed again."
+            f"{log_dir} cannot be written: {error}. Make room or choose another directory, "
+            "then feed again."
         ) from error
     return replace(
         report,
@@ -367,7 +414,8 @@ def _check(
         raise ValueError(f"days is {days}; give 1 or more")
     if min(bad, late, repeat) < 0 or bad + late + repeat > 1:
         raise ValueError(
-            f"bad {bad}, late {late} and repeat {repeat} are shares: give 0 or more each, and at most 1 together"
+            f"bad {bad}, late {late} and repeat {repeat} are shares: give 0 or more each, "
+            "and at most 1 together"
         )
 
 
@@ -378,7 +426,9 @@ def _in_zone(now: datetime | None) -> datetime:
 
 
 def _append(descriptor: int, block: bytes) -> None:
-    """Append whole lines only: a write cut short, as on a full disk, is taken back to the end of its last whole line."""
+    """Append whole lines only: a write cut short, as on a full disk, is taken back to the end of
+    its last whole line.
+    """
     written = os.write(descriptor, block)
     if written < len(block):
         torn = written - (block.rfind(b"\n", 0, written) + 1)
@@ -387,7 +437,9 @@ def _append(descriptor: int, block: bytes) -> None:
 
 
 def _spread(random: Random, lines: int, start: datetime, end: datetime) -> Iterator[list[str]]:
-    """Yield the times of all lines in order, in chunks, between start and end, more by day than by night."""
+    """Yield the times of all lines in order, in chunks, between start and end, more by day than by
+    night.
+    """
     hours = list(_hours(start, end))
     bounds = list(
         accumulate(_HOUR_WEIGHTS[opened.hour] * (until - since) for opened, since, until in hours)
@@ -411,7 +463,9 @@ def _spread(random: Random, lines: int, start: datetime, end: datetime) -> Itera
 
 
 def _hours(start: datetime, end: datetime) -> Iterator[tuple[datetime, float, float]]:
-    """Yield each hour of the clock between start and end with the seconds of it that lie between them."""
+    """Yield each hour of the clock between start and end with the seconds of it that lie between
+    them.
+    """
     opened = start.replace(minute=0, second=0, microsecond=0)
     while opened < end:
         since = max((start - opened).total_seconds(), 0.0)
@@ -572,7 +626,9 @@ def _people() -> _People:
 
 
 def _appearances(random: Random) -> Iterator[tuple[dict[str, str], float]]:
-    """Yield one person's fields in each of the ways in which they appear, with the share of each."""
+    """Yield one person's fields in each of the ways in which they appear, with the share
+    of each.
+    """
     system = _pick(random, _SYSTEMS)
     place = random.choices(_PLACES, [place.weight for place in _PLACES])[0]
     person = {
@@ -622,7 +678,9 @@ def _address(random: Random, place: _Place) -> str:
 
 
 def _gps(random: Random, place: _Place) -> str:
-    """Return `lon,lat` near the place; seldom `lat,lon`, nothing, or nonsense, as some producers write."""
+    """Return `lon,lat` near the place; seldom `lat,lon`, nothing, or nonsense, as some producers
+    write.
+    """
     longitude, latitude = (
         place.longitude + random.gauss(0, 0.15),
         place.latitude + random.gauss(0, 0.15),

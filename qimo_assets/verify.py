@@ -1,11 +1,14 @@
-"""The independent recount behind `./qimo verify`: the source files against lake, quarantine, topic and MySQL.
+"""The independent recount behind `./qimo verify`: the source files against lake, quarantine, topic
+and MySQL.
 
-It reads the files in plain Python and shares nothing with the pipeline but the settings: the contract's rules, the
-metrics' definitions and the reading of ip2region's database stand here a second time, on purpose. It changes nothing.
+It reads the files in plain Python and shares nothing with the pipeline but the settings: the
+contract's rules, the metrics' definitions and the reading of ip2region's database stand here a
+second time, on purpose. It changes nothing.
 
-What stands in no file is held against another source than the pipeline's views: of `data_quality` the rows of each day are recounted from
-the files, while rejected lines by day, late lines and ages come from queries of their own on the lake's tables, and `sent_again` only as the
-sum over all days, which together with the lines has to be what the topic's offsets say arrived.
+What stands in no file is held against another source than the pipeline's views: of `data_quality`
+the rows of each day are recounted from the files, while rejected lines by day, late lines and ages
+come from queries of their own on the lake's tables, and `sent_again` only as the sum over all days,
+which together with the lines has to be what the topic's offsets say arrived.
 """
 
 from __future__ import annotations
@@ -89,12 +92,17 @@ _DISTANCE_SHAPE = re.compile(r"\d+(\.\d+)?KM", re.ASCII)
 _BANDS = ((1, "0-1"), (10, "1-10"), (100, "10-100"), (1000, "100-1000"))
 _LAST_BAND = "1000+"
 _SEXES = {"男": "男", "女": "女"}
-# Late messages of each day, and the ages of the others at which half and 99 % of them are reached: the sorted ages themselves, by place.
-_AGE_AT = "coalesce(element_at(array_sort(collect_list(age)), CAST(greatest(ceil({share}D * count(age)), 1) AS INT)), 0)"
+# Late messages of each day, and the ages of the others at which half and 99 % of them are reached:
+# the sorted ages themselves, by place.
+_AGE_AT = (
+    "coalesce(element_at(array_sort(collect_list(age)), CAST(greatest(ceil({share}D * "
+    "count(age)), 1) AS INT)), 0)"
+)
 _ARRIVALS = f"""
 SELECT day, count(*) - count(age), {_AGE_AT.format(share=0.5)}, {_AGE_AT.format(share=0.99)}
 FROM (
-  SELECT day, IF(to_date(msg_time) < to_date(collected_at), NULL, greatest(CAST(written_at AS BIGINT) - CAST(msg_time AS BIGINT), 0)) AS age
+  SELECT day, IF(to_date(msg_time) < to_date(collected_at), NULL,
+                 greatest(CAST(written_at AS BIGINT) - CAST(msg_time AS BIGINT), 0)) AS age
   FROM {{table}}
 )
 GROUP BY 1
@@ -104,7 +112,8 @@ GROUP BY 1
 _LINK = re.compile(r"(.+)~(\d+-\d+)", re.DOTALL)
 
 Row = tuple[Any, ...]
-# Host, first name, and inode and birth of a log file; the last is empty where the agent does not tell it.
+# Host, first name, and inode and birth of a log file; the last is empty where the agent does not
+# tell it.
 SourceFile = tuple[str, str, str]
 Table = dict[Row, Row]
 Locate = Callable[[str], tuple[str | None, str | None]]
@@ -125,7 +134,8 @@ class Recount:
         rows: Messages of each day.
         quarantined: Rejected lines of each reason.
         files: Lines of each file that there is.
-        tables: Each metric's rows: (day, *grain) to measures; those of `data_quality` stand in no file and are left to `compare`.
+        tables: Each metric's rows: (day, *grain) to measures; those of `data_quality` stand in no
+            file and are left to `compare`.
     """
 
     lines: int
@@ -145,10 +155,11 @@ class LakeAnswer:
         messages: Distinct message ids of the lake.
         records: Distinct (partition, offset) of the lake.
         ahead: Rows of the lake whose time is too far after their collection.
-        rejected_ahead: For each file the byte offsets of the lines rejected as `time_ahead`, with the last time that would not
-            have been.
+        rejected_ahead: For each file the byte offsets of the lines rejected as `time_ahead`, with
+            the last time that would not have been.
         rejected: Rejected lines of each day of collection and reason.
-        arrivals: For each day of messages how many of them are late, and the ages in seconds that half and 99 % of the others do not exceed.
+        arrivals: For each day of messages how many of them are late, and the ages in seconds that
+            half and 99 % of the others do not exceed.
     """
 
     rows: dict[tuple[SourceFile | None, str], int]
@@ -189,7 +200,8 @@ class Verification:
         quarantined: Rows in quarantine of each reason.
         sent_again: Records of the topic that were a line's second or later arrival.
         metrics: Each published table against the recount.
-        gone: Rows of lake and quarantine of each file that is not here to be counted: rotated and deleted, or on another host.
+        gone: Rows of lake and quarantine of each file that is not here to be counted: rotated and
+            deleted, or on another host.
         days_left_out: Days with rows of such a file; their metrics cannot be recounted.
         differences: What does not agree between files, topic, lake and quarantine.
     """
@@ -223,7 +235,8 @@ class Verification:
 
 
 def verify(settings: Settings) -> Verification:
-    """Recount the source files and compare them with topic, lake, quarantine and the published metrics.
+    """Recount the source files and compare them with topic, lake, quarantine and the published
+    metrics.
 
     Args:
         settings: Where everything is.
@@ -292,7 +305,9 @@ def compare(
 
 
 def _without(days: set[str], name: str, table: Table) -> Table:
-    """Leave out the days of messages that no file tells of; of the active users every day from the one before the first of them on."""
+    """Leave out the days of messages that no file tells of; of the active users every day from the
+    one before the first of them on.
+    """
     if name == "active_user" and days:
         first = date.fromisoformat(min(days))
         before = first - timedelta(days=1) if first > date.min else first
@@ -340,13 +355,15 @@ def render(verification: Verification) -> str:
     lines += [f"  {text}" for text in found]
     if verification.gone:
         lines.append(
-            f"Not counted, for their files are not here: {sum(verification.gone.values()):,} lines of {len(verification.gone)} files"
+            "Not counted, for their files are not here: "
+            f"{sum(verification.gone.values()):,} lines of {len(verification.gone)} files"
         )
         lines += _shortened(
             "files", (f"  {file}: {count:,}" for file, count in verification.gone.items())
         )
         lines.append(
-            f"Metrics not compared, for these days have such lines: {', '.join(verification.days_left_out) or 'none'}"
+            "Metrics not compared, for these days have such lines: "
+            f"{', '.join(verification.days_left_out) or 'none'}"
         )
     lines.append(
         "Everything agrees."
@@ -366,13 +383,15 @@ def recount(
 ) -> Recount:
     """Recount the source files by the contract's rules, line by line.
 
-    When a line was collected stands in no file. A line counts as too far ahead when it is so at `now`, or, for the
-    lines that the pipeline rejected for it, when it was so at the time that the pipeline collected it.
+    When a line was collected stands in no file. A line counts as too far ahead when it is so at
+    `now`, or, for the lines that the pipeline rejected for it, when it was so at the time that the
+    pipeline collected it.
 
     Args:
         settings: Where the files are and what the limits are.
         now: The time that the lines' times are held against.
-        rejected_ahead: For each file the byte offsets of lines rejected as `time_ahead`, with their own latest time.
+        rejected_ahead: For each file the byte offsets of lines rejected as `time_ahead`, with their
+            own latest time.
 
     Returns:
         Lines, rows, rejected lines and every metric.
@@ -413,12 +432,16 @@ def recount(
 
 
 def _latest(collected: datetime, lake: LakeSettings) -> str:
-    """Return the last message time that is not too far ahead of a time of collection; as text it orders as the times do."""
+    """Return the last message time that is not too far ahead of a time of collection; as text it
+    orders as the times do.
+    """
     return (collected.astimezone(ZONE) + timedelta(minutes=lake.max_ahead_minutes)).strftime(_TIME)
 
 
 def _source_files(settings: Settings) -> dict[SourceFile, Path]:
-    """Return what to read each log file by: the link where it has one, which stays when the file is renamed or deleted, else its path."""
+    """Return what to read each log file by: the link where it has one, which stays when the file is
+    renamed or deleted, else its path.
+    """
     source = settings.source
     found: dict[int, tuple[SourceFile, Path]] = {}
     try:
@@ -432,12 +455,15 @@ def _source_files(settings: Settings) -> dict[SourceFile, Path]:
         return dict(sorted(found.values()))
     except (OSError, re.error) as error:
         raise VerifyError(
-            f"The log files in {source.log_dir} cannot be listed: {error}. Look at the settings of source."
+            f"The log files in {source.log_dir} cannot be listed: {error}. Look at the "
+            "settings of source."
         ) from error
 
 
 def _lines(path: Path, too_long: int) -> Iterator[tuple[int, bytes]]:
-    """Yield each terminated line with its byte offset, without its line end, and of a line that is too long only its start."""
+    """Yield each terminated line with its byte offset, without its line end, and of a line that is
+    too long only its start.
+    """
     offset, limit = 0, too_long + 2
     try:
         with path.open("rb") as file:
@@ -537,7 +563,9 @@ class _Ranking:
             self.nicknames[account] = time, nickname
 
     def rows(self) -> Iterator[tuple[int, Row]]:
-        """Yield rank, and account, nickname and messages, by messages descending, then by account."""
+        """Yield rank, and account, nickname and messages, by messages descending, then
+        by account.
+        """
         ranked = sorted(self.messages.items(), key=lambda item: (-item[1], item[0]))[:TOP_ACCOUNTS]
         for rank, (account, messages) in enumerate(ranked, 1):
             yield rank, (account, self.nicknames.get(account, ("", UNKNOWN))[1], messages)
@@ -626,7 +654,9 @@ def _tables(days: Mapping[str, _Day]) -> dict[str, Table]:
 
 
 def _active_users(senders: Mapping[date, Set[str]]) -> Table:
-    """Return who was active, day by day: for each account only the last day on which it sent is kept."""
+    """Return who was active, day by day: for each account only the last day on which it sent is
+    kept.
+    """
     table: Table = {}
     last: dict[str, int] = {}
     for day, of_day in sorted(senders.items()):
@@ -656,14 +686,17 @@ def _mask(account: str) -> str:
 
 
 def _open_ip2region(jar: Path) -> Locate:
-    """Return a function from an address to its country and province, out of the database in the jar."""
+    """Return a function from an address to its country and province, out of the database in the
+    jar.
+    """
     try:
         with zipfile.ZipFile(jar) as archive:
             data = archive.read(IP2REGION_MEMBER)
         start, end = struct.unpack_from("<II", data, 8)
     except (OSError, KeyError, zipfile.BadZipFile, struct.error) as error:
         raise VerifyError(
-            f"The address database {IP2REGION_MEMBER} cannot be read from {jar}: {error}. Set lake.ip2region_jar to net.dreamlu:mica-ip2region."
+            f"The address database {IP2REGION_MEMBER} cannot be read from {jar}: {error}. "
+            "Set lake.ip2region_jar to net.dreamlu:mica-ip2region."
         ) from error
     segment = struct.Struct("<IIHI")
     segments = range(start, end + 1, segment.size)
@@ -710,7 +743,8 @@ def _lake_differences(
     if counted.lines + not_counted != rows + quarantined:
         elsewhere = f" and {not_counted} of files that are gone" if gone else ""
         differences.append(
-            f"lines: {counted.lines} in the files{elsewhere}, {rows + quarantined} in lake ({rows}) and quarantine ({quarantined})"
+            f"lines: {counted.lines} in the files{elsewhere}, {rows + quarantined} in lake "
+            f"({rows}) and quarantine ({quarantined})"
         )
     if lake.messages != rows:
         differences.append(f"lake: {rows} rows, but {lake.messages} distinct message_id")
@@ -720,11 +754,13 @@ def _lake_differences(
         )
     if lake.ahead:
         differences.append(
-            f"lake: {lake.ahead} rows were too far ahead of their collection, and belong in quarantine"
+            f"lake: {lake.ahead} rows were too far ahead of their collection, and belong "
+            "in quarantine"
         )
     if sent_again < 0:
         differences.append(
-            f"topic: {rows + quarantined + sent_again} records arrived, fewer than the {rows + quarantined} rows and rejected lines"
+            f"topic: {rows + quarantined + sent_again} records arrived, fewer than the "
+            f"{rows + quarantined} rows and rejected lines"
         )
     differences += _count_differences("lake", counted.rows, _totals(lake.rows, gone))
     differences += _count_differences(
@@ -741,7 +777,9 @@ def _lake_differences(
 
 
 def _quality(counted: Recount, lake: LakeAnswer, published: Table) -> Table:
-    """Return `data_quality` as it should be; how often lines of a day were sent again stands nowhere else, so each day's figure is taken over."""
+    """Return `data_quality` as it should be; how often lines of a day were sent again stands
+    nowhere else, so each day's figure is taken over.
+    """
     reasons = [
         name.removeprefix("quarantined_")
         for name in METRICS[QUALITY][1]
@@ -764,7 +802,9 @@ def _quality(counted: Recount, lake: LakeAnswer, published: Table) -> Table:
 
 
 def _with_arrivals(result: TableResult, published: Table, arrivals: int) -> TableResult:
-    """Hold the lines that are said to have arrived, again or for the first time, against the topic's offsets."""
+    """Hold the lines that are said to have arrived, again or for the first time, against the
+    topic's offsets.
+    """
     measures = METRICS[QUALITY][1]
     lines, again = (
         sum(row[measures.index(name)] for row in published.values())
@@ -772,7 +812,10 @@ def _with_arrivals(result: TableResult, published: Table, arrivals: int) -> Tabl
     )
     if lines + again == arrivals:
         return result
-    difference = f"{QUALITY}: lines {lines} and sent_again {again} make {lines + again} arrivals, the topic has {arrivals}"
+    difference = (
+        f"{QUALITY}: lines {lines} and sent_again {again} make {lines + again} arrivals, the "
+        f"topic has {arrivals}"
+    )
     return replace(result, ok=False, differences=[*result.differences, difference])
 
 
@@ -865,7 +908,8 @@ def read_lake(settings: Settings) -> LakeAnswer:
             return lake_answer(ask, settings)
     except (Error, TException, OSError) as error:
         raise VerifyError(
-            f"HiveServer2 at {hive.host}:{hive.port} cannot be read: {_hive_message(error)}. See ./qimo status; ./qimo up starts the embedded stack."
+            f"HiveServer2 at {hive.host}:{hive.port} cannot be read: "
+            f"{_hive_message(error)}. See ./qimo status; ./qimo up starts the embedded stack."
         ) from error
 
 
@@ -880,7 +924,8 @@ def lake_answer(ask: Ask, settings: Settings) -> LakeAnswer:
         What lake and quarantine say; a table that is not there yet has no rows.
     """
     database = settings.lake.database
-    # The stream makes the database when it first starts; on a cluster, whose executors start first, `verify` asked before it.
+    # The stream makes the database when it first starts; on a cluster, whose executors start first,
+    # `verify` asked before it.
     present = (
         {row[1] for row in ask(f"SHOW TABLES IN `{database}`")}
         if (database,) in ask("SHOW DATABASES")
@@ -902,7 +947,8 @@ def lake_answer(ask: Ask, settings: Settings) -> LakeAnswer:
     [(messages, records, too_far)] = rows_of(
         LAKE_TABLE,
         "SELECT count(DISTINCT message_id), count(DISTINCT kafka_partition, kafka_offset), "  # nosec B608  # this file's names
-        f"count_if(unix_timestamp(msg_time) - unix_timestamp(collected_at) > {ahead}) FROM {{table}}",
+        f"count_if(unix_timestamp(msg_time) - unix_timestamp(collected_at) > {ahead}) FROM "
+        f"{{table}}",
     ) or [(0, 0, 0)]
 
     def counts_of(table: str, column: str) -> dict[tuple[SourceFile | None, str], int]:
@@ -914,7 +960,10 @@ def lake_answer(ask: Ask, settings: Settings) -> LakeAnswer:
         return dict(counts)
 
     rejected_ahead: dict[SourceFile, dict[int, str]] = defaultdict(dict)
-    query = f"SELECT {_ORIGIN}, source_offset, unix_timestamp(collected_at) FROM {{table}} WHERE reason = 'time_ahead'"  # nosec B608  # this file's names
+    query = (
+        f"SELECT {_ORIGIN}, source_offset, unix_timestamp(collected_at) FROM {{table}} WHERE "
+        "reason = 'time_ahead'"
+    )  # nosec B608  # this file's names
     for *origin, offset, collected in rows_of(QUARANTINE_TABLE, query):
         if file := _source_file(*origin):
             rejected_ahead[file][offset] = _latest(
@@ -922,7 +971,10 @@ def lake_answer(ask: Ask, settings: Settings) -> LakeAnswer:
             )
     rejected: dict[str, dict[str, int]] = defaultdict(dict)
     if QUARANTINE_TABLE in present:
-        query = f"SELECT day, reason, count(DISTINCT message_id) FROM `{database}`.`{QUARANTINE_TABLE}` GROUP BY reason, day"  # nosec B608  # this file's names
+        query = (
+            "SELECT day, reason, count(DISTINCT message_id) FROM "
+            f"`{database}`.`{QUARANTINE_TABLE}` GROUP BY reason, day"
+        )  # nosec B608  # this file's names
         for day, reason, count in ask(query):
             rejected[day][reason] = count
     return LakeAnswer(
@@ -942,9 +994,17 @@ def _source_file(host: str | None, file: str | None, source_id: str | None) -> S
 
 
 def _rejected(database: str, with_lake: bool) -> str:
-    """Return a query for the rejected lines, each once: the newest arrival counts, and a line that is in the lake was accepted in the end."""
-    last = "struct(collected_at, kafka_partition, kafka_offset, reason, source_host, source_file, source_id, source_offset)"
-    lines = f"SELECT message_id, max({last}) AS last FROM `{database}`.`{QUARANTINE_TABLE}` GROUP BY message_id"  # nosec B608  # this file's names
+    """Return a query for the rejected lines, each once: the newest arrival counts, and a line that
+    is in the lake was accepted in the end.
+    """
+    last = (
+        "struct(collected_at, kafka_partition, kafka_offset, reason, source_host, source_file, "
+        "source_id, source_offset)"
+    )
+    lines = (
+        f"SELECT message_id, max({last}) AS last FROM `{database}`.`{QUARANTINE_TABLE}` GROUP "
+        "BY message_id"
+    )  # nosec B608  # this file's names
     accepted = (
         f" LEFT ANTI JOIN `{database}`.`{LAKE_TABLE}` USING (message_id)" if with_lake else ""
     )
@@ -982,7 +1042,8 @@ def count_arrivals(kafka: KafkaSettings) -> int:
         return sum(ends)
     except KafkaException as error:
         raise VerifyError(
-            f"The topic {kafka.topic} at {kafka.bootstrap} cannot be read: {error.args[0].str()}. See ./qimo status; ./qimo up starts the embedded stack."
+            f"The topic {kafka.topic} at {kafka.bootstrap} cannot be read: "
+            f"{error.args[0].str()}. See ./qimo status; ./qimo up starts the embedded stack."
         ) from error
     finally:
         consumer.close()
@@ -998,7 +1059,8 @@ def read_metrics(mysql: MySQLSettings) -> dict[str, Table | None]:
 
 
 def read_progress(mysql: MySQLSettings) -> tuple[int, str]:
-    """Return the messages that MySQL shows, and what changes with every publication; cheap enough to be asked all the time.
+    """Return the messages that MySQL shows, and what changes with every publication; cheap enough
+    to be asked all the time.
 
     Raises:
         VerifyError: MySQL does not answer.
@@ -1036,7 +1098,8 @@ def _with_mysql(mysql: MySQLSettings, read: Callable[[Ask], Answer]) -> Answer:
             return read(ask)
     except Error as error:
         raise VerifyError(
-            f"MySQL at {mysql.host}:{mysql.port} ({mysql.database}) cannot be read: {_first_line(error)}. "
+            f"MySQL at {mysql.host}:{mysql.port} ({mysql.database}) cannot be read: "
+            f"{_first_line(error)}. "
             "See ./qimo status; ./qimo up starts the embedded stack."
         ) from error
 

@@ -1,8 +1,9 @@
 """Tiers by folder, and the one real stack that the tiers which need it share.
 
-unit and automation run alone; contract runs against the real software it names; browser looks at the report in Chromium; integration runs
-against everything; faults hits everything while lines flow; cluster and yarn hit what only the profile of that name has, and run only
-where the stack is of it.
+unit and automation run alone; contract runs against the real software it names; browser looks at
+the report in Chromium; integration runs against everything; faults hits everything while lines
+flow; cluster and yarn hit what only the profile of that name has, and run only where the stack is
+of it.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ from qimo_assets.stack.layout import Layout, current_layout
 from qimo_assets.stack.profiles import PROFILES, SINGLE, USUAL_PORTS
 
 TIERS = ("unit", "automation", "contract", "browser", "integration", "faults", "cluster", "yarn")
-# Beside a stack of one's own at the usual ports; 21,000 would give the webserver the port of that one's code server.
+# Beside a stack of one's own at the usual ports; 21,000 would give the webserver the port of that
+# one's code server.
 TEST_PORT_OFFSET = os.environ.get("QIMO_TEST_PORT_OFFSET", "21500")
 UP_SECONDS = 900
 # More than the recount waits for a figure that does not move.
@@ -50,7 +52,9 @@ class Stack:
     def qimo(
         self, *arguments: str, check: bool = True, timeout: float = COMMAND_SECONDS
     ) -> subprocess.CompletedProcess[str]:
-        """Run `./qimo` and return what it printed; with `check` any exit status but 0 fails the test with its output."""
+        """Run `./qimo` and return what it printed; with `check` any exit status but 0 fails the
+        test with its output.
+        """
         done = subprocess.run(
             [self.checkout / "qimo", *arguments],
             env=self.env,
@@ -60,7 +64,8 @@ class Stack:
         )
         if check and done.returncode != 0:
             pytest.fail(
-                f"./qimo {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+                f"./qimo {' '.join(arguments)} ended with "
+                f"{done.returncode}:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
             )
         return done
 
@@ -82,7 +87,8 @@ class Stack:
     def runs(self, job: str, *statuses: str) -> list[dict[str, Any]]:
         """Return the newest runs of a job, newest first, as the page of runs lists them."""
         query = (
-            "query($filter: RunsFilter) { runsOrError(filter: $filter, limit: 50) { ... on Runs { results { runId status tags { key value } "
+            "query($filter: RunsFilter) { runsOrError(filter: $filter, limit: 50) { ... on "
+            "Runs { results { runId status tags { key value } "
             "assetSelection { path } } } } }"
         )
         return self.graphql(
@@ -168,7 +174,9 @@ def own_environment() -> dict[str, str]:
 
 
 def new_stack(home: Path, port_offset: int) -> Stack:
-    """Return a stack that is not started yet, with empty data and the software of this checkout's own QIMO_HOME."""
+    """Return a stack that is not started yet, with empty data and the software of this checkout's
+    own QIMO_HOME.
+    """
     home.mkdir(exist_ok=True)
     if not (home / "install").exists():
         (home / "install").symlink_to(qimo_home() / "install")
@@ -188,7 +196,9 @@ def free_ports() -> dict[str, int]:
 
 @contextmanager
 def own_layout(ports: dict[str, int]) -> Iterator[Layout]:
-    """Give a configured layout for a few services without the others, in a home of its own; what was started of it is stopped at the end."""
+    """Give a configured layout for a few services without the others, in a home of its own; what
+    was started of it is stopped at the end.
+    """
     # Not tmp_path, which may be too long for a Unix socket.
     home = Path(tempfile.mkdtemp(prefix="qimo-", dir="/tmp"))
     (home / "install").symlink_to(qimo_home() / "install")
@@ -205,8 +215,8 @@ def own_layout(ports: dict[str, int]) -> Iterator[Layout]:
 def stack(software: None, request: pytest.FixtureRequest) -> Iterator[Stack]:
     """The whole stack, started once, of the profile that the session asks for.
 
-    `QIMO_TEST_KEEP` names a directory (short, for Unix sockets) for a stack that is left running with its data, so that the next run
-    begins at once.
+    `QIMO_TEST_KEEP` names a directory (short, for Unix sockets) for a stack that is left running
+    with its data, so that the next run begins at once.
     """
     kept = os.environ.get("QIMO_TEST_KEEP")
     stack = new_stack(

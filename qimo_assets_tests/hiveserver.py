@@ -1,4 +1,6 @@
-"""HiveServer2 as far as a run of metrics sees it: a session that has one message of each day in every view."""
+"""HiveServer2 as far as a run of metrics sees it: a session that has one message of each day in
+every view.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,9 @@ class FakeSession(HiveSession):
             self.kept.pop(sql.rpartition(".")[2], None)
 
     def query(self, sql: str, params: Mapping[str, object] | None = None) -> list[Row]:
-        """Return the timeline, names of views, the constants of a view, or a row of each day that is asked for."""
+        """Return the timeline, names of views, the constants of a view, or a row of each day that
+        is asked for.
+        """
         self.statements.append(sql)
         if sql.startswith("CALL"):
             return self.timeline

@@ -1,4 +1,6 @@
-"""What stands in deploy/, as the tests read it: the objects of the manifests, and what a container finds in its files and its environment."""
+"""What stands in deploy/, as the tests read it: the objects of the manifests, and what a container
+finds in its files and its environment.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,9 @@ class Container:
             yield mount, sources[mount["name"]]
 
     def lay_out(self, root: Path, secrets: Mapping[str, str]) -> dict[str, str]:
-        """Put the files that are mounted into this container below `root`, and return the variables with which it runs there."""
+        """Put the files that are mounted into this container below `root`, and return the variables
+        with which it runs there.
+        """
         for mount, volume in self.volumes():
             target = root / mount["mountPath"].lstrip("/")
             target.mkdir(parents=True, exist_ok=True)
@@ -94,7 +98,9 @@ def container(role: str) -> Container:
 
 
 def instructions(name: str) -> list[str]:
-    """Return what stands behind an instruction of the Containerfile, wherever it is in it, each on one line."""
+    """Return what stands behind an instruction of the Containerfile, wherever it is in it, each on
+    one line.
+    """
     lines = re.sub(r"\\\n\s*", "", CONTAINERFILE.read_text()).splitlines()
     return [line.removeprefix(f"{name} ") for line in lines if line.startswith(f"{name} ")]
 

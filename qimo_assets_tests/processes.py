@@ -47,7 +47,9 @@ def stream_executors(stack: Stack) -> list[psutil.Process]:
 
 
 def executors(stack: Stack) -> list[psutil.Process]:
-    """Return the executors of every driver; YARN's shells, which have an executor's command line in their own, are none."""
+    """Return the executors of every driver; YARN's shells, which have an executor's command line in
+    their own, are none.
+    """
     return [
         process
         for process in processes_of(stack)
@@ -66,7 +68,9 @@ def runs(process: psutil.Process, *words: str) -> bool:
 
 
 def command_line(process: psutil.Process) -> str:
-    """Return a process's command line; one that has ended, or that nobody has asked for its end yet, has none."""
+    """Return a process's command line; one that has ended, or that nobody has asked for its end
+    yet, has none.
+    """
     try:
         return " ".join(process.cmdline())
     except psutil.NoSuchProcess:

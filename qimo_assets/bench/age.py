@@ -1,16 +1,22 @@
-"""age: how old a line is when it is in the topic, queryable in the lake and in MySQL, while lines flow with everything on.
+"""age: how old a line is when it is in the topic, queryable in the lake and in MySQL, while lines
+flow with everything on.
 
-Nothing is added to the lines or to the stack for it: each moment is one that a system keeps by itself, all by the clock of this machine.
+Nothing is added to the lines or to the stack for it: each moment is one that a system keeps by
+itself, all by the clock of this machine.
 
-- **written**: the simulator appends five times a second; after each time the sizes of the files are kept. A line was written when the file
-  first was as long as its end; up to 0.2 s earlier in truth, which is the simulator's own pace, never later.
+- **written**: the simulator appends five times a second; after each time the sizes of the files are
+  kept. A line was written when the file first was as long as its end; up to 0.2 s earlier in truth,
+  which is the simulator's own pace, never later.
 - **in the topic**: the broker's time of arrival (`collected_at`), in milliseconds.
-- **in the lake**: the time at which HDFS had the file that completes the line's commit, in milliseconds. A query that begins then sees the line.
-- **in MySQL**: the first look, ten times a second, at which `publication` names an instant not older than the line's commit for the line's own
-  day; of `message_total`, and of the last of all metrics that follow each change of the messages.
+- **in the lake**: the time at which HDFS had the file that completes the line's commit, in
+  milliseconds. A query that begins then sees the line.
+- **in MySQL**: the first look, ten times a second, at which `publication` names an instant not
+  older than the line's commit for the line's own day; of `message_total`, and of the last of all
+  metrics that follow each change of the messages.
 
-The ages are those of a sample of the good lines, chosen by the hash of their identity. Lines also flow for a while before, unmeasured, so that the
-stream's and the Thrift server's code is compiled. There is no baseline: the figures are held against what users need.
+The ages are those of a sample of the good lines, chosen by the hash of their identity. Lines also
+flow for a while before, unmeasured, so that the stream's and the Thrift server's code is compiled.
+There is no baseline: the figures are held against what users need.
 """
 
 from __future__ import annotations
@@ -48,7 +54,8 @@ BAD_SHARE = 0.001
 LOOK_SECONDS = 0.1
 # The timeline keeps 60 commits or more, which are minutes of them; memory is slow to change.
 SELDOM_SECONDS = 5.0
-# The slowest way, of a line that comes just after its day was reported, while a backlog is worked off.
+# The slowest way, of a line that comes just after its day was reported, while a backlog is worked
+# off.
 PUBLISH_SECONDS = 600
 SHARES = {"p50": 0.5, "p99": 0.99}
 COMPLETED = ".deltacommit"
@@ -81,7 +88,8 @@ class Watched:
         sizes: File -> its sizes after each time of appending.
         times: Seconds since the epoch of each of those times.
         commits: Instant -> seconds since the epoch at which it was complete.
-        publications: Metric and day -> the instants that its publications had, in their order, and the moment at which each was first seen.
+        publications: Metric and day -> the instants that its publications had, in their order, and
+            the moment at which each was first seen.
         resident_mb: Memory of all processes at each look, in MiB.
     """
 
@@ -147,7 +155,9 @@ def run(plan: AgePlan, bed: Bed) -> Sequence[Figure]:
 
 @cache
 def followers() -> list[str]:
-    """Return the metrics that are made of the messages alone and published at each change of them."""
+    """Return the metrics that are made of the messages alone and published at each
+    change of them.
+    """
     return [
         metric.name
         for metric in METRICS
@@ -186,7 +196,8 @@ def _at_rate(plan: AgePlan, bed: Bed, rate: int, seed: int) -> list[Figure]:
 
 
 def figures(name: str, lines: Sequence[Line], watched: Watched) -> list[Figure]:
-    """Return the percentiles of the lines' ages at each station, the memory, and how many lines they are made of.
+    """Return the percentiles of the lines' ages at each station, the memory, and how many lines
+    they are made of.
 
     Args:
         name: The rate, for the names of the figures.
@@ -221,7 +232,8 @@ def figures(name: str, lines: Sequence[Line], watched: Watched) -> list[Figure]:
 
 
 def read_sample(settings: Settings, since: float, one_of: int) -> list[Line]:
-    """Return one of so many lines that arrived since some time, chosen by the hash of their identity.
+    """Return one of so many lines that arrived since some time, chosen by the hash of their
+    identity.
 
     Args:
         settings: HiveServer2 and the database.
@@ -229,8 +241,10 @@ def read_sample(settings: Settings, since: float, one_of: int) -> list[Line]:
         one_of: 1 for all.
     """
     query = (
-        "SELECT source_file, source_offset, day, unix_millis(collected_at) AS arrived, _hoodie_commit_time AS commit_time "
-        f"FROM {settings.lake.database}.{MESSAGE.name} WHERE unix_millis(collected_at) >= {since * 1000:.0f} AND pmod(hash(message_id), {one_of}) = 0"
+        "SELECT source_file, source_offset, day, unix_millis(collected_at) AS arrived, "
+        "_hoodie_commit_time AS commit_time "
+        f"FROM {settings.lake.database}.{MESSAGE.name} WHERE unix_millis(collected_at) >= "
+        f"{since * 1000:.0f} AND pmod(hash(message_id), {one_of}) = 0"
     )
     with HiveResource.from_settings(settings.hive).session() as session:
         rows = session.query(query)
@@ -249,7 +263,9 @@ def read_sample(settings: Settings, since: float, one_of: int) -> list[Line]:
 
 
 def commits_of(files: Mapping[str, float]) -> dict[str, float]:
-    """Return instant -> time of completion of the delta commits in a timeline's directory: a completed one is named by both of its times."""
+    """Return instant -> time of completion of the delta commits in a timeline's directory: a
+    completed one is named by both of its times.
+    """
     found = (
         (name.removesuffix(COMPLETED).partition("_"), moment)
         for name, moment in files.items()

@@ -1,9 +1,11 @@
 """collect: log files to topic, the default agent against the course's (memory channel, acks=1).
 
-Both carry the same files into a topic of their own, with the broker of the embedded stack. An agent first carries some lines that are not
-measured, which starts it and has its code compiled; then the files appear beside them at once. The rate is that of the records between the
-first look at which some of the files' lines were there and the look at which all were; the broker is looked at each 10 ms. Processor time
-is that of the agent's process, and of the broker's, from the moment at which the files appear.
+Both carry the same files into a topic of their own, with the broker of the embedded stack. An agent
+first carries some lines that are not measured, which starts it and has its code compiled; then the
+files appear beside them at once. The rate is that of the records between the first look at which
+some of the files' lines were there and the look at which all were; the broker is looked at each 10
+ms. Processor time is that of the agent's process, and of the broker's, from the moment at which the
+files appear.
 """
 
 from __future__ import annotations

@@ -39,12 +39,15 @@ PLANS: dict[str, type[Any]] = {
 
 @click.group()
 def bench() -> None:
-    """Measure the platform beside its baselines, on a stack of its own; the machine should do nothing else meanwhile."""
+    """Measure the platform beside its baselines, on a stack of its own; the machine should do
+    nothing else meanwhile.
+    """
 
 
 def _command(name: str, kind: type[Any]) -> click.Command:
     def run(*, as_json: bool, quick: bool, port_offset: int, **given: Any) -> None:
-        # What was started is ended, and the directory removed, also when this process is told to end.
+        # What was started is ended, and the directory removed, also when this process is told to
+        # end.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
         plan = chosen(kind, quick=quick, **given)
         machine = Machine.of_now()
@@ -70,7 +73,8 @@ def _options(kind: type[Any]) -> list[Callable[[Callable[..., Any]], Callable[..
             item.name,
             type=click.IntRange(min=1),
             multiple=isinstance(item.default, tuple),
-            help=f"{item.metadata[HELP]}  [default: {_text(item.default)}; with --quick {_text(item.metadata[QUICK])}]",
+            help=f"{item.metadata[HELP]}  [default: {_text(item.default)}; with --quick "
+            f"{_text(item.metadata[QUICK])}]",
         )
         for item in fields(kind)
     ]

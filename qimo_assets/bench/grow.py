@@ -1,16 +1,22 @@
 """grow: whether anything grows with the number of commits, apart from what the day itself holds.
 
-The lines of one live day are streamed into an empty lake in at least a thousand micro-batches without a pause between them: what takes a stream hours
-at its pace of one each five seconds. Everything else is as it is there. Seen are
+The lines of one live day are streamed into an empty lake in at least a thousand micro-batches
+without a pause between them: what takes a stream hours at its pace of one each five seconds.
+Everything else is as it is there. Seen are
 
-- **batch**: the time of each micro-batch as Spark tells it. At first each 20th commit makes a compaction due, later fewer do, so the series that is tested is
-  that of blocks of so many batches: the median of a block is the time of an ordinary batch, its maximum that of one beside a compaction, if there was one.
-- **query**: the messages of each province of the day, asked of the Thrift server while lines are written.
-- **files** and **bytes** below the day and below the table's `.hoodie`, **heap** of the driver after a full collection, and its **resident memory**.
+- **batch**: the time of each micro-batch as Spark tells it. At first each 20th commit makes a
+  compaction due, later fewer do, so the series that is tested is that of blocks of so many batches:
+  the median of a block is the time of an ordinary batch, its maximum that of one beside a
+  compaction, if there was one.
+- **query**: the messages of each province of the day, asked of the Thrift server while lines are
+  written.
+- **files** and **bytes** below the day and below the table's `.hoodie`, **heap** of the driver
+  after a full collection, and its **resident memory**.
 
-For each look the batches that it overlaps are left out of the batch times; so is the first tenth of everything, in which the JVM compiles. A series grows
-when the test of Mann and Kendall says so (p below 0.05); its slope is that of Theil and Sen. At the end the day is queried again, with its log files and the
-processors to itself, and once more after it was compacted.
+For each look the batches that it overlaps are left out of the batch times; so is the first tenth of
+everything, in which the JVM compiles. A series grows when the test of Mann and Kendall says so (p
+below 0.05); its slope is that of Theil and Sen. At the end the day is queried again, with its log
+files and the processors to itself, and once more after it was compacted.
 """
 
 from __future__ import annotations
@@ -78,7 +84,9 @@ class Watch:
         self.next_look = self.plan.sample_commits + int(PHASE * COMPACTED_AFTER)
 
     def look(self, query: StreamingQuery) -> None:
-        """Keep the times of the batches since the last call, and look at the rest when it is due."""
+        """Keep the times of the batches since the last call, and look at the rest when
+        it is due.
+        """
         last = self._keep(query)
         if last < self.next_look:
             return
@@ -87,14 +95,20 @@ class Watch:
         self.disturbed.update(range(last, self._keep(query) + 2))
         self.next_look += self.plan.sample_commits
         say(
-            f"{last:,} commits, {self.seconds[last]:.2f} s the last one, query {self.looks['query'][-1]:.2f} s"
+            f"{last:,} commits, {self.seconds[last]:.2f} s the last one, query "
+            f"{self.looks['query'][-1]:.2f} s"
         )
 
     def query_seconds(self) -> float:
         """Return the median time of the query."""
-        statement = f"SELECT sender_province, count(*) AS messages FROM {self.settings.lake.database}.{MESSAGE.name} WHERE day = '{self.day}' GROUP BY sender_province"
+        statement = (
+            "SELECT sender_province, count(*) AS messages FROM "
+            f"{self.settings.lake.database}.{MESSAGE.name} WHERE day = '{self.day}' GROUP "
+            "BY sender_province"
+        )
         times = []
-        # A new session each time, as each metric has: Spark lists the files of a Hudi table once a session.
+        # A new session each time, as each metric has: Spark lists the files of a Hudi table once a
+        # session.
         for _ in range(self.plan.queries):
             with HiveResource.from_settings(self.settings.hive).session() as session:
                 began = time.monotonic()
@@ -168,7 +182,8 @@ def _stream_day(plan: GrowPlan, bed: Bed, spark: SparkSession, rows: int) -> lis
         stream_all(spark, settings, watch.look)
         if len(watch.seconds) < 2 * COMPACTED_AFTER or not watch.looks:
             raise BenchError(
-                f"{len(watch.seconds)} commits are too few: give at least {2 * COMPACTED_AFTER + plan.sample_commits}."
+                f"{len(watch.seconds)} commits are too few: give at least "
+                f"{2 * COMPACTED_AFTER + plan.sample_commits}."
             )
         written = watch.looks["query"][-plan.queries :]
         idle = [watch.query_seconds() for _ in written]
@@ -211,7 +226,9 @@ def _stream_day(plan: GrowPlan, bed: Bed, spark: SparkSession, rows: int) -> lis
 def blocks(
     values: Sequence[float], size: int, of_block: Callable[[Sequence[float]], float]
 ) -> list[float]:
-    """Return one value for each whole block of this many values, without those that are not a number; a block of such alone has none."""
+    """Return one value for each whole block of this many values, without those that are not a
+    number; a block of such alone has none.
+    """
     whole = (
         [value for value in values[start : start + size] if not math.isnan(value)]
         for start in range(0, len(values) - size + 1, size)
@@ -220,7 +237,8 @@ def blocks(
 
 
 def grown(name: str, unit: str, values: Sequence[float], commits: int) -> Figure:
-    """Return a series as a figure: its last quarter beside its first, after the start was left out, and whether it grows.
+    """Return a series as a figure: its last quarter beside its first, after the start was left out,
+    and whether it grows.
 
     Args:
         name: What was seen.

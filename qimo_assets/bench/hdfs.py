@@ -1,4 +1,6 @@
-"""What HDFS says of files, asked over WebHDFS: how many there are and how large, and when they were written."""
+"""What HDFS says of files, asked over WebHDFS: how many there are and how large, and when they were
+written.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ class Content:
 
 
 def written(layout: Layout, path: str) -> dict[str, float]:
-    """Return name -> seconds since the epoch at which each file of a directory was written; nothing where there is no directory."""
+    """Return name -> seconds since the epoch at which each file of a directory was written; nothing
+    where there is no directory.
+    """
     found = _ask(layout, path, "LISTSTATUS")
     return (
         {

@@ -1,15 +1,20 @@
-"""ingest: topic to queryable rows of the lake, the platform's stream against plain Parquet and a first version of the job.
+"""ingest: topic to queryable rows of the lake, the platform's stream against plain Parquet and a
+first version of the job.
 
-All jobs read the same topic from its start to its end, in micro-batches of one size, in one warm driver with the stream's own memory, and write
-to the same HDFS. The time is that from the start of the query to its end, when the last commit can be queried; afterwards the rows are counted.
+All jobs read the same topic from its start to its end, in micro-batches of one size, in one warm
+driver with the stream's own memory, and write to the same HDFS. The time is that from the start of
+the query to its end, when the last commit can be queried; afterwards the rows are counted.
 
-- **platform**: the stream with all it does: parsing, provinces, quarantine, identity, both tables, the record of arrivals, compaction, the
-  metastore.
-- **plain Parquet**: the good lines, parsed and with their provinces, appended as they are: no identity is kept, what comes twice is there twice.
-- **first version**: the good lines, parsed, with the province by a Python function for each row, written with Hudi's defaults. Its look-up is
-  a binary search, quicker than ip2region's own (15 microseconds).
+- **platform**: the stream with all it does: parsing, provinces, quarantine, identity, both tables,
+  the record of arrivals, compaction, the metastore.
+- **plain Parquet**: the good lines, parsed and with their provinces, appended as they are: no
+  identity is kept, what comes twice is there twice.
+- **first version**: the good lines, parsed, with the province by a Python function for each row,
+  written with Hudi's defaults. Its look-up is a binary search, quicker than ip2region's own (15
+  microseconds).
 
-The lines are those of one day in the order of their times, as when a live stream catches up, and those of many days mixed, as when old files arrive.
+The lines are those of one day in the order of their times, as when a live stream catches up, and
+those of many days mixed, as when old files arrive.
 """
 
 from __future__ import annotations
@@ -45,7 +50,8 @@ from qimo_assets.settings import LakeSettings, Settings
 LATE_SHARE = 0.01
 # Some lines of each batch are rejected, so that the quarantine is written as well.
 BAD_SHARE = 0.001
-# After one of 200,000 lines alone the driver is not warm: the platform's next pass was a quarter slower than the one after it (12,800 and 17,000 lines/s).
+# After one of 200,000 lines alone the driver is not warm: the platform's next pass was a quarter
+# slower than the one after it (12,800 and 17,000 lines/s).
 WARM_BATCHES = 4
 PARQUET = "plain"
 PARTIES = ("sender", "receiver")
@@ -83,7 +89,9 @@ def run(plan: IngestPlan, bed: Bed) -> Sequence[Figure]:
 
 
 def one_day(directory: Path, lines: int, seed: int) -> str:
-    """Write the lines of yesterday in the order of their times, and return that day; the late ones among them are up to three days older."""
+    """Write the lines of yesterday in the order of their times, and return that day; the late ones
+    among them are up to three days older.
+    """
     last = midnight()
     simulator.feed(directory, lines, bad=BAD_SHARE, late=LATE_SHARE, seed=seed, now=last)
     return last.date().isoformat()
@@ -107,7 +115,9 @@ def mixed_days(directory: Path, lines: int, days: int, seed: int) -> None:
 
 
 def midnight() -> datetime:
-    """Return the last second of yesterday: lines of one day up to it are of one day of the calendar."""
+    """Return the last second of yesterday: lines of one day up to it are of one day of the
+    calendar.
+    """
     return datetime.combine(
         datetime.now(simulator.ZONE).date(), time(), simulator.ZONE
     ) - timedelta(seconds=1)
@@ -142,7 +152,9 @@ def _compare(
 def _rate(
     spark: SparkSession, settings: Settings, name: str, job: Job, lines: int, numbers: Iterator[int]
 ) -> float:
-    """Run a job into a lake of its own, hold its rows against the lines, and return the lines per second."""
+    """Run a job into a lake of its own, hold its rows against the lines, and return the lines per
+    second.
+    """
     with own_lake(spark, settings, f"{settings.kafka.topic}_{next(numbers)}") as settings:
         seconds, rows = job(spark, settings)
     # Only the platform keeps what is rejected.
@@ -198,7 +210,9 @@ def first_version_options(lake: LakeSettings) -> dict[str, str]:
 
 
 def with_provinces(parsed: DataFrame, lake: LakeSettings) -> DataFrame:
-    """Return the good ones of parsed rows with the provinces of both parties, each found by a call of Python."""
+    """Return the good ones of parsed rows with the provinces of both parties, each found by a call
+    of Python.
+    """
     look_up = F.udf(partial(province_of, str(lake.ip2region_jar)), StringType())
     provinces = {f"{party}_province": look_up(f"{party}_ip") for party in PARTIES}
     others = {f"{party}_{part}" for party in PARTIES for part in regions.PARTS} - set(provinces)
@@ -225,7 +239,9 @@ def _provinces(jar: str) -> tuple[list[int], list[str | None]]:
 
 
 def _stream(spark: SparkSession, settings: Settings, write: Write) -> float:
-    """Read the topic as the platform does, write each batch, and return the seconds until all is written."""
+    """Read the topic as the platform does, write each batch, and return the seconds until all is
+    written.
+    """
     reading = open_reading(spark, settings.lake, KafkaResource.from_settings(settings.kafka))
     began = monotonic()
     parsed = parse(read_topic(spark, settings, reading), settings.lake)

@@ -1,4 +1,6 @@
-"""A lake of a benchmark's own: a Spark driver as the stream's, a database, and the stream itself with all that it does beside writing."""
+"""A lake of a benchmark's own: a Spark driver as the stream's, a database, and the stream itself
+with all that it does beside writing.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,9 @@ def spark_session(settings: Settings) -> Iterator[SparkSession]:
 
 @contextmanager
 def own_lake(spark: SparkSession, settings: Settings, name: str) -> Iterator[Settings]:
-    """Give the settings of an empty lake, and delete what was written to it; the metastore goes on knowing its tables."""
+    """Give the settings of an empty lake, and delete what was written to it; the metastore goes on
+    knowing its tables.
+    """
     lake = settings.lake.model_copy(
         update={"database": name, "checkpoint": f"{settings.lake.checkpoint}-{name}"}
     )
@@ -68,7 +72,9 @@ def directory(warehouse: str, database: str) -> str:
 
 
 def reporters(spark: SparkSession, settings: Settings) -> list[Reporter]:
-    """Return what reports beside the stream: the touched days of each table, and last the arrivals. Dagster's events go to a storage in memory."""
+    """Return what reports beside the stream: the touched days of each table, and last the arrivals.
+    Dagster's events go to a storage in memory.
+    """
     instance = dg.DagsterInstance.ephemeral()
     emit = instance.report_runless_asset_event
     with dg.build_asset_context(instance=instance) as context:

@@ -1,4 +1,6 @@
-"""Paired repetitions and what is told of them: medians, spread, ratios, percentiles, a test for trend, and a report's JSON form."""
+"""Paired repetitions and what is told of them: medians, spread, ratios, percentiles, a test for
+trend, and a report's JSON form.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,8 @@ class Figure:
     Attributes:
         name: What was measured.
         unit: Its unit.
-        runs: Subject -> its figures, one for each repetition. The first subject is the platform, the others are its baselines.
+        runs: Subject -> its figures, one for each repetition. The first subject is the platform,
+            the others are its baselines.
         details: What else is to be known of the figure.
     """
 
@@ -45,9 +48,11 @@ class Figure:
 
     @property
     def ratios(self) -> dict[str, float]:
-        """Baseline -> the first subject's figure over the baseline's: the median of the ratios within each repetition.
+        """Baseline -> the first subject's figure over the baseline's: the median of the ratios
+        within each repetition.
 
-        What slows the machine down in one repetition slows down both, so that it leaves the ratio of that repetition as it is.
+        What slows the machine down in one repetition slows down both, so that it leaves the ratio
+        of that repetition as it is.
         """
         mine, *others = self.runs.items()
         pairs = {
@@ -90,7 +95,8 @@ class Machine:
     Attributes:
         cores: Processors that this process may use.
         memory_gib: Memory of the machine.
-        load: Mean number of processes that wanted a processor in the minute before; a machine that is not idle tells nothing.
+        load: Mean number of processes that wanted a processor in the minute before; a machine that
+            is not idle tells nothing.
         began: Time of the start, in the machine's own zone.
     """
 
@@ -128,7 +134,9 @@ class Report:
     machine: Machine
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what `--json` prints: the first figure under the benchmark's own name, then the others in the same form."""
+        """Return what `--json` prints: the first figure under the benchmark's own name, then the
+        others in the same form.
+        """
         first, *others = [figure.as_dict() for figure in self.figures]
         more = {
             "figure": first["name"],
@@ -143,8 +151,14 @@ class Report:
         plan = ", ".join(
             f"{name.replace('_', ' ')} {_shown(value)}" for name, value in self.plan.items()
         )
-        machine = f"{self.machine.cores} cores, {self.machine.memory_gib:g} GiB, {self.machine.began}, load before {self.machine.load:g}"
-        head = "| figure | unit | subject | median | least | greatest | ratio |\n|---|---|---|---:|---:|---:|---:|"
+        machine = (
+            f"{self.machine.cores} cores, {self.machine.memory_gib:g} GiB, "
+            f"{self.machine.began}, load before {self.machine.load:g}"
+        )
+        head = (
+            "| figure | unit | subject | median | least | greatest | ratio "
+            "|\n|---|---|---|---:|---:|---:|---:|"
+        )
         return "\n".join(
             [
                 f"{self.name}: {machine}; {plan}",
@@ -158,7 +172,8 @@ class Report:
 def _lines(figure: Figure) -> list[str]:
     ratios = figure.ratios
     lines = [
-        f"| {figure.name} | {figure.unit} | {name} | {_number(median(values))} | {_number(min(values))} | {_number(max(values))} "
+        f"| {figure.name} | {figure.unit} | {name} | {_number(median(values))} | "
+        f"{_number(min(values))} | {_number(max(values))} "
         f"| {_number(ratios[name]) if name in ratios else ''} |"
         for name, values in figure.runs.items()
     ]
@@ -182,7 +197,9 @@ def _number(value: float) -> str:
 
 
 def rounded(value: float) -> float:
-    """Return a figure with four significant digits, and whole where these are digits before the point."""
+    """Return a figure with four significant digits, and whole where these are digits before the
+    point.
+    """
     if not value or not math.isfinite(value):
         return value
     digits = 3 - math.floor(math.log10(abs(value)))
@@ -192,7 +209,8 @@ def rounded(value: float) -> float:
 def alternate(
     subjects: Mapping[str, Callable[[], Answer]], repetitions: int
 ) -> dict[str, list[Answer]]:
-    """Run each subject once a repetition, in turn forwards and backwards, so that a machine that drifts favours none.
+    """Run each subject once a repetition, in turn forwards and backwards, so that a machine that
+    drifts favours none.
 
     Args:
         subjects: Name -> what is measured.
@@ -209,7 +227,9 @@ def alternate(
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """Return the smallest of the values that at least this share of them does not exceed (nearest rank)."""
+    """Return the smallest of the values that at least this share of them does not exceed (nearest
+    rank).
+    """
     return sorted(values)[max(math.ceil(share * len(values)) - 1, 0)]
 
 
@@ -219,7 +239,8 @@ class Trend:
 
     Attributes:
         slope: Median of the slopes between all pairs of points (Theil 1950, Sen 1968), a step.
-        rises: Probability of a rise at least as clear by chance alone, in a series without trend (Mann 1945, Kendall 1975); below 0.05 it grows.
+        rises: Probability of a rise at least as clear by chance alone, in a series without trend
+            (Mann 1945, Kendall 1975); below 0.05 it grows.
     """
 
     slope: float
@@ -227,9 +248,11 @@ class Trend:
 
 
 def trend(values: Sequence[float]) -> Trend:
-    """Test a series for growth, by Mann and Kendall, one-sided, with the correction for ties and for continuity.
+    """Test a series for growth, by Mann and Kendall, one-sided, with the correction for ties and
+    for continuity.
 
-    Its points have to be independent of each other: of a series with a period take the means of whole periods.
+    Its points have to be independent of each other: of a series with a period take the means of
+    whole periods.
 
     Args:
         values: At least four points, equally far apart.
@@ -250,7 +273,9 @@ def trend(values: Sequence[float]) -> Trend:
 
 
 def means(values: Sequence[float], size: int) -> list[float]:
-    """Return the mean of each whole block of this many values; what is left over at the end is passed over."""
+    """Return the mean of each whole block of this many values; what is left over at the end is
+    passed over.
+    """
     return [
         sum(values[start : start + size]) / size for start in range(0, len(values) - size + 1, size)
     ]

@@ -1,4 +1,6 @@
-"""How much each benchmark does, as data: its options on the command line, the full size and that of a smoke test."""
+"""How much each benchmark does, as data: its options on the command line, the full size and that of
+a smoke test.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,8 @@ class IngestPlan:
     batch_lines: int = size(
         LARGEST_BATCH,
         3_000,
-        "Largest micro-batch. The default, the stream's own, makes 24 of them, so that a compaction, due after 20 commits, is among them.",
+        "Largest micro-batch. The default, the stream's own, makes 24 of them, so that a "
+        "compaction, due after 20 commits, is among them.",
     )
     days: int = size(30, 5, "Days of the mixed lines.")
     repetitions: int = size(3, 1, "How often each job runs.")
@@ -66,7 +69,9 @@ class AgePlan:
 
 @dataclass(frozen=True)
 class RefreshPlan:
-    """A touched day to all metrics, with little and with much history, and a backfill of the whole of it."""
+    """A touched day to all metrics, with little and with much history, and a backfill of the whole
+    of it.
+    """
 
     short_days: int = size(9, 2, "Days of the short history.")
     long_days: int = size(90, 4, "Days of the long history.")

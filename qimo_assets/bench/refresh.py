@@ -1,15 +1,20 @@
-"""refresh: one touched day to all metrics in MySQL, with little and with much history behind it, and the whole history at once.
+"""refresh: one touched day to all metrics in MySQL, with little and with much history behind it,
+and the whole history at once.
 
-Two lakes are filled by the stream's own writer, in micro-batches of its own size, with as many lines a day, and compacted; their days differ, so that
-both publish into the same MySQL. Before each refresh some lines come to the newest day, as late ones do. A refresh is the command that the README names
-for it, `dagster asset materialize` of all metrics for that day, on Dagster's storage in MySQL:
+Two lakes are filled by the stream's own writer, in micro-batches of its own size, with as many
+lines a day, and compacted; their days differ, so that both publish into the same MySQL. Before each
+refresh some lines come to the newest day, as late ones do. A refresh is the command that the README
+names for it, `dagster asset materialize` of all metrics for that day, on Dagster's storage in
+MySQL:
 
-- **the command**: from the start of its process to its end, Python's start and the loading of the definitions included;
+- **the command**: from the start of its process to its end, Python's start and the loading of the
+  definitions included;
 - **the run**: from the start of Dagster's run to its end, both as its storage has them.
 
-Each history is refreshed once before, unmeasured. After each refresh `publication` must hold that day of every metric, from an instant not older than
-the touch. A backfill is the same command for all days of the long history, against one Spark SQL job that makes all tables anew from the same views
-(`rewrite.py`), from the start of its process to its end.
+Each history is refreshed once before, unmeasured. After each refresh `publication` must hold that
+day of every metric, from an instant not older than the touch. A backfill is the same command for
+all days of the long history, against one Spark SQL job that makes all tables anew from the same
+views (`rewrite.py`), from the start of its process to its end.
 """
 
 from __future__ import annotations
@@ -44,7 +49,8 @@ from qimo_assets.settings import Settings
 from qimo_assets.stack.services import DEFINITIONS
 from qimo_assets.stack.storage import make_room
 
-# Lines that a history is written by. The stream's own largest batch is less than the usual day, and makes as many commits as there are days: twice as many.
+# Lines that a history is written by. The stream's own largest batch is less than the usual day, and
+# makes as many commits as there are days: twice as many.
 FILL_LINES = 200_000
 ALL_VIEWS, ALL_METRICS = 'key:"hive/*"', 'key:"mysql/*"'
 
@@ -90,7 +96,9 @@ class History:
         return (self.last - timedelta(days=self.days - 1)).date().isoformat()
 
     def fill(self, day_lines: int, seed: int) -> None:
-        """Write its days, some at once, and compact them as a stream has long done that writes on."""
+        """Write its days, some at once, and compact them as a stream has long done that
+        writes on.
+        """
         at_once = max(FILL_LINES // day_lines, 1)
         for first in range(0, self.days, at_once):
             days = min(at_once, self.days - first)
@@ -100,7 +108,8 @@ class History:
                 days,
                 seed + first,
             )
-            # What is due meanwhile; a compaction that is scheduled and not done keeps Hudi from scheduling the next.
+            # What is due meanwhile; a compaction that is scheduled and not done keeps Hudi from
+            # scheduling the next.
             compact(self.spark, self.settings.lake, MESSAGE)
         compact_all(self.spark, self.settings)
         self._arrivals.report(at_once=True)
@@ -137,7 +146,8 @@ def run(plan: RefreshPlan, bed: Bed) -> Sequence[Figure]:
         own_lake(spark, settings, "long") as long_settings,
     ):
         short = History(bed, spark, short_settings, end, plan.short_days)
-        # Its days end before those of the short one begin, and not so long ago that lines of the future, which are rejected, are of the past.
+        # Its days end before those of the short one begin, and not so long ago that lines of the
+        # future, which are rejected, are of the past.
         long = History(
             bed, spark, long_settings, end - timedelta(days=plan.short_days), plan.long_days
         )
@@ -171,7 +181,9 @@ def run(plan: RefreshPlan, bed: Bed) -> Sequence[Figure]:
 
 
 def records_of(spark: SparkSession, directory: Path, topic: str) -> DataFrame:
-    """Return the lines of log files as records of a topic that tell no origin, in the columns of Spark's Kafka source."""
+    """Return the lines of log files as records of a topic that tell no origin, in the columns of
+    Spark's Kafka source.
+    """
     lines = spark.read.option("lineSep", "\n").text(directory.as_uri())
     return lines.select(
         F.col("value").cast("binary").alias("value"),

@@ -1,4 +1,5 @@
-"""One Spark SQL job that makes every metric's table anew from its view: what publishing costs without partitions.
+"""One Spark SQL job that makes every metric's table anew from its view: what publishing costs
+without partitions.
 
     python -m qimo_assets.bench.rewrite
 

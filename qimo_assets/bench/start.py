@@ -1,12 +1,14 @@
 """start: how long `./qimo up` takes, cold and warm, and how much memory what then runs holds.
 
-- **cold**: with empty data, which is formatted first, and with the installed software out of the system's cache of files, as far as no other
-  process has it mapped (posix_fadvise(2), POSIX_FADV_DONTNEED). Nothing is fetched: the software is there.
+- **cold**: with empty data, which is formatted first, and with the installed software out of the
+  system's cache of files, as far as no other process has it mapped (posix_fadvise(2),
+  POSIX_FADV_DONTNEED). Nothing is fetched: the software is there.
 - **warm**: again after `./qimo down`, with data and cache as they were left.
 
-The time is that of the command, which ends when every service has answered its probe. Memory is looked at after some lines have gone all the way and
-everything has run on for a while: the resident memory of each service with its children; what two processes share counts twice. The stream is
-a child of Dagster's code server and is told by itself, Python and JVM together.
+The time is that of the command, which ends when every service has answered its probe. Memory is
+looked at after some lines have gone all the way and everything has run on for a while: the resident
+memory of each service with its children; what two processes share counts twice. The stream is a
+child of Dagster's code server and is told by itself, Python and JVM together.
 """
 
 from __future__ import annotations
@@ -34,7 +36,9 @@ MIB = 2**20
 
 
 def run(plan: StartPlan, bed: Bed) -> Sequence[Figure]:
-    """Start the stack cold and then warm, several times, and look at its memory each time that it was warm."""
+    """Start the stack cold and then warm, several times, and look at its memory each time that it
+    was warm.
+    """
     seconds: dict[str, list[float]] = {"cold": [], "warm": []}
     memory: dict[str, list[float]] = {}
     try:

@@ -1,4 +1,6 @@
-"""The stack that a benchmark runs on: a temporary QIMO_HOME below the real one, with the same software, and ports of its own."""
+"""The stack that a benchmark runs on: a temporary QIMO_HOME below the real one, with the same
+software, and ports of its own.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,8 @@ from qimo_assets.stack.layout import Layout
 from qimo_assets.stack.profiles import USUAL_PORTS
 from qimo_assets.stack.services import common_environment
 
-# Beside a stack at the usual offset and those of the tests, and below the ports that Linux gives to outgoing connections (32,768 and more).
+# Beside a stack at the usual offset and those of the tests, and below the ports that Linux gives to
+# outgoing connections (32,768 and more).
 DEFAULT_PORT_OFFSET = 22_200
 # What is measured may be tuned from outside; where its data goes may not.
 TUNABLE = ("QIMO_LAKE__", "QIMO_SPARK__", "QIMO_KAFKA__")
@@ -40,7 +43,9 @@ class BenchError(StackError):
 
 @dataclass(frozen=True)
 class Bed:
-    """A stack of a benchmark's own, of which nothing runs at first; this process has its environment."""
+    """A stack of a benchmark's own, of which nothing runs at first; this process has its
+    environment.
+    """
 
     layout: Layout
 
@@ -87,12 +92,15 @@ class Bed:
         )
         if check and done.returncode != 0:
             raise BenchError(
-                f"{' '.join(arguments)} ended with {done.returncode}:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+                f"{' '.join(arguments)} ended with "
+                f"{done.returncode}:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
             )
         return done
 
     def resident_mb(self) -> float:
-        """Return the resident memory of all its processes, in MiB; what two of them share counts twice."""
+        """Return the resident memory of all its processes, in MiB; what two of them share counts
+        twice.
+        """
         return sum(_resident(process) for process in control.processes_of(self.layout.home)) / 2**20
 
 
@@ -134,7 +142,8 @@ def testbed(name: str, port_offset: int) -> Iterator[Bed]:
 
 
 def tuning(variables: Mapping[str, str], file: Path) -> dict[str, str]:
-    """Return the settings in the environment that a benchmark takes over: those that tune, but for those that the stack's own file sets.
+    """Return the settings in the environment that a benchmark takes over: those that tune, but for
+    those that the stack's own file sets.
 
     Args:
         variables: The environment.
@@ -202,7 +211,8 @@ def _clear(layout: Layout) -> None:
     """Remove what a benchmark that was killed has left."""
     if control.is_running(layout):
         raise BenchError(
-            f"A stack runs in {layout.home}: the same benchmark, or what one that was killed has left; end it with QIMO_HOME={layout.home} ./qimo down."
+            f"A stack runs in {layout.home}: the same benchmark, or what one that was "
+            f"killed has left; end it with QIMO_HOME={layout.home} ./qimo down."
         )
     if layout.home.exists():
         shutil.rmtree(layout.home)

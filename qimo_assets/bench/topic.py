@@ -100,7 +100,8 @@ class Agent:
 
 @contextmanager
 def running_agent(bed: Bed, settings: Settings, name: str) -> Iterator[Agent]:
-    """Run an agent as the stack runs its own, on an empty log directory; the keeper of its links works when files are added.
+    """Run an agent as the stack runs its own, on an empty log directory; the keeper of its links
+    works when files are added.
 
     Args:
         bed: The stack, of which the broker runs.
@@ -152,7 +153,8 @@ def fill(bed: Bed, settings: Settings, directory: Path, lines: int) -> None:
 
 
 def await_lines(ends: TopicEnds, total: int, lines: int) -> int:
-    """Wait until a topic holds so many records, of which so many are under way, and return how many it holds.
+    """Wait until a topic holds so many records, of which so many are under way, and return how many
+    it holds.
 
     Raises:
         BenchError: It does not in the time that the slowest agent would take.

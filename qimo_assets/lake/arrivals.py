@@ -1,8 +1,9 @@
 """How many lines arrived for each day, kept as rows of a small table.
 
-The lake holds a line once however often it was sent, so it cannot tell how often. Each commit's own metadata can, until the commit is
-archived: what it says is written to `chat_arrival` as one row for a table, a commit and a day. Rows are made again under the same key after
-a crash, so that none is counted twice.
+The lake holds a line once however often it was sent, so it cannot tell how often. Each commit's own
+metadata can, until the commit is
+archived: what it says is written to `chat_arrival` as one row for a table, a commit and a day. Rows
+are made again under the same key after a crash, so that none is counted twice.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ import dagster as dg
 from qimo_assets.lake.events import emit_days
 from qimo_assets.lake.timeline import REPLAY_BATCH, Commit, summed
 
-# A record is a commit of its own, which takes 1.5 s on a quiet machine and 4 s beside 1,000 lines/s: after it the reporter rests nine times as long.
+# A record is a commit of its own, which takes 1.5 s on a quiet machine and 4 s beside 1,000
+# lines/s: after it the reporter rests nine times as long.
 RESTS = 9
 INSTANT_PREFIX = "instant of "
 ARRIVAL_SCHEMA = (
@@ -27,7 +29,8 @@ Arrival = tuple[str, str, str, str, str, int]
 
 @dataclass
 class ArrivalReporter:
-    """Records the commits of the lake's tables since the last record, at most once in `interval` seconds and in a tenth of the time.
+    """Records the commits of the lake's tables since the last record, at most once in `interval`
+    seconds and in a tenth of the time.
 
     Attributes:
         key: The asset `chat_arrival`.
@@ -53,7 +56,9 @@ class ArrivalReporter:
         return self.due_at is None or self.clock() >= self.due_at
 
     def report(self, *, at_once: bool = False) -> int:
-        """Record what was committed since the last record; return the number of days that this concerns."""
+        """Record what was committed since the last record; return the number of days that this
+        concerns.
+        """
         if not at_once and not self.is_due():
             return 0
         began = self.clock()
@@ -87,7 +92,9 @@ def _named(instants: Mapping[str, str | None]) -> dict[str, str | None]:
 
 
 def arrivals(table: str, commits: Sequence[Commit]) -> list[Arrival]:
-    """Return the rows that commits of a table amount to; a commit that belongs to no micro-batch is a batch of its own."""
+    """Return the rows that commits of a table amount to; a commit that belongs to no micro-batch is
+    a batch of its own.
+    """
     return [
         (
             f"{table}:{commit.instant}:{day}",

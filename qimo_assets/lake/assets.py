@@ -1,4 +1,6 @@
-"""The lake's tables as assets, the job that streams into them, and the sensor that supervises it."""
+"""The lake's tables as assets, the job that streams into them, and the sensor that
+supervises it.
+"""
 
 import time
 
@@ -34,7 +36,9 @@ TABLES: dict[dg.AssetKey, Table] = {MESSAGES: MESSAGE, QUARANTINED: QUARANTINE}
 
 
 def build_lake_definitions(settings: Settings) -> dg.Definitions:
-    """Return the tables' assets, the job `chat_stream`, its supervising sensor, and the job `chat_replay`."""
+    """Return the tables' assets, the job `chat_stream`, its supervising sensor, and the job
+    `chat_replay`.
+    """
     specs = [
         dg.AssetSpec(
             key,
@@ -43,7 +47,9 @@ def build_lake_definitions(settings: Settings) -> dg.Definitions:
             group_name="lake",
             kinds={"hudi", "spark"},
             owners=["team:data"],
-            description=f"{table.comment} Hudi, merge on read, at {table.path(settings.lake)}. Written by the live run of job {STREAM_JOB}; "
+            description=f"{table.comment} Hudi, merge on read, at {table.path(settings.lake)}. "
+            "Written "
+            f"by the live run of job {STREAM_JOB}; "
             "materialize it to wait until everything that the topic holds now is in it.",
             metadata={
                 "dagster/table_name": f"{settings.lake.database}.{table.name}",
@@ -89,7 +95,9 @@ def build_lake_definitions(settings: Settings) -> dg.Definitions:
         STREAM_JOB,
         selection=dg.AssetSelection.assets(*TABLES, ARRIVALS),
         tags={"qimo/writer": MESSAGE.name},
-        description="The live stream: from the topic into the lake, until it is stopped. The sensor chat_stream_supervisor launches it; "
+        description="The live stream: from the topic into the lake, until it is stopped. The "
+        "sensor "
+        "chat_stream_supervisor launches it; "
         "after a person stopped it, launch it here.",
     )
 
@@ -97,7 +105,9 @@ def build_lake_definitions(settings: Settings) -> dg.Definitions:
         REPLAY_JOB,
         selection=dg.AssetSelection.assets(*TABLES),
         tags={"qimo/writer": MESSAGE.name},
-        description="Reads the lines in quarantine again by today's contract and moves the good ones into the lake. It waits for the live stream to "
+        description="Reads the lines in quarantine again by today's contract and moves the good "
+        "ones "
+        "into the lake. It waits for the live stream to "
         "end; ./qimo replay launches it and ends the stream, which goes on afterwards by itself.",
     )
 
@@ -106,7 +116,9 @@ def build_lake_definitions(settings: Settings) -> dg.Definitions:
         job=job,
         minimum_interval_seconds=10,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Launches the live stream when none runs, and ends one that stands still; leaves it alone after a person stopped it.",
+        description="Launches the live stream when none runs, and ends one that stands still; "
+        "leaves "
+        "it alone after a person stopped it.",
     )
     def chat_stream_supervisor(
         context: dg.SensorEvaluationContext, mysql: MySQLResource, kafka: KafkaResource
@@ -133,7 +145,9 @@ def build_lake_definitions(settings: Settings) -> dg.Definitions:
 def _observe(
     context: dg.SensorEvaluationContext, runs: list[PastRun], kafka: KafkaResource
 ) -> Standstill | None:
-    """Compare the started run's progress with that of the tick before; a broker that is away tells nothing, and waits for no line."""
+    """Compare the started run's progress with that of the tick before; a broker that is away tells
+    nothing, and waits for no line.
+    """
     started = next((run for run in runs if run.status is dg.DagsterRunStatus.STARTED), None)
     if started is None:
         return None

@@ -1,7 +1,9 @@
 """How many commits lie between two compactions of a table: more where a compaction takes long.
 
-A compaction reads and writes all rows of the days that it touches. Done after a fixed number of commits it takes ever more of the processors as a day fills:
-after each 20, the median batch of a day of a million rows grew by 0.27 s in 1,000 commits without a pause (p 0.00001); so it does not (0.003 s, p 0.49).
+A compaction reads and writes all rows of the days that it touches. Done after a fixed number of
+commits it takes ever more of the processors as a day fills: after each 20, the median batch of a
+day of a million rows grew by 0.27 s in 1,000 commits without a pause (p 0.00001); so it does not
+(0.003 s, p 0.49).
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ from qimo_assets.lake.tables import COMPACTED_AFTER, Table
 SHARE = 0.25
 # Each is a log file in each bucket, which a query opens in about 10 ms.
 MOST_COMMITS = 200
-# Who reads a day holds the rows of its log files, in memory as far as it goes. So many, 20 of the largest batches, went through a backlog's compactions.
+# Who reads a day holds the rows of its log files, in memory as far as it goes. So many, 20 of the
+# largest batches, went through a backlog's compactions.
 MOST_LINES = 1_000_000
 
 
@@ -35,7 +38,9 @@ class Cadence:
     _began: dict[Table, float] = field(default_factory=dict, init=False)
 
     def commits(self, table: Table) -> int:
-        """Return after how many commits since the last compaction of a table the next one is due."""
+        """Return after how many commits since the last compaction of a table the next
+        one is due.
+        """
         most = min(MOST_COMMITS, MOST_LINES // max(self._lines.get(table, 0), 1))
         return max(min(self._wanted.get(table, COMPACTED_AFTER), most), COMPACTED_AFTER)
 

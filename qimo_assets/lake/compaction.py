@@ -1,7 +1,9 @@
-"""Compaction beside the stream: a commit only writes down what is to be compacted, and it is done here while the next batches are written.
+"""Compaction beside the stream: a commit only writes down what is to be compacted, and it is done
+here while the next batches are written.
 
-Done by the commit itself, as Hudi can as well, it took 10 to 23 s each 20 batches at 1,000 lines/s, and every line of that time waited for it. What is
-broken off stays written down, and the next run begins with it.
+Done by the commit itself, as Hudi can as well, it took 10 to 23 s each 20 batches at 1,000 lines/s,
+and every line of that time waited for it. What is broken off stays written down, and the next run
+begins with it.
 """
 
 from __future__ import annotations
@@ -59,12 +61,15 @@ def compacting(
 
     with repeated(look, LOOK_SECONDS, "compaction", STOP_SECONDS):
         yield
-    # Two at once on one compaction would undo each other's work: this waits for the one under way, however long it takes.
+    # Two at once on one compaction would undo each other's work: this waits for the one under way,
+    # however long it takes.
     look()
 
 
 def compact(spark: SparkSession, lake: LakeSettings, table: Table) -> bool:
-    """Do the compactions of a table that are scheduled, also those that were broken off, and return whether there were any."""
+    """Do the compactions of a table that are scheduled, also those that were broken off, and return
+    whether there were any.
+    """
     if not pending_compactions(spark, table.path(lake)):
         return False
     spark.sparkContext.setLocalProperty("spark.scheduler.pool", POOL)
@@ -92,5 +97,6 @@ def run_compaction(
         f"{name}={value}" for name, value in {**write_options(table, lake), **(more or {})}.items()
     )
     spark.sql(
-        f"CALL run_compaction(op => '{operation}', path => '{table.path(lake)}', options => '{options}')"
+        f"CALL run_compaction(op => '{operation}', path => '{table.path(lake)}', options "
+        f"=> '{options}')"
     )

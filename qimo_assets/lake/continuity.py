@@ -1,8 +1,9 @@
 """Whether the lake can read the topic without a gap, and which checkpoint says how far it came.
 
-Spark sees a gap between its checkpoint and the topic by itself. It does not see what is missing without a checkpoint, nor that the topic
-was deleted and made anew: then its offsets mean other lines. So a checkpoint belongs to one topic as it was created once, by Kafka's
-topic id, and where there is none the committed progress of the consumer group says what the lake holds.
+Spark sees a gap between its checkpoint and the topic by itself. It does not see what is missing
+without a checkpoint, nor that the topic was deleted and made anew: then its offsets mean other
+lines. So a checkpoint belongs to one topic as it was created once, by Kafka's topic id, and where
+there is none the committed progress of the consumer group says what the lake holds.
 """
 
 from __future__ import annotations
@@ -18,13 +19,16 @@ from qimo_assets.resources.kafka import KafkaResource, PartitionState
 from qimo_assets.settings import LakeSettings
 
 WAYS_ON = (
-    "The stream stops rather than pass over them. Bring the lines back into the topic, or accept the loss with QIMO_LAKE__ACCEPT_DATA_LOSS=true "
+    "The stream stops rather than pass over them. Bring the lines back into the topic, or "
+    "accept the loss with QIMO_LAKE__ACCEPT_DATA_LOSS=true "
     "(lake.accept_data_loss in the settings file) until the stream has gone on."
 )
 
 
 class LinesLost(Exception):
-    """The topic no longer holds lines that the lake may not have; the message says which and what to do."""
+    """The topic no longer holds lines that the lake may not have; the message says which and what
+    to do.
+    """
 
 
 @dataclass(frozen=True)
@@ -74,16 +78,24 @@ def gap_before(
     if name in begun:
         return None
     if any(other.rpartition(".")[0] == topic for other in begun):
-        return f"The topic {topic} was deleted and made anew: lines of the deleted one that the lake had not read are gone; the new one is read from its start."
+        return (
+            f"The topic {topic} was deleted and made anew: lines of the deleted one that the "
+            "lake had not read are gone; the new one is read from its start."
+        )
     lost = {partition.partition: partition.lost for partition in partitions if partition.lost}
     if lost:
         named = ", ".join(f"{lines} of partition {number}" for number, lines in lost.items())
-        return f"There is no checkpoint of topic {topic}, and retention deleted lines that the lake is not known to hold: {named}."
+        return (
+            f"There is no checkpoint of topic {topic}, and retention deleted lines that the "
+            f"lake is not known to hold: {named}."
+        )
     return None
 
 
 def begun_checkpoints(spark: SparkSession, directory: str) -> set[str]:
-    """Return the names of the checkpoints in a directory that hold the offsets of at least one batch."""
+    """Return the names of the checkpoints in a directory that hold the offsets of at least one
+    batch.
+    """
     jvm: Any = spark._jvm
     found = (
         file_system(spark, directory).globStatus(

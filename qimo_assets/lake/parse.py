@@ -1,7 +1,8 @@
-"""The message contract in Spark's own columns: a record of the topic becomes a line, and a line a typed row or a rejected one with its reason.
+"""The message contract in Spark's own columns: a record of the topic becomes a line, and a line a
+typed row or a rejected one with its reason.
 
-A line in quarantine is read again by the second step alone, with the identity that it has. No row passes through Python here; only the
-look-up of provinces does, in Arrow batches (`regions.py`).
+A line in quarantine is read again by the second step alone, with the identity that it has. No row
+passes through Python here; only the look-up of provinces does, in Arrow batches (`regions.py`).
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ from qimo_assets.settings import LakeSettings
 
 # flume-ng-sdk's AvroFlumeEvent, as the Kafka channel writes it.
 FLUME_EVENT = """{"type": "record", "name": "AvroFlumeEvent", "fields": [
-    {"name": "headers", "type": {"type": "map", "values": "string"}}, {"name": "body", "type": "bytes"}]}"""
-# An Avro map begins with its number of entries, zigzag coded: 0 to 15 headers are the bytes 00 to 1E. A chat line begins with a digit (30 to 39).
+    {"name": "headers", "type": {"type": "map", "values": "string"}},
+    {"name": "body", "type": "bytes"}]}"""
+# An Avro map begins with its number of entries, zigzag coded: 0 to 15 headers are the bytes 00 to
+# 1E. A chat line begins with a digit (30 to 39).
 FLUME_EVENT_FIRST_BYTES = [f"{2 * headers:02X}" for headers in range(16)]
 
 # The name of a link of `source/links.py`: the log file's first name, its inode, its birth.
@@ -29,7 +32,8 @@ NUMBER_PATTERN = r"^\s*-?\d{1,3}(\.\d+)?\s*\z"
 DISTANCE_PATTERN = r"^\d{1,300}(\.\d+)?KM\z"
 _OCTET = r"(25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 IPV4_PATTERN = rf"^{_OCTET}(\.{_OCTET}){{3}}\z"
-# RFC 4291, section 2.2: eight groups; one run of zeros as `::`; the last two groups as a dotted IPv4 address.
+# RFC 4291, section 2.2: eight groups; one run of zeros as `::`; the last two groups as a dotted
+# IPv4 address.
 _GROUP = r"[0-9a-fA-F]{1,4}"
 _DOTTED = rf"{_OCTET}(\.{_OCTET}){{3}}"
 IPV6_PATTERN = (
@@ -61,7 +65,8 @@ def parse(records: DataFrame, settings: LakeSettings) -> DataFrame:
         settings: Limits of a line.
 
     Returns:
-        One row a record: identity, `reason` (NULL when the line is good), `raw`, and every column of the contract.
+        One row a record: identity, `reason` (NULL when the line is good), `raw`, and every column
+        of the contract.
     """
     return rows_of(lines_of(records), settings)
 
@@ -73,7 +78,8 @@ def lines_of(records: DataFrame) -> DataFrame:
         records: Columns of Spark's Kafka source: value, topic, partition, offset, timestamp.
 
     Returns:
-        One line a record: message_id, raw, source_host, source_file, source_offset, source_id, kafka_partition, kafka_offset, collected_at.
+        One line a record: message_id, raw, source_host, source_file, source_offset, source_id,
+        kafka_partition, kafka_offset, collected_at.
     """
     return _open(records).select(
         _message_id().alias("message_id"),
@@ -96,7 +102,8 @@ def rows_of(lines: DataFrame, settings: LakeSettings) -> DataFrame:
         settings: Limits of a line.
 
     Returns:
-        One row a line: its own columns, `reason` (NULL when the line is good), and every column of the contract.
+        One row a line: its own columns, `reason` (NULL when the line is good), and every column of
+        the contract.
     """
     fields = lines.withColumn("f", F.split(F.col("raw").cast("string"), contract.SEPARATOR, -1))
     timed = fields.withColumn(
@@ -112,11 +119,14 @@ def rows_of(lines: DataFrame, settings: LakeSettings) -> DataFrame:
 
 
 def _open(records: DataFrame) -> DataFrame:
-    """Take the line and its origin out of a record: Flume's event where it is one, else the record's own bytes."""
+    """Take the line and its origin out of a record: Flume's event where it is one, else the
+    record's own bytes.
+    """
     value = F.col("value")
     is_event = F.hex(F.substring(value, 1, 1)).isin(FLUME_EVENT_FIRST_BYTES)
     event = F.when(is_event, from_avro(value, FLUME_EVENT, {"mode": "PERMISSIVE"}))
-    # Bytes that only begin like an event are no event: the decoder passes over what follows one, and quarantine holds every byte.
+    # Bytes that only begin like an event are no event: the decoder passes over what follows one,
+    # and quarantine holds every byte.
     body, file = F.col("event.body"), F.col("event.headers")["file"]
     is_whole = F.when(F.length(body) > 0, value.endswith(body)).otherwise(file.isNotNull())
     # A line that another producer wrote may keep the carriage return that Flume takes off.
@@ -124,7 +134,8 @@ def _open(records: DataFrame) -> DataFrame:
     plain = F.when(ends_in_return, F.expr("substring(value, 1, length(value) - 1)")).otherwise(
         value
     )
-    # The agent tails links to the log files; a link's name holds the log file's first name, and inode and birth, which are the file's alone.
+    # The agent tails links to the log files; a link's name holds the log file's first name, and
+    # inode and birth, which are the file's alone.
     directory, link_name = (
         F.col("event.headers")["directory"],
         F.regexp_extract(file, LINK_PATTERN, 1),
@@ -150,10 +161,12 @@ def _open(records: DataFrame) -> DataFrame:
 
 
 def _message_id() -> Column:
-    """128 bits of the SHA-256 of what makes the physical line what it is; without an origin, of its place in the topic.
+    """128 bits of the SHA-256 of what makes the physical line what it is; without an origin, of its
+    place in the topic.
 
-    A file is known by its inode and birth, or where the agent does not tell them by its path. The line's bytes belong to it: a file that is
-    truncated, or without a known birth written anew, has other lines at the same offsets.
+    A file is known by its inode and birth, or where the agent does not tell them by its path. The
+    line's bytes belong to it: a file that is truncated, or without a known birth written anew, has
+    other lines at the same offsets.
     """
     file = F.coalesce("source_id", "source_file")
     place = F.when(

@@ -1,4 +1,6 @@
-"""What watches over the quarantine in Dagster: a check that warns when more lines are rejected than before."""
+"""What watches over the quarantine in Dagster: a check that warns when more lines are rejected than
+before.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,8 @@ CHECK = "share_of_rejected_lines"
 DAYS_BEFORE = 7
 # How much later than its own time a line may come and still be counted among those that arrived.
 LATEST_DAYS = 7
-# More than twice the share of the days before is a rise; a few lines are none, whatever their share.
+# More than twice the share of the days before is a rise; a few lines are none, whatever their
+# share.
 RISE, SLACK_LINES = 2, 10
 ARRIVED_AND_REJECTED = (Path(__file__).parent / "sql" / "arrived_and_rejected.sql").read_text(
     encoding="utf-8"
@@ -62,7 +65,8 @@ def compare_days(days: Mapping[str, tuple[int, int]], today: str) -> Rise:
 
 
 def read_days(session: HiveSession, database: str, today: date) -> dict[str, tuple[int, int]]:
-    """Return lines that arrived and lines that were rejected on today and the days before; nothing while a table is still to come.
+    """Return lines that arrived and lines that were rejected on today and the days before; nothing
+    while a table is still to come.
 
     Args:
         session: A session on HiveServer2.
@@ -93,7 +97,9 @@ def build_quarantine_check(key: dg.AssetKey, database: str) -> dg.AssetChecksDef
         asset=key,
         name=CHECK,
         automation_condition=hourly(),
-        description=f"Warns when more than {RISE} times the share of the {DAYS_BEFORE} days before is rejected today, and {SLACK_LINES} lines more.",
+        description=f"Warns when more than {RISE} times the share of the {DAYS_BEFORE} days before "
+        "is "
+        f"rejected today, and {SLACK_LINES} lines more.",
     )
     def share_of_rejected_lines(hive: HiveResource) -> dg.AssetCheckResult:
         today = datetime.now(ZoneInfo(TIMEZONE)).date()
@@ -108,7 +114,9 @@ def build_quarantine_check(key: dg.AssetKey, database: str) -> dg.AssetChecksDef
         return dg.AssetCheckResult(
             passed=not rise.is_rising,
             severity=dg.AssetCheckSeverity.WARN,
-            description="Look at v_quarantine: SELECT reason, raw_text FROM v_quarantine WHERE day = today."
+            description="Look at v_quarantine: SELECT reason, raw_text FROM v_quarantine WHERE day "
+            "= "
+            "today."
             if rise.is_rising
             else None,
             metadata={

@@ -1,7 +1,8 @@
 """Country, province and city of an IP address, out of ip2region's database, offline and in bulk.
 
-The database's sorted segments become one array; an Arrow batch of addresses is looked up by one binary search over all of them
-(numpy.searchsorted). IPv6 addresses have no region here: the database holds IPv4 only.
+The database's sorted segments become one array; an Arrow batch of addresses is looked up by one
+binary search over all of them (numpy.searchsorted). IPv6 addresses have no region here: the
+database holds IPv4 only.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from pyspark.sql.pandas.functions import pandas_udf
 from pyspark.sql.types import StringType, StructField, StructType
 
 DATABASE = "ip2region/ip2region.xdb"
-# xdb structure 2.0 (lionsoul2014/ip2region, binding/golang/xdb/maker.go): bytes 8 to 16 of the header give the first and the last
-# entry of the index; an entry is start, end, and length and place of the region's text.
+# xdb structure 2.0 (lionsoul2014/ip2region, binding/golang/xdb/maker.go): bytes 8 to 16 of the
+# header give the first and the last entry of the index; an entry is start, end, and length and
+# place of the region's text.
 HEADER_INDEX = slice(8, 16)
 SEGMENT = np.dtype([("start", "<u4"), ("end", "<u4"), ("length", "<u2"), ("place", "<u4")])
 PARTS: list[str] = ["country", "province", "city"]
@@ -31,7 +33,9 @@ REGION_TYPE = StructType([StructField(part, StringType()) for part in PARTS])
 
 @lru_cache(maxsize=2)
 def load(jar: str) -> tuple[np.ndarray, pd.DataFrame]:
-    """Return the segments' first addresses, sorted, and the region of each; one more region at the end is that of no address."""
+    """Return the segments' first addresses, sorted, and the region of each; one more region at the
+    end is that of no address.
+    """
     with zipfile.ZipFile(Path(jar)) as archive:
         data = archive.read(DATABASE)
     first, last = np.frombuffer(data[HEADER_INDEX], "<u4")
@@ -52,8 +56,9 @@ def load(jar: str) -> tuple[np.ndarray, pd.DataFrame]:
 def _lighten_each_task() -> None:
     """Spare a Python worker of Spark what it does anew for each task and needs once.
 
-    It has the importers of Spark's jars and zips read all their entries again, 90 ms of a processor, and looks for garbage among all that was
-    loaded, 17 ms; the look-up of 1,000 addresses takes 6 ms.
+    It has the importers of Spark's jars and zips read all their entries again, 90 ms of a
+    processor, and looks for garbage among all that was loaded, 17 ms; the look-up of 1,000
+    addresses takes 6 ms.
     """
     for place, finder in list(sys.path_importer_cache.items()):
         if isinstance(finder, zipimporter):
@@ -62,7 +67,8 @@ def _lighten_each_task() -> None:
 
 
 def _region(text: bytes) -> list[str | None]:
-    # country|area|province|city|provider, "0" for what is not known; a private network has a city and no country.
+    # country|area|province|city|provider, "0" for what is not known; a private network has a city
+    # and no country.
     country, _, province, city, _ = text.decode().split("|")
     return (
         [None, None, None]
@@ -72,12 +78,15 @@ def _region(text: bytes) -> list[str | None]:
 
 
 def region_of(address: Column, jar: Path) -> Column:
-    """Return the struct (country, province, city) of an IPv4 address given as text; its parts are NULL where nothing is known."""
+    """Return the struct (country, province, city) of an IPv4 address given as text; its parts are
+    NULL where nothing is known.
+    """
     location = str(jar)
 
     def look_up(numbers: pd.Series) -> pd.DataFrame:
         starts, regions = load(location)
-        # A missing address comes before all others, so that its place is -1: the last region, which is none.
+        # A missing address comes before all others, so that its place is -1: the last region, which
+        # is none.
         places = (
             np.searchsorted(starts, numbers.fillna(-1).to_numpy(dtype=np.int64), side="right") - 1
         )

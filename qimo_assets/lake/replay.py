@@ -1,7 +1,9 @@
-"""Reads the lines in quarantine again by today's contract, and moves the good ones into chat_message.
+"""Reads the lines in quarantine again by today's contract, and moves the good ones into
+chat_message.
 
-It may be killed at any moment and run again: a line goes into the lake first, under the identity that it has, and out of the quarantine
-afterwards, and whatever is in both for a while counts once (`v_quarantine`). The caller holds the writer's lock.
+It may be killed at any moment and run again: a line goes into the lake first, under the identity
+that it has, and out of the quarantine afterwards, and whatever is in both for a while counts once
+(`v_quarantine`). The caller holds the writer's lock.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
-"""Tells Dagster and Kafka how far the stream has come: materializations of the touched days, and the committed offsets.
+"""Tells Dagster and Kafka how far the stream has come: materializations of the touched days, and
+the committed offsets.
 
-What was touched is asked of Hudi's timeline since the last reported instant, which stands in the events themselves: a stream that dies
-between a commit and its report leaves nothing unreported, because the next run asks from the same instant.
+What was touched is asked of Hudi's timeline since the last reported instant, which stands in the
+events themselves: a stream that dies between a commit and its report leaves nothing unreported,
+because the next run asks from the same instant.
 """
 
 from __future__ import annotations
@@ -39,7 +41,9 @@ class Reporter(Protocol):
         ...
 
     def report(self, *, at_once: bool = False) -> int:
-        """Report what is new, when it is due or at once; return the number of days that it concerns."""
+        """Report what is new, when it is due or at once; return the number of days that it
+        concerns.
+        """
         ...
 
 
@@ -61,7 +65,9 @@ class TableReporter:
         return self.reported_at is None or self.clock() - self.reported_at >= self.interval
 
     def report(self, *, at_once: bool = False) -> int:
-        """Emit one materialization for each day touched since the last report; return their number."""
+        """Emit one materialization for each day touched since the last report; return
+        their number.
+        """
         if not at_once and not self.is_due():
             return 0
         touched = self.find(self.since)
@@ -91,7 +97,9 @@ class StreamReporter:
         self._committing = threading.Lock()
 
     def commit(self, query: StreamingQuery) -> dict[int, int] | None:
-        """Tell Kafka how far the stream has come, and return it; a thread of its own may do so while the tables are reported."""
+        """Tell Kafka how far the stream has come, and return it; a thread of its own may do so
+        while the tables are reported.
+        """
         with self._committing:
             offsets = end_offsets(query, self.kafka.topic)
             if offsets and offsets != self.committed:
@@ -99,7 +107,9 @@ class StreamReporter:
         return offsets
 
     def report(self, query: StreamingQuery, *, at_once: bool = False) -> None:
-        """Report what is new; a storage or broker that is away is tried again at the next call, the stream goes on."""
+        """Report what is new; a storage or broker that is away is tried again at the next call, the
+        stream goes on.
+        """
         offsets = self.commit(query)
         if offsets and offsets != self.reached:
             self.reached, self._waiting = offsets, list(self.tables)
@@ -113,14 +123,15 @@ class StreamReporter:
 
     def _report(self, table: Reporter, at_once: bool) -> None:
         table.report(at_once=at_once)
-        # Asked once after each batch: what was committed until then is reported, and there is nothing more to come before the next one.
+        # Asked once after each batch: what was committed until then is reported, and there is
+        # nothing more to come before the next one.
         if table in self._waiting:
             self._waiting.remove(table)
 
     def _try(self, step: Callable[[], None]) -> None:
         try:
             step()
-        except Exception:  # an event that cannot be stored must not stop the lines; it is reported later from the timeline
+        except Exception:  # the lines go on; the event is made later from the timeline
             logger.exception("The stream could not report")
 
 
@@ -146,7 +157,9 @@ def table_reporter(
 def arrival_reporter(
     context: dg.AssetExecutionContext, spark: SparkSession, settings: Settings, key: dg.AssetKey
 ) -> ArrivalReporter:
-    """Return the reporter that keeps `chat_arrival`, beginning at the instants that its newest event carries."""
+    """Return the reporter that keeps `chat_arrival`, beginning at the instants that its newest
+    event carries.
+    """
     writer = TableWriter(settings.lake)
 
     def write(rows: Sequence[Arrival]) -> None:
@@ -171,7 +184,9 @@ def arrival_reporter(
 
 
 def last_instant(instance: dg.DagsterInstance, key: dg.AssetKey, name: str = INSTANT) -> str | None:
-    """Return the instant up to which a table's commits were reported, as the newest event carries it under `name`."""
+    """Return the instant up to which a table's commits were reported, as the newest event carries
+    it under `name`.
+    """
     event = instance.get_latest_materialization_event(key)
     value = (
         event.asset_materialization.metadata.get(name)

@@ -1,4 +1,6 @@
-"""A run that writes the lake: the live stream until it is stopped, a bounded catch-up, or a replay of the quarantine."""
+"""A run that writes the lake: the live stream until it is stopped, a bounded catch-up, or a replay
+of the quarantine.
+"""
 
 from __future__ import annotations
 
@@ -34,8 +36,8 @@ logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5
 LOCK_SECONDS = 15
-# A batch under way is let end, because stop() would break off its write and leave a rollback to the next run; one of 200,000 lines took 35 s
-# in the first minute of a JVM.
+# A batch under way is let end, because stop() would break off its write and leave a rollback to the
+# next run; one of 200,000 lines took 35 s in the first minute of a JVM.
 STOP_SECONDS = 90
 
 
@@ -64,14 +66,16 @@ def run_stream(
         settings: The platform's settings.
         tables: Asset key of each table that the query writes.
         arrivals: Asset key of the table that keeps what arrived.
-        mode: On until stopped, or up to the offsets of now, or no line of the topic but those in quarantine. When a live run holds the writer's
-            lock, a catch-up waits until that run has come so far.
+        mode: On until stopped, or up to the offsets of now, or no line of the topic but those in
+            quarantine. When a live run holds the writer's lock, a catch-up waits until that run has
+            come so far.
         spark: Gives the session.
         kafka: The topic.
         mysql: Holds the writer's lock.
 
     Raises:
-        dg.Failure: The query failed, or another live run writes already; the description says what to do.
+        dg.Failure: The query failed, or another live run writes already; the description says what
+        to do.
     """
     try:
         with WriterLock(mysql, settings.lake.database) as lock:
@@ -151,7 +155,9 @@ def _replay(
 
 
 def _session(spark: LazyPySparkResource) -> SparkSession:
-    """Start the session, and leave interrupts to Dagster: PySpark's own handler cancels the jobs of the batch that is to be let end."""
+    """Start the session, and leave interrupts to Dagster: PySpark's own handler cancels the jobs of
+    the batch that is to be let end.
+    """
     handler = signal.getsignal(signal.SIGINT)
     session = spark.spark_session
     signal.signal(signal.SIGINT, handler)
@@ -162,7 +168,8 @@ def _session(spark: LazyPySparkResource) -> SparkSession:
 def _committing(query: StreamingQuery, reporter: StreamReporter) -> Generator[None, None, None]:
     """Commit the offsets in a thread of its own while the reports are written.
 
-    A report that writes took 222 s on a machine that was overloaded; without a word of its batches the supervisor ended a stream that moved.
+    A report that writes took 222 s on a machine that was overloaded; without a word of its batches
+    the supervisor ended a stream that moved.
     """
     with repeated(lambda: reporter.commit(query), POLL_SECONDS, "progress"):
         yield
@@ -191,7 +198,8 @@ def _follow(
 def _was_ended(context: dg.AssetExecutionContext) -> bool:
     """Return whether Dagster ended this run, or wants it ended, without reaching its process.
 
-    So it is when a person forces the end, and when the code server that launched the run died: its successor does not know the process.
+    So it is when a person forces the end, and when the code server that launched the run died: its
+    successor does not know the process.
     """
     try:
         run = context.instance.get_run_by_id(context.run_id)
@@ -208,12 +216,20 @@ def _advice(error: StreamingQueryException) -> str:
         or "failOnDataLoss" in text
         or "OffsetOutOfRange" in text
     ):
-        return f"The topic no longer holds lines that the lake has not read: retention deleted them, or the topic was made anew. {WAYS_ON}\n{text[:1500]}"
-    return f"The streaming query failed; the supervising sensor starts it again from its checkpoint. {_root_cause(text)}\n{text[:3000]}"
+        return (
+            "The topic no longer holds lines that the lake has not read: retention deleted "
+            f"them, or the topic was made anew. {WAYS_ON}\n{text[:1500]}"
+        )
+    return (
+        "The streaming query failed; the supervising sensor starts it again from its "
+        f"checkpoint. {_root_cause(text)}\n{text[:3000]}"
+    )
 
 
 def _root_cause(text: str) -> str:
-    """Return the innermost cause of a Java error; the text begins with Python's own frames, thousands of characters of them."""
+    """Return the innermost cause of a Java error; the text begins with Python's own frames,
+    thousands of characters of them.
+    """
     causes = re.findall(r"Caused by: (.+)", text)
     return causes[-1] if causes else ""
 
@@ -245,6 +261,7 @@ def _wait_for_live_run(
             seen, moved_at = missing, time.monotonic()
         elif time.monotonic() - moved_at > STALLED_SECONDS:
             raise dg.Failure(
-                f"The live run has not moved for {STALLED_SECONDS} s and {sum(missing.values())} lines are missing; look at its log."
+                f"The live run has not moved for {STALLED_SECONDS} s and "
+                f"{sum(missing.values())} lines are missing; look at its log."
             )
         sleep(2)

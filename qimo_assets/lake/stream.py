@@ -30,8 +30,9 @@ QUERY_NAME = "chat_message"
 class BatchWriter:
     """Writes each micro-batch to both tables.
 
-    A batch that is written again after a crash has the same keys, so it replaces itself: the tables are the same whether the batch was
-    applied once or twice, and whichever of the two commits was reached.
+    A batch that is written again after a crash has the same keys, so it replaces itself: the tables
+    are the same whether the batch was applied once or twice, and whichever of the two commits was
+    reached.
     """
 
     settings: Settings
@@ -44,7 +45,8 @@ class BatchWriter:
 
     def __call__(self, parsed: DataFrame, batch_id: int) -> None:
         """Write one micro-batch of parsed rows; Structured Streaming calls this."""
-        # The query's id stands in its checkpoint: with it a batch has the same name when it is written again, and no other batch has.
+        # The query's id stands in its checkpoint: with it a batch has the same name when it is
+        # written again, and no other batch has.
         query_id = parsed.sparkSession.sparkContext.getLocalProperty("sql.streaming.queryId")
         parsed.persist()
         try:
@@ -56,7 +58,8 @@ class BatchWriter:
                     QUARANTINE: _rejected(parsed),
                 }
                 counts = counted.result()
-                # Each with a copy of its own of what says which query its jobs belong to, so that both end with the query.
+                # Each with a copy of its own of what says which query its jobs belong to, so that
+                # both end with the query.
                 written = [
                     pool.submit(
                         inheritable_thread_target(self._write),
@@ -74,11 +77,13 @@ class BatchWriter:
 
     def _write(self, table: Table, rows: DataFrame, counted: Counted, batch: str) -> None:
         lines = counted.lines
-        # Where no line was ever rejected, the views that count rejected lines need a table without any.
+        # Where no line was ever rejected, the views that count rejected lines need a table without
+        # any.
         if not lines and not self._is_made(rows.sparkSession, table):
             lines = {datetime.now(ZoneInfo(TIMEZONE)).date().isoformat(): 0}
         if lines:
-            # Hudi combines a new line with the one in the table, but writes two of one key into the first file of a day.
+            # Hudi combines a new line with the one in the table, but writes two of one key into the
+            # first file of a day.
             once = rows.dropDuplicates(["message_id", "day"]) if counted.repeats else rows
             self.cadence.committing(table, sum(lines.values()))
             told = {
@@ -152,7 +157,8 @@ def _arrival_day() -> Column:
 
 def accepted(parsed: DataFrame, lake: LakeSettings) -> DataFrame:
     """Return the good ones of parsed rows, with their provinces, as rows of chat_message."""
-    # With pandas, 0.3 s of a processor, which each run of metrics would spend as well if the definitions imported it.
+    # With pandas, 0.3 s of a processor, which each run of metrics would spend as well if the
+    # definitions imported it.
     from qimo_assets.lake.regions import PARTS, region_of
 
     rows = parsed.where("reason IS NULL")
@@ -169,7 +175,8 @@ def accepted(parsed: DataFrame, lake: LakeSettings) -> DataFrame:
 
 
 def read_topic(spark: SparkSession, settings: Settings, reading: Reading) -> DataFrame:
-    """Return the topic's records as a stream, from the earliest on where no checkpoint says otherwise.
+    """Return the topic's records as a stream, from the earliest on where no checkpoint says
+    otherwise.
 
     Args:
         spark: The driver's session.
@@ -185,10 +192,12 @@ def read_topic(spark: SparkSession, settings: Settings, reading: Reading) -> Dat
         .option("subscribe", settings.kafka.topic)
         .option("startingOffsets", "earliest")
         .option("failOnDataLoss", not settings.lake.accept_data_loss)
-        # How much is fetched at once is left to Kafka's 1 MiB a partition, or one larger record: each consumer keeps it, which with 32 MiB filled the heap.
+        # How much is fetched at once is left to Kafka's 1 MiB a partition, or one larger record:
+        # each consumer keeps it, which with 32 MiB filled the heap.
         .option("maxOffsetsPerTrigger", settings.lake.max_lines_per_batch)
         .load()
-        # The identity of a line without an origin is its place in the topic; one that is made anew has other lines at the same places.
+        # The identity of a line without an origin is its place in the topic; one that is made anew
+        # has other lines at the same places.
         .withColumn("topic", F.lit(f"{settings.kafka.topic}.{reading.topic_id}"))
     )
 
@@ -201,17 +210,20 @@ def start_query(
     *,
     until_caught_up: bool,
 ) -> StreamingQuery:
-    """Start the query; it resumes from its checkpoint, and begins with the earliest line where there is none.
+    """Start the query; it resumes from its checkpoint, and begins with the earliest line where
+    there is none.
 
     Args:
         spark: The driver's session.
         settings: The platform's settings.
         reading: The topic's id and the checkpoint.
         cadence: When compactions are due.
-        until_caught_up: End by itself at the offsets that the topic had at the start, instead of running on.
+        until_caught_up: End by itself at the offsets that the topic had at the start, instead of
+            running on.
     """
     lake = settings.lake
-    # Here and not in each batch: the columns are described to the JVM once, which took 14 % of the driver's time when each batch did it.
+    # Here and not in each batch: the columns are described to the JVM once, which took 14 % of the
+    # driver's time when each batch did it.
     parsed = parse(read_topic(spark, settings, reading), lake)
     writer = (
         parsed.writeStream.queryName(QUERY_NAME)
@@ -227,7 +239,9 @@ def start_query(
 
 
 def end_offsets(query: StreamingQuery, topic: str) -> dict[int, int] | None:
-    """Return partition -> offset up to which the last finished micro-batch reached; None before the first."""
+    """Return partition -> offset up to which the last finished micro-batch reached; None before the
+    first.
+    """
     progress = query.lastProgress
     if progress is None:
         return None

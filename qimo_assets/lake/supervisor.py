@@ -1,4 +1,5 @@
-"""Keeps the stream running: decides from the run records whether a new live run is due, and whether one that stands still has to end.
+"""Keeps the stream running: decides from the run records whether a new live run is due, and whether
+one that stands still has to end.
 
 Between ticks nothing is remembered but the standstill, which Dagster keeps in the sensor's cursor.
 """
@@ -13,9 +14,11 @@ import dagster as dg
 
 from qimo_assets.automation import failures_in_a_row, pause_seconds
 
-# Set on a run before `./qimo down` ends it, so that a stop by the platform is not taken for one by a person.
+# Set on a run before `./qimo down` ends it, so that a stop by the platform is not taken for one by
+# a person.
 STOPPED_BY_TAG = "qimo/stopped_by"
-# Dagster's own list of unfinished statuses leaves QUEUED and NOT_STARTED out; a second run would be launched beside a queued one.
+# Dagster's own list of unfinished statuses leaves QUEUED and NOT_STARTED out; a second run would be
+# launched beside a queued one.
 UNFINISHED = (
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -25,8 +28,8 @@ UNFINISHED = (
     dg.DagsterRunStatus.SUSPENDED,
     dg.DagsterRunStatus.CANCELING,
 )
-# A live stream that writes nothing for so long while lines wait has stalled. The slowest batch seen, the first one of a cold JVM with 200,000
-# lines of 11 days, took 60 s on a busy machine.
+# A live stream that writes nothing for so long while lines wait has stalled. The slowest batch
+# seen, the first one of a cold JVM with 200,000 lines of 11 days, took 60 s on a busy machine.
 STALLED_SECONDS = 300
 
 
@@ -85,7 +88,8 @@ class Standstill:
 def observe(
     before: Standstill | None, run_id: str, progress: int, lag: int, now: float
 ) -> Standstill:
-    """Return since when a run stands still; a run that moved, or for which no line waits, stands still from now on.
+    """Return since when a run stands still; a run that moved, or for which no line waits, stands
+    still from now on.
 
     Args:
         before: What was observed at the tick before.
@@ -124,7 +128,8 @@ def decide(
     if last.status is dg.DagsterRunStatus.CANCELED and not last.stopped_by:
         return Decision(
             False,
-            f"Run {last.run_id} was stopped by a person; launch the job chat_stream to start the stream again.",
+            f"Run {last.run_id} was stopped by a person; launch the job chat_stream to "
+            "start the stream again.",
         )
     if last.status is dg.DagsterRunStatus.FAILURE:
         return _after_failures(runs, now)
@@ -141,15 +146,17 @@ def _about_unfinished(run: PastRun, now: float, standstill: Standstill | None) -
     ):
         return Decision(
             False,
-            f"Run {run.run_id} has written nothing for {now - standstill.since:.0f} s although lines wait; it is ended.",
+            f"Run {run.run_id} has written nothing for {now - standstill.since:.0f} s "
+            "although lines wait; it is ended.",
             end=run.run_id,
         )
     return Decision(False, f"Run {run.run_id} is {run.status.value}.")
 
 
 def _after_failures(runs: Sequence[PastRun], now: float) -> Decision:
-    # A run that wrote had worked, for months perhaps: the failures in a row begin with its own. Counted on over five kills within ten
-    # minutes, the next run came after 160 s although nothing was wrong with any of them.
+    # A run that wrote had worked, for months perhaps: the failures in a row begin with its own.
+    # Counted on over five kills within ten minutes, the next run came after 160 s although nothing
+    # was wrong with any of them.
     worked = next((place for place, run in enumerate(runs) if run.wrote), len(runs))
     failures = failures_in_a_row([run.status for run in runs[: worked + 1]])
     pause = pause_seconds(failures)

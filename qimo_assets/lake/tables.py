@@ -20,7 +20,8 @@ class Table:
         name: Name in the metastore and directory under the warehouse.
         columns: Its columns, out of the parsed row.
         comment: What it holds.
-        key: The column that names a row; a row with the same key in the same day replaces the one before.
+        key: The column that names a row; a row with the same key in the same day replaces the one
+            before.
         buckets: File groups per day; None takes the setting.
     """
 
@@ -130,35 +131,44 @@ def write_options(
         "hoodie.datasource.write.recordkey.field": table.key,
         "hoodie.datasource.write.partitionpath.field": "day",
         "hoodie.datasource.write.hive_style_partitioning": "true",
-        # Lines sent again have the same key in the same day, so the later one replaces its equal: no ordering field is needed, and
-        # none to compare makes writing quicker (28,000 rows/s against 19,100 with event-time ordering and a combine before the upsert).
+        # Lines sent again have the same key in the same day, so the later one replaces its equal:
+        # no ordering field is needed, and none to compare makes writing quicker (28,000 rows/s
+        # against 19,100 with event-time ordering and a combine before the upsert).
         "hoodie.record.merge.mode": "COMMIT_TIME_ORDERING",
         "hoodie.combine.before.upsert": "false",
         "hoodie.index.type": "BUCKET",
         "hoodie.bucket.index.num.buckets": buckets,
-        # The metadata table is one more table to commit for each small batch: 6,260 rows/s with it, 19,100 without.
+        # The metadata table is one more table to commit for each small batch: 6,260 rows/s with it,
+        # 19,100 without.
         "hoodie.metadata.enable": "false",
         "hoodie.upsert.shuffle.parallelism": buckets,
-        # A compaction writes whole files, which gzip, the default, makes slow; nobody looks a key up in a bloom filter where buckets say where it is.
+        # A compaction writes whole files, which gzip, the default, makes slow; nobody looks a key
+        # up in a bloom filter where buckets say where it is.
         "hoodie.parquet.compression.codec": "zstd",
         "hoodie.parquet.bloom.filter.enabled": "false",
         # `compaction.py` does what is scheduled.
         "hoodie.compact.inline": "false",
         "hoodie.compact.schedule.inline": "true",
-        # Of each of four tasks, beside a batch; the rest goes to disk. By default each takes 368 MB of a heap of 1.5 GB, which two at a time could.
+        # Of each of four tasks, beside a batch; the rest goes to disk. By default each takes 368 MB
+        # of a heap of 1.5 GB, which two at a time could.
         "hoodie.memory.compaction.max.size": str(128 * 2**20),
-        # By default the keys of what goes to disk stay in memory, 250 bytes a row: those of 4 million rows, an hour of lines that were caught up with, left
-        # no room for a batch. RocksDB has them on disk as well; a million rows took 65 s with it and 45 s without, and nothing goes to disk at 1,000 lines/s.
+        # By default the keys of what goes to disk stay in memory, 250 bytes a row: those of 4
+        # million rows, an hour of lines that were caught up with, left no room for a batch. RocksDB
+        # has them on disk as well; a million rows took 65 s with it and 45 s without, and nothing
+        # goes to disk at 1,000 lines/s.
         "hoodie.common.spillable.diskmap.type": "ROCKS_DB",
-        # Rows are held as objects until a block is full, and by default it takes 256 MB: the driver ran out of memory at batches of 200,000 lines,
-        # which were the largest then. With these such a batch takes 10 s instead of 13, of which collecting garbage was 5.
+        # Rows are held as objects until a block is full, and by default it takes 256 MB: the driver
+        # ran out of memory at batches of 200,000 lines, which were the largest then. With these
+        # such a batch takes 10 s instead of 13, of which collecting garbage was 5.
         "hoodie.logfile.data.block.max.size": str(16 * 2**20),
-        # A compaction opens each log file with a buffer of 16 MB by default: 160 files, one for each commit and bucket, had the collector at work while batches
-        # waited. A batch beside a compaction took 3.1 to 3.5 s so and 3.9 to 5.1 s with the default.
+        # A compaction opens each log file with a buffer of 16 MB by default: 160 files, one for
+        # each commit and bucket, had the collector at work while batches waited. A batch beside a
+        # compaction took 3.1 to 3.5 s so and 3.9 to 5.1 s with the default.
         "hoodie.memory.dfs.buffer.max.size": str(LOG_FILE_BUFFER_BYTES),
         "hoodie.compact.inline.max.delta.commits": str(compacted_after),
         "hoodie.clean.commits.retained": "24",
-        # Files come free by a compaction, so looking for them after each commit (7 % of a batch's waiting) finds nothing 19 times of 20.
+        # Files come free by a compaction, so looking for them after each commit (7 % of a batch's
+        # waiting) finds nothing 19 times of 20.
         "hoodie.clean.trigger.max.commits": str(COMPACTED_AFTER),
         "hoodie.keep.min.commits": "60",
         "hoodie.keep.max.commits": "80",
@@ -176,6 +186,8 @@ def sync_options(table: Table, lake: LakeSettings) -> dict[str, str]:
         "hoodie.datasource.hive_sync.database": lake.database,
         "hoodie.datasource.hive_sync.table": table.name,
         "hoodie.datasource.hive_sync.partition_fields": "day",
-        "hoodie.datasource.hive_sync.partition_extractor_class": "org.apache.hudi.hive.MultiPartKeysValueExtractor",
+        "hoodie.datasource.hive_sync.partition_extractor_class": (
+            "org.apache.hudi.hive.MultiPartKeysValueExtractor"
+        ),
         "hoodie.datasource.meta_sync.condition.sync": "true",
     }

@@ -1,4 +1,6 @@
-"""What Hudi's own timeline says: which days were touched since an instant. Read through the driver's JVM, without a scan."""
+"""What Hudi's own timeline says: which days were touched since an instant. Read through the
+driver's JVM, without a scan.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,8 @@ class Commit:
 
     Attributes:
         instant: Its time in the timeline, which orders commits.
-        batch: The micro-batch that it wrote; a batch that was written again after a crash has a commit more. Empty for other writers.
+        batch: The micro-batch that it wrote; a batch that was written again after a crash has a
+            commit more. Empty for other writers.
         rows: Day -> rows written to it.
         lines: Day -> lines that the rows were made of; None where the commit does not tell.
         reasons: Day -> lines by reason; empty for messages, and where the commit does not tell.
@@ -57,10 +60,11 @@ class Touched:
 
 
 def touched_days(spark: SparkSession, path: str, since: str | None) -> Touched:
-    """Return the days written by delta commits later than `since` (None: by all that the active timeline holds).
+    """Return the days written by delta commits later than `since` (None: by all that the active
+    timeline holds).
 
-    Where commits between `since` and the active timeline were archived, as when nothing could be reported for 60 commits, every day of the
-    table counts as touched.
+    Where commits between `since` and the active timeline were archived, as when nothing could be
+    reported for 60 commits, every day of the table counts as touched.
     """
     if not exists(spark, path):
         return Touched({}, None)
@@ -87,12 +91,16 @@ def summed(commits: Sequence[Commit]) -> Touched:
 
 
 def completed_commits(spark: SparkSession, path: str, since: str | None = None) -> list[Commit]:
-    """Return the completed delta commits of the active timeline later than `since`, oldest first; none where there is no table yet."""
+    """Return the completed delta commits of the active timeline later than `since`, oldest first;
+    none where there is no table yet.
+    """
     return _commits(_completed(spark, path), since) if exists(spark, path) else []
 
 
 def pending_compactions(spark: SparkSession, path: str) -> int:
-    """Return how many compactions are scheduled and not completed; none where there is no table yet."""
+    """Return how many compactions are scheduled and not completed; none where there is no table
+    yet.
+    """
     return (
         _active_timeline(spark, path).filterPendingCompactionTimeline().countInstants()
         if exists(spark, path)
@@ -118,7 +126,8 @@ def _commits(timeline: Any, since: str | None) -> list[Commit]:
 
 
 def _commit(timeline: Any, instant: Any) -> Commit:
-    # As one text: looked through from here, each step of it was a call and each end of a Java iterator an exception, 70 ms a commit.
+    # As one text: looked through from here, each step of it was a call and each end of a Java
+    # iterator an exception, 70 ms a commit.
     metadata = json.loads(timeline.readCommitMetadata(instant).toJsonString())
     stats, told = metadata["partitionToWriteStats"], metadata["extraMetadata"]
     rows = {
@@ -171,6 +180,8 @@ def _configuration(spark: SparkSession) -> Any:
 
 
 def _java(spark: SparkSession, name: str) -> Any:
-    """Return a Java class by its full name; asked for part by part, each part is looked for in every jar (1.1 ms instead of 0.3)."""
+    """Return a Java class by its full name; asked for part by part, each part is looked for in
+    every jar (1.1 ms instead of 0.3).
+    """
     jvm: Any = spark._jvm
     return JavaClass(name, jvm._gateway_client)

@@ -18,7 +18,9 @@ Operation = Literal["upsert", "delete"]
 
 @dataclass
 class TableWriter:
-    """Upserts rows into the lake's tables and deletes them; it remembers which days of which table the metastore has heard of."""
+    """Upserts rows into the lake's tables and deletes them; it remembers which days of which table
+    the metastore has heard of.
+    """
 
     lake: LakeSettings
     cadence: Cadence = field(default_factory=Cadence)
@@ -42,7 +44,8 @@ class TableWriter:
             operation: What is done with the rows.
         """
         known = self.synced.setdefault(table.name, set())
-        # The metastore needs to hear of a table or a day once; asking it at each commit costs more than a small commit itself.
+        # The metastore needs to hear of a table or a day once; asking it at each commit costs more
+        # than a small commit itself.
         sync = sync_options(table, self.lake) if not days <= known else {}
         options = {
             **write_options(table, self.lake, self.cadence.commits(table)),
@@ -59,9 +62,10 @@ class TableWriter:
 def stamped(rows: DataFrame, table: Table) -> DataFrame:
     """Return the rows of a table with the time at which they are written.
 
-    That time is no constant of the code which Spark makes of the query: with a constant the code was compiled anew for each commit, and of the 26 s that
-    400,000 lines took the JVM's compiler worked for 5.1 s instead of 1.6. An array is handed to the code, and which of its elements is taken hangs on
-    the row, as far as Spark knows.
+    That time is no constant of the code which Spark makes of the query: with a constant the code
+    was compiled anew for each commit, and of the 26 s that 400,000 lines took the JVM's compiler
+    worked for 5.1 s instead of 1.6. An array is handed to the code, and which of its elements is
+    taken hangs on the row, as far as Spark knows.
 
     Args:
         rows: The table's `given_columns`.

@@ -1,7 +1,7 @@
 """One writer at a time: a named lock in MySQL that lives as long as its connection.
 
-A lock that a dead process cannot keep needs no clean-up and no time-out. While MySQL is away the holder goes on and nobody else can
-begin, so the rule holds then as well.
+A lock that a dead process cannot keep needs no clean-up and no time-out. While MySQL is away the
+holder goes on and nobody else can begin, so the rule holds then as well.
 """
 
 from __future__ import annotations
@@ -76,7 +76,8 @@ class WriterLock:
             self._stack.close()
             self._connection = None
             raise WriterLockHeld(
-                f"Another run writes the lake (MySQL lock {self._name}); two writers are never let in at once."
+                f"Another run writes the lake (MySQL lock {self._name}); two writers are "
+                "never let in at once."
             )
 
     def _ask(self, statement: str) -> bool:

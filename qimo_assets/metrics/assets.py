@@ -1,4 +1,6 @@
-"""The metrics as assets: materializing some reads their touched days from the views and publishes them to MySQL."""
+"""The metrics as assets: materializing some reads their touched days from the views and publishes
+them to MySQL.
+"""
 
 import re
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -29,7 +31,8 @@ from qimo_assets.resources.mysql import MySQLResource
 from qimo_assets.views.assets import lake_keys, view_key
 from qimo_assets.views.sql import lake_tables, render, view_statement
 
-# Days are read and published in transactions of this many, so that a backfill of years needs no more memory than one of a month.
+# Days are read and published in transactions of this many, so that a backfill of years needs no
+# more memory than one of a month.
 DAYS_PER_TRANSACTION = 31
 # Dagster's page folds away a table that is much longer; a chart may hold the hours of a day.
 TABLE_ROWS = 10
@@ -40,9 +43,16 @@ MOST_FOUND = 20
 MARKUP = re.compile(r"[\\`*_\[\]()#!|<>~&:@]")
 ADDS_UP = "adds_up_to_total"
 INVARIANTS = {
-    ADDS_UP: f"The messages add up to those of {TOTAL}, on each day that both published within a day from one instant.",
-    "figures_are_sound": "Of the days published within a day no figure is negative, no part larger than its whole, no text empty where 未知 belongs.",
-    "is_published_whole": f"The rows of the days published within a day are those recorded, and no day is missing that {TOTAL} has had for long.",
+    ADDS_UP: f"The messages add up to those of {TOTAL}, on each day that both published within a "
+    "day from one instant.",
+    "figures_are_sound": "Of the days published within a day no figure is negative, no part larger "
+    "than "
+    "its "
+    "whole, no text empty where 未知 belongs.",
+    "is_published_whole": "The rows of the days published within a day are those recorded, and no "
+    "day "
+    "is "
+    f"missing that {TOTAL} has had for long.",
 }
 
 
@@ -52,7 +62,8 @@ def metric_key(name: str) -> dg.AssetKey:
 
 
 def build_metric_assets(database: str) -> list[dg.AssetsDefinition]:
-    """Return the assets of the catalog's metrics. Those of one window are one step of a run: what they are made from is read once.
+    """Return the assets of the catalog's metrics. Those of one window are one step of a run: what
+    they are made from is read once.
 
     Args:
         database: Hive database of the views.
@@ -140,7 +151,8 @@ def _spec(metric: Metric, database: str) -> dg.AssetSpec:
         group_name="metrics",
         kinds={"mysql"},
         owners=["team:data"],
-        description=f"{metric.title_en} ({metric.title_zh}), published as the MySQL table {metric.name}.",
+        description=f"{metric.title_en} ({metric.title_zh}), published as the MySQL table "
+        f"{metric.name}.",
         metadata={
             "dagster/table_name": metric.name,
             "sql": dg.MetadataValue.md(f"```sql\n{view_statement(metric.name, database)}\n```"),
@@ -194,7 +206,10 @@ class Refresh:
         done = self.publications
         added = (
             {
-                "added_columns": f"{', '.join(self.added)}: backfill the days before, on which they are NULL."
+                "added_columns": f"{', '.join(self.added)}: backfill the days before, on which "
+                "they "
+                "are "
+                "NULL."
             }
             if self.added
             else {}
@@ -221,7 +236,8 @@ def refresh_metrics(
     hive: HiveResource,
     mysql: MySQLResource,
 ) -> list[Refresh]:
-    """Read days of metrics from their views and publish them; one that fails leaves the others alone.
+    """Read days of metrics from their views and publish them; one that fails leaves the others
+    alone.
 
     Args:
         metrics: The metrics.
@@ -287,9 +303,11 @@ def masked(metric: Metric, rows: Sequence[Row]) -> list[Row]:
 
 
 def pictures(metric: Metric, rows: Sequence[Row]) -> dict[str, dg.MetadataValue]:
-    """Return what the metric's page shows of the newest rows: a table of them, and bars of their first figure.
+    """Return what the metric's page shows of the newest rows: a table of them, and bars of their
+    first figure.
 
-    Of a metric with a grain these are the rows of the newest day, the greatest first where the grain has no order of its own.
+    Of a metric with a grain these are the rows of the newest day, the greatest first where the
+    grain has no order of its own.
 
     Args:
         metric: The metric.
@@ -345,7 +363,9 @@ def _cell(value: Any) -> str:
 
 
 def _fetch_or_nothing(cursor: Any, statement: str) -> list[Any]:
-    """Return the rows of a query; none where the total's table is still to come, as in the first minute of a new database."""
+    """Return the rows of a query; none where the total's table is still to come, as in the first
+    minute of a new database.
+    """
     try:
         cursor.execute(statement)
     except ProgrammingError as error:
@@ -384,7 +404,8 @@ def _not_added_up(days: Sequence[Mapping[str, Any]]) -> tuple[list[str], dict[st
 def _result(
     key: dg.AssetCheckKey, wrong: Sequence[str], metadata: dict[str, int]
 ) -> dg.AssetCheckResult:
-    # A commit between the two reads of one instant makes a difference to the total that the next refresh mends.
+    # A commit between the two reads of one instant makes a difference to the total that the next
+    # refresh mends.
     severity = dg.AssetCheckSeverity.WARN if key.name == ADDS_UP else dg.AssetCheckSeverity.ERROR
     found = {"found": len(wrong), "differences": list(wrong[:MOST_FOUND])}
     return dg.AssetCheckResult(

@@ -1,4 +1,6 @@
-"""The metric catalog as data. A metric is an entry here and a view of the same name in `views/sql`, nothing else."""
+"""The metric catalog as data. A metric is an entry here and a view of the same name in `views/sql`,
+nothing else.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +13,9 @@ TEXT_LENGTH = 191
 TEXT = f"VARCHAR({TEXT_LENGTH})"
 COUNT = "BIGINT"
 
-# How a metric's messages relate to message_total's of the same day: they are it, they add up to it, they are a part of it because only
-# the first ranks are listed, or there are none to compare because the metric counts other things.
+# How a metric's messages relate to message_total's of the same day: they are it, they add up to it,
+# they are a part of it because only the first ranks are listed, or there are none to compare
+# because the metric counts other things.
 Additive = Literal["total", "sum", "top", "distinct"]
 
 
@@ -24,9 +27,11 @@ class Column:
         name: Name in the view and in MySQL.
         mysql_type: Type in MySQL; `TEXT` is any text, shortened when it does not fit.
         comment_zh: Chinese comment of the column.
-        at_most: The column of the same row that this one never exceeds, such as the messages of which it counts the distinct senders.
+        at_most: The column of the same row that this one never exceeds, such as the messages of
+            which it counts the distinct senders.
         is_account: Whether it names a user, which the setting `mysql.mask_accounts` hides.
-        adds: Whether it may be added over days. A distinct count or an age may not: of those only the mean of the days says something.
+        adds: Whether it may be added over days. A distinct count or an age may not: of those only
+            the mean of the days says something.
     """
 
     name: str
@@ -56,10 +61,14 @@ class Metric:
         additive: How its messages relate to those of message_total.
         warn_minutes: Age at which the freshness policy warns.
         fail_minutes: Age at which the freshness policy fails.
-        rest: After a run the metric rests so many times as long as it took, five minutes at most; 0 follows each change. For one that reads many days.
-        looks_back: Days before its own from which a day's figures are made: 29 for the users of 30 days.
-        looks_ahead: Days after its own from which a day's figures are made: 1 for the users who come back the next day.
-        remembers: The column of the messages that it reads beside the day, where of all days before those only the first of each value matters: the
+        rest: After a run the metric rests so many times as long as it took, five minutes at most; 0
+            follows each change. For one that reads many days.
+        looks_back: Days before its own from which a day's figures are made: 29 for the users of 30
+        days.
+        looks_ahead: Days after its own from which a day's figures are made: 1 for the users who
+            come back the next day.
+        remembers: The column of the messages that it reads beside the day, where of all days before
+        those only the first of each value matters: the
             account, for who is new. None for a metric that needs nothing from before.
     """
 

@@ -1,4 +1,6 @@
-"""The MySQL view `7mo_report` over the metrics, as reports made for the original course's table read it."""
+"""The MySQL view `7mo_report` over the metrics, as reports made for the original course's table
+read it.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ COURSE_REPORT = "7mo_report"
 
 
 def build_course_report() -> dg.AssetsDefinition:
-    """Return the view's asset: materializing it creates the view, or replaces it when its SQL changed; its rows follow the metrics by themselves."""
+    """Return the view's asset: materializing it creates the view, or replaces it when its SQL
+    changed; its rows follow the metrics by themselves.
+    """
     statement = render(SQL_DIR / f"{COURSE_REPORT}.sql")
     metrics = [metric for metric in METRICS if f"`{metric.name}`" in statement]
     deps = [metric_key(metric.name) for metric in metrics]
@@ -30,11 +34,14 @@ def build_course_report() -> dg.AssetsDefinition:
         group_name="metrics",
         kinds={"mysql", "sql"},
         owners=["team:data"],
-        description="The figures of all days as name, total and category: a view in the form of the original course's table.",
+        description="The figures of all days as name, total and category: a view in the form of "
+        "the "
+        "original course's table.",
         metadata={"sql": sql, "dagster/table_name": COURSE_REPORT},
         code_version=hashlib.sha256(statement.encode()).hexdigest()[:16],
         automation_condition=view_condition(deps),
-        # It has no days, but the command that publishes a range of days of all that stands in MySQL takes no asset without this.
+        # It has no days, but the command that publishes a range of days of all that stands in MySQL
+        # takes no asset without this.
         backfill_policy=dg.BackfillPolicy.single_run(),
     )
     def course_report(mysql: MySQLResource) -> dg.MaterializeResult:

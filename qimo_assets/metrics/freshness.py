@@ -1,7 +1,9 @@
-"""Whether MySQL has what the lake had: the newest day under a check of its own, and metrics that stay fresh while nothing is new.
+"""Whether MySQL has what the lake had: the newest day under a check of its own, and metrics that
+stay fresh while nothing is new.
 
-A freshness policy asks when its asset was last materialized. On a quiet night nothing is, and the policy alone would warn; so the watch says
-at intervals that a metric holds everything there is. That event names no day, and what names no day makes nothing downstream stale.
+A freshness policy asks when its asset was last materialized. On a quiet night nothing is, and the
+policy alone would warn; so the watch says at intervals that a metric holds everything there is.
+That event names no day, and what names no day makes nothing downstream stale.
 """
 
 import json
@@ -26,7 +28,8 @@ from qimo_assets.resources.mysql import MySQLResource
 
 CHECK = "newest_day_is_published"
 WATCH_SECONDS = 60
-# A day touched while its run was reading is requested again within seconds; until then it looks published.
+# A day touched while its run was reading is requested again within seconds; until then it looks
+# published.
 SETTLED_SECONDS = 120
 # A metric is said to be fresh when this part of the time to its policy's warning is over.
 SAID_AFTER = 0.6
@@ -48,7 +51,8 @@ def build_freshness_definitions(
         dg.AssetCheckSpec(
             CHECK,
             asset=metric_key(metric.name),
-            description=f"Fails when the newest day in the lake, by the calendar of Shanghai, has waited {metric.fail_minutes} minutes to be published; "
+            description="Fails when the newest day in the lake, by the calendar of Shanghai, has "
+            f"waited {metric.fail_minutes} minutes to be published; "
             f"warns after {metric.warn_minutes}.",
         )
         for metric in metrics
@@ -73,7 +77,8 @@ def build_freshness_definitions(
         name="freshness_watch",
         minimum_interval_seconds=WATCH_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Tells when the newest day waits too long for its publication, and keeps the metrics fresh while nothing is new.",
+        description="Tells when the newest day waits too long for its publication, and keeps the "
+        "metrics fresh while nothing is new.",
     )
     def freshness_watch(
         context: dg.SensorEvaluationContext, kafka: KafkaResource, mysql: MySQLResource
@@ -105,16 +110,21 @@ def build_freshness_definitions(
 
 
 def published_days(mysql: MySQLResource) -> Published:
-    """Return the instants from which the newest days of the metrics were published, by table and day."""
+    """Return the instants from which the newest days of the metrics were published, by table and
+    day.
+    """
     with mysql.connect() as connection, connection.cursor() as cursor:
         cursor.execute(
-            "SELECT count(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = 'publication'"
+            "SELECT count(*) FROM information_schema.tables WHERE table_schema = "
+            "DATABASE() AND table_name = 'publication'"
         )
         if cursor.fetchall() == [(0,)]:
             return {}
-        # Metrics that look back publish days up to a month after the newest message; the newest day of messages is among these.
+        # Metrics that look back publish days up to a month after the newest message; the newest day
+        # of messages is among these.
         cursor.execute(
-            "SELECT metric, day, source_instant FROM publication WHERE day >= (SELECT max(day) FROM publication) - INTERVAL 60 DAY"
+            "SELECT metric, day, source_instant FROM publication WHERE day >= (SELECT "
+            "max(day) FROM publication) - INTERVAL 60 DAY"
         )
         return {
             (str(metric), str(day)): str(instant)
@@ -138,10 +148,12 @@ def judge(
 
 
 def newest_report(instance: dg.DagsterInstance, before: float) -> tuple[str, str] | None:
-    """Return the newest day of messages that the stream had reported before a time, and the instant up to which it reported.
+    """Return the newest day of messages that the stream had reported before a time, and the instant
+    up to which it reported.
 
-    A report of several days carries its instant on the newest of them only. The newest day that is reported stands on each side of midnight
-    for itself: a new day that is too young to be judged does not hide the one before.
+    A report of several days carries its instant on the newest of them only. The newest day that is
+    reported stands on each side of midnight for itself: a new day that is too young to be judged
+    does not hide the one before.
     """
     today = str(datetime.fromtimestamp(before, ZoneInfo(TIMEZONE)).date())
     for day in sorted(
@@ -163,13 +175,15 @@ def quiet_metrics(
     lag: Callable[[], int],
     now: float,
 ) -> list[Metric]:
-    """Return the metrics whose policy will warn though they hold everything there is: a stream runs, has read the whole topic, and all its days are published.
+    """Return the metrics whose policy will warn though they hold everything there is: a stream
+    runs, has read the whole topic, and all its days are published.
 
     Args:
         instance: Holds runs and events.
         metrics: The metrics.
         tables: The lake's tables that a metric reads.
-        lag: Asks how many lines of the topic are not in the lake; asked only when a policy would warn.
+        lag: Asks how many lines of the topic are not in the lake; asked only when a policy would
+            warn.
         now: Seconds since the epoch.
     """
     due = [
@@ -225,7 +239,9 @@ def days_behind(
 
 
 def still_fresh(instance: dg.DagsterInstance, metric: Metric) -> dg.AssetMaterialization:
-    """Return the event that says that a metric holds everything there is; it shows what its last publication showed."""
+    """Return the event that says that a metric holds everything there is; it shows what its last
+    publication showed.
+    """
     last = instance.get_latest_materialization_event(metric_key(metric.name))
     shown = last.asset_materialization.metadata if last and last.asset_materialization else {}
     return dg.AssetMaterialization(
@@ -244,8 +260,15 @@ def _judge(
     ):
         report = reported(minutes)
         if report and published.get((metric.name, report[0]), "") < report[1]:
-            return _result(metric, passed=False, severity=severity, day=report[0], description=f"{report[0]} has waited more than {minutes} minutes: "
-                           f"look at the newest runs of {metric_key(metric.name).to_user_string()} and at the sensor views_and_metrics.")  # fmt: skip
+            return _result(
+                metric,
+                passed=False,
+                severity=severity,
+                day=report[0],
+                description=f"{report[0]} has waited more than {minutes} minutes: look at the "
+                f"newest runs of {metric_key(metric.name).to_user_string()} and at the sensor "
+                "views_and_metrics.",
+            )
     report = reported(0)
     return _result(
         metric,

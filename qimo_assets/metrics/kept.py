@@ -1,4 +1,6 @@
-"""Rows that the server keeps for all its sessions, under names that tell since when, so that what a killed run left is dropped by a later one."""
+"""Rows that the server keeps for all its sessions, under names that tell since when, so that what a
+killed run left is dropped by a later one.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,8 @@ def keep(session: HiveSession, prefix: str, query: str, level: Level = "MEMORY_A
         level: Where they are kept.
     """
     name = f"{prefix}_{int(time.time())}_{uuid4().hex[:8]}"
-    # What is kept is found again by its plan, and the plan of a view that is read anew has a listing of files of its own.
+    # What is kept is found again by its plan, and the plan of a view that is read anew has a
+    # listing of files of its own.
     session.execute("SET spark.sql.legacy.storeAnalyzedPlanForView=true")
     session.execute(f"CREATE GLOBAL TEMPORARY VIEW {name} AS\n{query}")
     try:

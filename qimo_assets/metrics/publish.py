@@ -1,7 +1,7 @@
 """Publication of a metric's days to MySQL: whole days, never older over newer, in one transaction.
 
-Works on an open connection and knows neither Dagster nor Hive. A reader sees a day as it was or as it is now; of two
-publishers at once one waits for the other; a run repeated changes nothing.
+Works on an open connection and knows neither Dagster nor Hive. A reader sees a day as it was or as
+it is now; of two publishers at once one waits for the other; a run repeated changes nothing.
 """
 
 from __future__ import annotations
@@ -53,13 +53,15 @@ class PublicationResult:
 
 
 def ensure_tables(connection: MySQLConnectionAbstract, metric: Metric) -> list[str]:
-    """Create the metric's table and the publication table where they are missing, and add measures that are new in the catalog.
+    """Create the metric's table and the publication table where they are missing, and add measures
+    that are new in the catalog.
 
     Returns:
         The measures that were added. They are NULL on each day until it is published again.
 
     Raises:
-        PublicationError: The metric's table differs from the catalog by more than new measures, or is in use for too long.
+        PublicationError: The metric's table differs from the catalog by more than new measures, or
+            is in use for too long.
     """
     with connection.cursor() as cursor:
         if not _columns(cursor, "publication"):
@@ -82,8 +84,10 @@ def ensure_tables(connection: MySQLConnectionAbstract, metric: Metric) -> list[s
                 for columns in (present, _declared(metric))
             )
             raise PublicationError(
-                f"Table {metric.name} in MySQL has the columns {has}; the catalog says {says}. New measures are added by themselves, other changes are not. "
-                f"Rename or drop the table, delete its rows from publication, then backfill the asset mysql/{metric.name}."
+                f"Table {metric.name} in MySQL has the columns {has}; the catalog says "
+                f"{says}. New measures are added by themselves, other changes are not. "
+                "Rename or drop the table, delete its rows from publication, then "
+                f"backfill the asset mysql/{metric.name}."
             )
         for column in added:
             _add(cursor, metric, column)
@@ -105,7 +109,8 @@ def publish(
         metric: The metric.
         days: The days that the rows are complete for; a day without a row is published as empty.
         rows: The rows in the catalog's column order.
-        source_instant: Instant of the lake that the rows are at least as new as; instants are texts of equal length.
+        source_instant: Instant of the lake that the rows are at least as new as; instants are texts
+            of equal length.
 
     Returns:
         What was done with each day.
@@ -125,9 +130,11 @@ def publish(
             connection.rollback()
             if error.errno == errorcode.ER_LOCK_WAIT_TIMEOUT:
                 raise PublicationError(
-                    f"Another publisher holds {metric.name} for longer than the lock time-out. Run this one again."
+                    f"Another publisher holds {metric.name} for longer than the lock "
+                    "time-out. Run this one again."
                 ) from error
-            # The server resolves a deadlock by undoing one of the two; the undone one simply tries again.
+            # The server resolves a deadlock by undoing one of the two; the undone one simply tries
+            # again.
             if error.errno != errorcode.ER_LOCK_DEADLOCK or attempt == ATTEMPTS:
                 raise
         except BaseException:
@@ -143,9 +150,11 @@ def checksum(rows: Iterable[Row]) -> str:
 
 
 def shorten(text: str) -> str:
-    """Return a text that fits a text column, distinct texts staying distinct: a long one keeps its beginning, then its hash follows.
+    """Return a text that fits a text column, distinct texts staying distinct: a long one keeps its
+    beginning, then its hash follows.
 
-    A text that already looks shortened is hashed as well, so that nobody can write one that meets another's short form.
+    A text that already looks shortened is hashed as well, so that nobody can write one that meets
+    another's short form.
     """
     keep = TEXT_LENGTH - 33
     if len(text) < TEXT_LENGTH or (len(text) == TEXT_LENGTH and text[keep] != "…"):
@@ -161,7 +170,8 @@ def _by_day(metric: Metric, days: Sequence[str], rows: Iterable[Sequence[Any]]) 
         )
         if values[0] not in content:
             raise PublicationError(
-                f"{metric.name}: a row is of day {values[0]}, which is not among the days to be published."
+                f"{metric.name}: a row is of day {values[0]}, which is not among the days "
+                "to be published."
             )
         content[values[0]].append(values)
     return content
@@ -170,7 +180,8 @@ def _by_day(metric: Metric, days: Sequence[str], rows: Iterable[Sequence[Any]]) 
 def _value(metric: Metric, column: Column, value: Any) -> Any:
     if value is None:
         raise PublicationError(
-            f"{metric.name}.{column.name} is NULL in a row: let the view give it a value with coalesce."
+            f"{metric.name}.{column.name} is NULL in a row: let the view give it a value "
+            "with coalesce."
         )
     if column.mysql_type == "DATE":
         return str(value)
@@ -223,17 +234,22 @@ def _replace(
 def _lock(
     cursor: MySQLCursorAbstract, metric: Metric, days: Iterable[str]
 ) -> dict[str, tuple[str, str]]:
-    """Lock the publication rows of the days and return their recorded instant and checksum; a new day gets an empty row to lock."""
+    """Lock the publication rows of the days and return their recorded instant and checksum; a new
+    day gets an empty row to lock.
+    """
     for day in days:
-        # Unlike INSERT IGNORE this takes the exclusive lock at once, and in the order of days: publishers queue and do not deadlock.
+        # Unlike INSERT IGNORE this takes the exclusive lock at once, and in the order of days:
+        # publishers queue and do not deadlock.
         cursor.execute(
-            "INSERT INTO `publication` (`metric`, `day`, `source_instant`, `row_count`, `checksum`, `published_at`) "  # nosec B608  # the catalog's names
+            "INSERT INTO `publication` (`metric`, `day`, `source_instant`, `row_count`, "
+            "`checksum`, `published_at`) "  # nosec B608  # the catalog's names
             f"VALUES (%s, %s, '', 0, '', {NOW}) ON DUPLICATE KEY UPDATE `metric` = `metric`",
             (metric.name, day),
         )
     places = _places(days)
     cursor.execute(
-        f"SELECT `day`, `source_instant`, `checksum` FROM `publication` WHERE `metric` = %s AND `day` IN ({places}) FOR UPDATE",  # nosec B608  # the catalog's names
+        "SELECT `day`, `source_instant`, `checksum` FROM `publication` WHERE `metric` = "
+        f"%s AND `day` IN ({places}) FOR UPDATE",  # nosec B608  # the catalog's names
         (metric.name, *days),
     )
     return {str(day): (instant, digest) for day, instant, digest in _fetch(cursor)}
@@ -242,7 +258,8 @@ def _lock(
 def _is_newer(recorded: str, source_instant: str) -> bool:
     if recorded and len(recorded) != len(source_instant):
         raise PublicationError(
-            f"The source instants {recorded!r} (in MySQL) and {source_instant!r} differ in length and cannot be compared."
+            f"The source instants {recorded!r} (in MySQL) and {source_instant!r} differ in "
+            "length and cannot be compared."
         )
     return recorded > source_instant
 
@@ -281,7 +298,8 @@ def _record(
 ) -> None:
     for day in days:
         cursor.execute(
-            f"UPDATE `publication` SET `source_instant` = %s, `row_count` = %s, `checksum` = %s, `published_at` = {NOW} WHERE `metric` = %s AND `day` = %s",  # nosec B608  # the catalog's names
+            "UPDATE `publication` SET `source_instant` = %s, `row_count` = %s, `checksum` "
+            f"= %s, `published_at` = {NOW} WHERE `metric` = %s AND `day` = %s",  # nosec B608  # the catalog's names
             (source_instant, result.rows[day], result.checksums[day], metric.name, day),
         )
 
@@ -301,7 +319,8 @@ def _add(cursor: MySQLCursorAbstract, metric: Metric, column: Column) -> None:
     except DatabaseError as error:
         if error.errno == errorcode.ER_LOCK_WAIT_TIMEOUT:
             raise PublicationError(
-                f"{metric.name} gets the new column {column.name} once no reader holds the table. Run this one again."
+                f"{metric.name} gets the new column {column.name} once no reader holds the "
+                "table. Run this one again."
             ) from error
         # Another publisher has just added it.
         if error.errno != errorcode.ER_DUP_FIELDNAME:
@@ -315,7 +334,8 @@ def _declared(metric: Metric) -> dict[str, str]:
 def _columns(cursor: MySQLCursorAbstract, table: str) -> dict[str, str]:
     """Return the columns of a table with their types, in order; none when it does not exist."""
     cursor.execute(
-        "SELECT column_name, column_type FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = %s ORDER BY ordinal_position",
+        "SELECT column_name, column_type FROM information_schema.columns WHERE "
+        "table_schema = DATABASE() AND table_name = %s ORDER BY ordinal_position",
         (table,),
     )
     # MariaDB, and MySQL before 8.0.19, name the width at which a client may show an integer.
@@ -325,16 +345,18 @@ def _columns(cursor: MySQLCursorAbstract, table: str) -> dict[str, str]:
 def _exact_collation(cursor: MySQLCursorAbstract) -> str:
     """Return the collation under which only equal texts are equal, trailing spaces included.
 
-    `utf8mb4_bin` ignores trailing spaces. MySQL 8 has `utf8mb4_0900_bin`; newer MariaDB knows that name but ignores
-    trailing spaces under it too, and has `utf8mb4_nopad_bin`.
+    `utf8mb4_bin` ignores trailing spaces. MySQL 8 has `utf8mb4_0900_bin`; newer MariaDB knows that
+    name but ignores trailing spaces under it too, and has `utf8mb4_nopad_bin`.
     """
     cursor.execute(
-        "SELECT max(collation_name) FROM information_schema.collations WHERE collation_name IN ('utf8mb4_nopad_bin', 'utf8mb4_0900_bin')"
+        "SELECT max(collation_name) FROM information_schema.collations WHERE "
+        "collation_name IN ('utf8mb4_nopad_bin', 'utf8mb4_0900_bin')"
     )
     ((collation,),) = _fetch(cursor)
     if collation is None:
         raise PublicationError(
-            "The MySQL server has no exact collation for utf8mb4: MySQL 8.0.17 or MariaDB 10.2 or newer is needed."
+            "The MySQL server has no exact collation for utf8mb4: MySQL 8.0.17 or MariaDB "
+            "10.2 or newer is needed."
         )
     return str(collation)
 

@@ -1,10 +1,14 @@
-"""What a metric of many days needs of all messages, kept in the server so that a run reads what came since and not the whole history.
+"""What a metric of many days needs of all messages, kept in the server so that a run reads what
+came since and not the whole history.
 
-Of the days of a window it needs each value, and of all days before only the first day of each value, which is how an account is known to be new.
-Messages are only ever added: what was needed as of one commit, and the messages of the days that later commits wrote to, hold all that is needed now. The
-first is kept on the server's disk (a digest), and with it, as a view of one row, which days have changed since. Each run adds the days of the commits that
-came after the last run, by the table's timeline. Where the timeline no longer reaches back so far, as when 60 commits came in between, where the server was
-started again, or where the days have become many, all messages are read once for a new digest.
+Of the days of a window it needs each value, and of all days before only the first day of each
+value, which is how an account is known to be new. Messages are only ever added: what was needed as
+of one commit, and the messages of the days that later commits wrote to, hold all that is needed
+now. The first is kept on the server's disk (a digest), and with it, as a view of one row, which
+days have changed since. Each run adds the days of the commits that came after the last run, by the
+table's timeline. Where the timeline no longer reaches back so far, as when 60 commits came in
+between, where the server was started again, or where the days have become many, all messages are
+read once for a new digest.
 """
 
 from __future__ import annotations
@@ -19,13 +23,17 @@ from qimo_assets.resources.hive import HiveSession
 from qimo_assets.views.sql import MESSAGE_VIEW, SNAPSHOT, lake_tables, render
 
 REMEMBERED = "remembered_message"
-# A digest's window begins so many days before the first day that is asked for, so that it serves late days as well.
+# A digest's window begins so many days before the first day that is asked for, so that it serves
+# late days as well.
 SLACK_DAYS = 7
-# One that begins earlier than that, as after a backfill of years, is followed by one of the size that is needed.
+# One that begins earlier than that, as after a backfill of years, is followed by one of the size
+# that is needed.
 MOST_SLACK_DAYS = 31
-# Late lines are of three days, and each day that passes is one more: a live stream has all messages read once a week.
+# Late lines are of three days, and each day that passes is one more: a live stream has all messages
+# read once a week.
 MOST_CHANGED = 10
-# Of the timeline: a row for each commit and bucket, of which Hudi tells ten unless it is asked for more.
+# Of the timeline: a row for each commit and bucket, of which Hudi tells ten unless it is asked for
+# more.
 MOST_ROWS = 100_000
 
 # Instant of a commit -> the days that it wrote to.
@@ -49,7 +57,9 @@ class Digest:
     changed: frozenset[str] = frozenset()
 
     def serves(self, first: str, commits: Commits) -> bool:
-        """Return whether it can be brought up to date, and is not much more than a window that begins at `first` needs."""
+        """Return whether it can be brought up to date, and is not much more than a window that
+        begins at `first` needs.
+        """
         is_near = self.first >= _days_before(first, MOST_SLACK_DAYS)
         return (
             is_near
@@ -94,7 +104,8 @@ class Memory:
             current = digest.followed_by(commits)
         else:
             begins = _days_before(first, SLACK_DAYS)
-            # Of a lake without a commit nothing is known to have changed or not: the next run makes another.
+            # Of a lake without a commit nothing is known to have changed or not: the next run makes
+            # another.
             current = Digest(
                 keep(session, self._digests, self._query(begins), "DISK_ONLY"),
                 begins,
@@ -153,7 +164,8 @@ class Memory:
 
 
 def commits_until(session: HiveSession, database: str, instant: str) -> Commits:
-    """Return the commits of messages in the timeline, up to one that was asked for before any message was read.
+    """Return the commits of messages in the timeline, up to one that was asked for before any
+    message was read.
 
     A later one would pass for read where the session has listed the table's files before it.
     """

@@ -1,8 +1,9 @@
 """Reading metrics from their views: the instants of the lake first, then the rows of whole days.
 
-The messages of the days are read from the lake once and kept in the server's memory while the metrics are made from them, each by the
-definition of its own view. One that looks at other days as well is made, by its definition too, from what it needs of them. One that is read alone is
-asked of its view.
+The messages of the days are read from the lake once and kept in the server's memory while the
+metrics are made from them, each by the definition of its own view. One that looks at other days as
+well is made, by its definition too, from what it needs of them. One that is read alone is asked of
+its view.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ Row = tuple[Any, ...]
 class Reader:
     """Reads metrics in a few sessions at once.
 
-    The sessions are as young as the run: Spark lists the files of a Hudi table once per session and would not see later commits.
+    The sessions are as young as the run: Spark lists the files of a Hudi table once per session and
+    would not see later commits.
     """
 
     def __init__(
@@ -51,7 +53,9 @@ class Reader:
             self._idle.put(session)
 
     def instants(self, tables: Iterable[str]) -> dict[str, str]:
-        """Return the instant of the newest commit of each of the lake's tables; ask before reading, so that rows are never older than it."""
+        """Return the instant of the newest commit of each of the lake's tables; ask before reading,
+        so that rows are never older than it.
+        """
         with self._session() as session:
             found = {
                 table: session.query(
@@ -67,7 +71,8 @@ class Reader:
     def read(
         self, metrics: Sequence[Metric], days: Sequence[str], instants: Mapping[str, str]
     ) -> Generator[tuple[Metric, list[Row] | HiveError], None, None]:
-        """Yield the metrics with their rows of the given days, in the catalog's column order, or with the error that came instead.
+        """Yield the metrics with their rows of the given days, in the catalog's column order, or
+        with the error that came instead.
 
         Args:
             metrics: The metrics; they come as they are read.
@@ -119,7 +124,9 @@ class Reader:
     def _recalled(
         self, session: HiveSession, metric: Metric, days: Sequence[str], instants: Mapping[str, str]
     ) -> Generator[str | None, None, None]:
-        """Make a view for the session of what a metric needs of all messages, where that is less than all of them, and give its name."""
+        """Make a view for the session of what a metric needs of all messages, where that is less
+        than all of them, and give its name.
+        """
         if not metric.remembers:
             yield None
             return
@@ -135,7 +142,8 @@ class Reader:
                 commits_until(session, self._database, instants[table]),
             )
         except HiveError:
-            # Whatever it was, the next run begins anew: what is lost with an executor would be read again from files that are no more.
+            # Whatever it was, the next run begins anew: what is lost with an executor would be read
+            # again from files that are no more.
             with suppress(HiveError):
                 memory.forget(session)
             raise
@@ -144,7 +152,9 @@ class Reader:
     def _kept_messages(
         self, metrics: Sequence[Metric], days: Sequence[str]
     ) -> Generator[str | None, None, None]:
-        """Keep the columns that metrics read of the days' messages in the server's memory, under the name that is given."""
+        """Keep the columns that metrics read of the days' messages in the server's memory, under
+        the name that is given.
+        """
         if len(metrics) < 2:
             yield None
             return

@@ -1,1 +1,3 @@
-"""The built-in report: a page made from the MySQL tables alone, its files, and the server that shows them."""
+"""The built-in report: a page made from the MySQL tables alone, its files, and the server that
+shows them.
+"""

@@ -1,4 +1,6 @@
-"""Accounts as the report shows them: `138****1234`, and a name that tells two masked accounts apart."""
+"""Accounts as the report shows them: `138****1234`, and a name that tells two masked accounts
+apart.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ class Accounts:
 
     Attributes:
         masked: Whether their middle is hidden.
-        key: Secret under which an account's id is made: numbers are few enough to try them all against a plain hash.
+        key: Secret under which an account's id is made: numbers are few enough to try them all
+            against a plain hash.
     """
 
     masked: bool

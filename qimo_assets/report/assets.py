@@ -1,4 +1,6 @@
-"""The report as an asset: brought up to date when metrics were published, from the MySQL tables alone."""
+"""The report as an asset: brought up to date when metrics were published, from the MySQL tables
+alone.
+"""
 
 import time
 
@@ -15,14 +17,17 @@ from qimo_assets.settings import Settings
 
 REPORT = dg.AssetKey(["report", "daily"])
 REFRESHING = "report"
-# A refresh is a process of its own, 4 s of a processor: not for each of the metrics that are published within seconds.
+# A refresh is a process of its own, 4 s of a processor: not for each of the metrics that are
+# published within seconds.
 SECONDS_BETWEEN_TICKS = 30
 LONGEST_RUN_SECONDS = 900
 DAYS_LISTED = 31
 
 
 def build_report_definitions(settings: Settings) -> dg.Definitions:
-    """Return the report's asset, the sensor that refreshes it, and the account with which it reads."""
+    """Return the report's asset, the sensor that refreshes it, and the account with
+    which it reads.
+    """
 
     @dg.asset(
         key=REPORT,
@@ -30,8 +35,11 @@ def build_report_definitions(settings: Settings) -> dg.Definitions:
         group_name="report",
         kinds={"html"},
         owners=["team:data"],
-        description="The report page: totals, hours, regions, people, devices, activity and pipeline health, by day and range. "
-        f"Made from the MySQL tables alone, in {settings.report.directory}, and served at {settings.report.address}.",
+        description="The report page: totals, hours, regions, people, devices, activity and "
+        "pipeline "
+        "health, by day and range. "
+        f"Made from the MySQL tables alone, in {settings.report.directory}, and served at "
+        f"{settings.report.address}.",
         metadata={"page": dg.MetadataValue.url(settings.report.address)},
     )
     def report(
@@ -55,13 +63,15 @@ def build_report_definitions(settings: Settings) -> dg.Definitions:
             }
         )
 
-    # Not an automation condition: its evaluation holds every partition of every metric, 75 kB, and Dagster's column in MySQL takes 64.
+    # Not an automation condition: its evaluation holds every partition of every metric, 75 kB, and
+    # Dagster's column in MySQL takes 64.
     @dg.sensor(
         name=REFRESHING,
         asset_selection=dg.AssetSelection.assets(report),
         default_status=dg.DefaultSensorStatus.RUNNING,
         minimum_interval_seconds=SECONDS_BETWEEN_TICKS,
-        description="Brings the report up to date when MySQL holds a publication that it does not show.",
+        description="Brings the report up to date when MySQL holds a publication that it does not "
+        "show.",
     )
     def report_refreshing(
         context: dg.SensorEvaluationContext, report_mysql: MySQLResource
@@ -82,7 +92,9 @@ def build_report_definitions(settings: Settings) -> dg.Definitions:
 
 
 def _reason_to_wait(instance: dg.DagsterInstance, now: float) -> str | None:
-    """Return why no refresh may be launched: the last one has not ended, or failed a short while ago."""
+    """Return why no refresh may be launched: the last one has not ended, or failed a short while
+    ago.
+    """
     records = instance.get_run_records(
         dg.RunsFilter(tags={"dagster/sensor_name": REFRESHING}), limit=TRIES_LOOKED_AT
     )
@@ -90,5 +102,8 @@ def _reason_to_wait(instance: dg.DagsterInstance, now: float) -> str | None:
         return "A refresh is under way."
     failures = failures_in_a_row([record.dagster_run.status for record in records])
     if failures and now - (records[0].end_time or now) < pause_seconds(failures):
-        return f"{failures} refresh(es) in a row failed; the next try comes after a pause of {pause_seconds(failures)} s."
+        return (
+            f"{failures} refresh(es) in a row failed; the next try comes after a pause of "
+            f"{pause_seconds(failures)} s."
+        )
     return None

@@ -1,7 +1,8 @@
-"""The looks of the charts as ECharts options, made with pyecharts; the page fills in figures and words.
+"""The looks of the charts as ECharts options, made with pyecharts; the page fills in figures and
+words.
 
-Options hold neither data nor text nor code: tooltips are drawn by ECharts as text on the canvas ("richText"), so that what stands in
-the data is never read as HTML.
+Options hold neither data nor text nor code: tooltips are drawn by ECharts as text on the canvas
+("richText"), so that what stands in the data is never read as HTML.
 """
 
 from __future__ import annotations
@@ -24,7 +25,10 @@ BLUE, TEAL, AMBER, VIOLET, ROSE, GREY = (
 )
 SERIES = [BLUE, TEAL, AMBER, VIOLET, ROSE, GREY, "#4fa3d9", "#9c7a4d"]
 SHADES = ["#eaf1fd", "#bcd4f8", "#82aef0", "#4a84e0", "#1f57b8"]
-FONT = "system-ui, -apple-system, 'Segoe UI', 'PingFang SC', 'Microsoft YaHei', 'Noto Sans CJK SC', sans-serif"
+FONT = (
+    "system-ui, -apple-system, 'Segoe UI', 'PingFang SC', 'Microsoft YaHei', 'Noto Sans CJK "
+    "SC', sans-serif"
+)
 MAP = "china"
 
 
@@ -47,7 +51,8 @@ def charts() -> dict[str, dict[str, Any]]:
 def _framed(chart: Base) -> dict[str, Any]:
     """Return the options of a chart with what all have in common."""
     given: dict[str, Any] = json.loads(chart.dump_options_with_quotes())
-    # Figures that are renewed each minute and a page that is printed at once are not to be seen half drawn; canvas text has the page's own face.
+    # Figures that are renewed each minute and a page that is printed at once are not to be seen
+    # half drawn; canvas text has the page's own face.
     common = {"animation": False, "textStyle": {"fontFamily": FONT, "color": INK}, "title": None}
     return {name: value for name, value in {**given, **common}.items() if value is not None}
 

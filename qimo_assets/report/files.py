@@ -1,4 +1,5 @@
-"""The report's files: where they stand, and writing one so that a reader sees the old or the new one, never less.
+"""The report's files: where they stand, and writing one so that a reader sees the old or the new
+one, never less.
 
 <directory>/account.key    makes masked accounts comparable; never served
 <directory>/site/          the page, as any static server can show it
@@ -45,12 +46,16 @@ class Site:
         return self.root / "data" / f"{month}.json"
 
     def install(self) -> None:
-        """Put the page, its script and the map in place; what is the same already is not written again."""
+        """Put the page, its script and the map in place; what is the same already is not written
+        again.
+        """
         for source in sorted(path for path in STATIC.rglob("*") if path.is_file()):
             write(self.root / source.relative_to(STATIC), source.read_bytes())
 
     def account_key(self) -> bytes:
-        """Return the secret that makes two masked accounts comparable; it is made at the first call."""
+        """Return the secret that makes two masked accounts comparable; it is made at the first
+        call.
+        """
         path = self.directory / "account.key"
         if not path.exists():
             write(path, secrets.token_bytes(KEY_BYTES), mode=0o600)
@@ -58,7 +63,9 @@ class Site:
 
 
 def read_json(path: Path) -> Any | None:
-    """Return a file's content; None where there is no file, or none that can be read, so that it is written anew."""
+    """Return a file's content; None where there is no file, or none that can be read, so that it is
+    written anew.
+    """
     try:
         return json.loads(path.read_bytes())
     except (FileNotFoundError, ValueError):

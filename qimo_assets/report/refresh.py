@@ -1,4 +1,6 @@
-"""Brings the report's files up to what MySQL holds: only months with a day that changed are written, the index last."""
+"""Brings the report's files up to what MySQL holds: only months with a day that changed are
+written, the index last.
+"""
 
 from __future__ import annotations
 

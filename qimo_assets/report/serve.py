@@ -24,7 +24,10 @@ from qimo_assets.report.files import Site
 from qimo_assets.settings import LOOPBACK_NAMES, ReportSettings, load_settings
 
 HEADERS = {
-    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src "
+    "'self' "
+    "data:; "
+    "connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
@@ -32,7 +35,8 @@ HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
-    # Kept, and asked for anew each time: the figures change, and an unchanged file costs one answer without a body.
+    # Kept, and asked for anew each time: the figures change, and an unchanged file costs one answer
+    # without a body.
     "cache-control": "no-cache",
 }
 
@@ -77,7 +81,9 @@ class Authentication:
 
 
 def build_server(settings: ReportSettings) -> Starlette:
-    """Return the server of the report; what is missing of the page is put in place, so that there is one before the first figure."""
+    """Return the server of the report; what is missing of the page is put in place, so that there
+    is one before the first figure.
+    """
     site = Site(settings.directory)
     site.install()
     password = settings.access_password
@@ -92,7 +98,8 @@ def build_server(settings: ReportSettings) -> Starlette:
         routes=[Mount("/", StaticFiles(directory=site.root, html=True))],
         middleware=[
             Middleware(SecurityHeaders),
-            # A page of another site that gives its own name this machine's address must not read the figures (DNS rebinding).
+            # A page of another site that gives its own name this machine's address must not read
+            # the figures (DNS rebinding).
             Middleware(
                 TrustedHostMiddleware, allowed_hosts=own_names if settings.is_local else ["*"]
             ),

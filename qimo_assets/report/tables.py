@@ -1,4 +1,6 @@
-"""Reading the metric tables of MySQL: what is published, and the rows of days. Writes nothing, anywhere."""
+"""Reading the metric tables of MySQL: what is published, and the rows of days. Writes nothing,
+anywhere.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ ACCOUNT = "account"
 
 @dataclass(frozen=True)
 class Table:
-    """A metric's table as it is there; columns that the catalog has and the table has not yet are left out."""
+    """A metric's table as it is there; columns that the catalog has and the table has not yet are
+    left out.
+    """
 
     metric: Metric
     columns: tuple[str, ...]
@@ -64,7 +68,8 @@ class Published:
     Attributes:
         tables: The metrics' tables that are there.
         days: For each day a digest of the content of all its tables.
-        newest: The newest day that has messages; one after it may have figures that are made from the days before it.
+        newest: The newest day that has messages; one after it may have figures that are made from
+            the days before it.
         state: What changes with every publication.
         at: When the newest publication was, in Shanghai; None when there is none.
         instant: The newest instant of the lake from which a publication was made.
@@ -79,7 +84,9 @@ class Published:
 
 
 def published(cursor: MySQLCursorAbstract, metrics: Sequence[Metric]) -> Published:
-    """Return what MySQL holds now of these metrics; nothing where the first publication is still to come."""
+    """Return what MySQL holds now of these metrics; nothing where the first publication is still to
+    come.
+    """
     present = _columns(cursor)
     tables = tuple(
         Table(
@@ -94,7 +101,8 @@ def published(cursor: MySQLCursorAbstract, metrics: Sequence[Metric]) -> Publish
     if "publication" not in present:
         return Published((), {}, None, None, None, None)
     cursor.execute(
-        "SELECT `day`, `metric`, `checksum`, `published_at`, `source_instant`, `row_count` FROM `publication` WHERE `checksum` <> '' ORDER BY `day`, `metric`"
+        "SELECT `day`, `metric`, `checksum`, `published_at`, `source_instant`, `row_count` "
+        "FROM `publication` WHERE `checksum` <> '' ORDER BY `day`, `metric`"
     )
     rows = _fetch(cursor)
     contents: dict[str, list[str]] = {}
@@ -114,11 +122,14 @@ def published(cursor: MySQLCursorAbstract, metrics: Sequence[Metric]) -> Publish
 
 
 def state(cursor: MySQLCursorAbstract) -> str | None:
-    """Return what changes with every publication, whichever day and metric it is of; None before the first."""
+    """Return what changes with every publication, whichever day and metric it is of; None before
+    the first.
+    """
     if "publication" not in _columns(cursor):
         return None
     cursor.execute(
-        "SELECT max(`published_at`), count(*), sum(crc32(concat_ws(' ', `metric`, `day`, `checksum`))) FROM `publication` WHERE `checksum` <> ''"
+        "SELECT max(`published_at`), count(*), sum(crc32(concat_ws(' ', `metric`, `day`, "
+        "`checksum`))) FROM `publication` WHERE `checksum` <> ''"
     )
     ((at, count, content),) = _fetch(cursor)
     return f"{at} {count} {content}" if count else None
@@ -127,12 +138,15 @@ def state(cursor: MySQLCursorAbstract) -> str | None:
 def read_rows(
     cursor: MySQLCursorAbstract, table: Table, days: Sequence[str]
 ) -> dict[str, list[list[Any]]]:
-    """Return a table's rows of the given days in the order of their key, without the day, as JSON takes them."""
+    """Return a table's rows of the given days in the order of their key, without the day, as JSON
+    takes them.
+    """
     names = ", ".join(f"`{name}`" for name in table.columns)
     order = ", ".join(f"`{name}`" for name in ("day", *table.grain))
     places = ", ".join(["%s"] * len(days))
     cursor.execute(
-        f"SELECT `day`, {names} FROM `{table.metric.name}` WHERE `day` IN ({places}) ORDER BY {order}",
+        f"SELECT `day`, {names} FROM `{table.metric.name}` WHERE `day` IN ({places}) ORDER "
+        f"BY {order}",
         tuple(days),
     )  # nosec B608  # the catalog's names
     rows: dict[str, list[list[Any]]] = {}
@@ -153,7 +167,8 @@ def snapshot(connection: MySQLConnectionAbstract) -> None:
 
 def _columns(cursor: MySQLCursorAbstract) -> dict[str, set[str]]:
     cursor.execute(
-        "SELECT `table_name`, `column_name` FROM information_schema.columns WHERE `table_schema` = DATABASE()"
+        "SELECT `table_name`, `column_name` FROM information_schema.columns WHERE "
+        "`table_schema` = DATABASE()"
     )
     present: dict[str, set[str]] = {}
     for table, column in _fetch(cursor):

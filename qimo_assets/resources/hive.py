@@ -1,4 +1,5 @@
-"""HiveServer2 (here: the Spark Thrift server) as a Dagster resource: sessions that run statements and queries.
+"""HiveServer2 (here: the Spark Thrift server) as a Dagster resource: sessions that run statements
+and queries.
 
 Knows connections, time-outs and errors; knows no table.
 """
@@ -16,7 +17,8 @@ from qimo_assets.clients import hive_transport
 from qimo_assets.settings import HiveSettings
 
 CONNECT_SECONDS = 10
-# The server ends a query at its time-out; the socket waits a little longer, so that the server's own words arrive.
+# The server ends a query at its time-out; the socket waits a little longer, so that the server's
+# own words arrive.
 GRACE_SECONDS = 10
 
 Row = dict[str, Any]
@@ -42,7 +44,8 @@ class HiveSession:
         """Return the rows of a query.
 
         Args:
-            sql: The query; with `params` its values stand as `%(name)s`, and a list of them as `IN %(names)s`.
+            sql: The query; with `params` its values stand as `%(name)s`, and a list of them as `IN
+                %(names)s`.
             params: The values.
         """
         with _run(self._connection, sql, params) as cursor:
@@ -58,7 +61,8 @@ class HiveResource(dg.ConfigurableResource):
     auth: str = Field(description="How the server authenticates.")
     username: str = Field(description="User name of the session.")
     timeout_seconds: int = Field(description="Time-out of a query, in seconds.")
-    # A dependency is no configuration: neither Dagster's UI nor its storage ever gets to see the password in it.
+    # A dependency is no configuration: neither Dagster's UI nor its storage ever gets to see the
+    # password in it.
     settings: dg.ResourceDependency[HiveSettings]
 
     @classmethod
@@ -80,7 +84,8 @@ class HiveResource(dg.ConfigurableResource):
         try:
             yield HiveSession(connection)
         finally:
-            # After a time-out the transport is broken and the session cannot be closed any more; the first error is the one to tell.
+            # After a time-out the transport is broken and the session cannot be closed any more;
+            # the first error is the one to tell.
             with suppress(TException, OSError, hive.Error):
                 connection.close()
 
@@ -109,7 +114,8 @@ def _run(
             cursor.execute(sql, params)
             yield cursor
     except (TException, OSError, hive.Error) as error:
-        # PyHive's error carries the server's whole Java stack trace; the reason is all of it that helps.
+        # PyHive's error carries the server's whole Java stack trace; the reason is all of it that
+        # helps.
         raise HiveError(
             f"HiveServer2 refused or lost a statement: {_reason(error)}\nThe statement was:\n{sql}"
         ) from None

@@ -25,7 +25,9 @@ from qimo_assets.settings import KafkaSettings
 
 @dataclass(frozen=True)
 class PartitionState:
-    """One partition: first kept offset, end offset, and the offset up to which the lake holds it (None: nothing yet)."""
+    """One partition: first kept offset, end offset, and the offset up to which the lake holds it
+    (None: nothing yet).
+    """
 
     partition: int
     low: int
@@ -57,9 +59,12 @@ class KafkaResource(dg.ConfigurableResource):
     progress_group: str = Field(description="Consumer group that holds the lake's progress.")
     timeout_seconds: float = Field(description="Time-out of each call, in seconds.")
     min_insync_replicas: int = Field(
-        description="Replicas that have to hold a line before it is acknowledged, when the topic is created."
+        description="Replicas that have to hold a line before it is acknowledged, when the topic "
+        "is "
+        "created."
     )
-    # A dependency is no configuration: neither Dagster's UI nor its storage ever gets to see the passwords in it.
+    # A dependency is no configuration: neither Dagster's UI nor its storage ever gets to see the
+    # passwords in it.
     client: dg.ResourceDependency[dict[str, Any]]
 
     @classmethod
@@ -76,7 +81,8 @@ class KafkaResource(dg.ConfigurableResource):
         if self.topic in admin.list_topics(timeout=self.timeout_seconds).topics:
             return False
         config = {
-            # The time of arrival at the broker, which no producer's clock can falsify; `collected_at` is made of it.
+            # The time of arrival at the broker, which no producer's clock can falsify;
+            # `collected_at` is made of it.
             "message.timestamp.type": "LogAppendTime",
             "retention.ms": str(self.retention_hours * 3_600_000),
             "max.message.bytes": str(self.max_message_bytes),
@@ -89,7 +95,8 @@ class KafkaResource(dg.ConfigurableResource):
         return True
 
     def topic_id(self) -> str:
-        """Return the id that the broker gave the topic when it was created: one that is deleted and made anew has another.
+        """Return the id that the broker gave the topic when it was created: one that is deleted and
+        made anew has another.
 
         Raises:
             dg.Failure: The broker cannot be reached or does not know the topic.
@@ -153,7 +160,8 @@ class KafkaResource(dg.ConfigurableResource):
     def _committed(
         self, consumer: Consumer, partitions: list[TopicPartition]
     ) -> list[TopicPartition]:
-        # The first question after a broker's start makes the topic of the offsets; until it has a leader the answer is NOT_COORDINATOR.
+        # The first question after a broker's start makes the topic of the offsets; until it has a
+        # leader the answer is NOT_COORDINATOR.
         deadline = time.monotonic() + self.timeout_seconds
         while True:
             try:
@@ -168,7 +176,8 @@ class KafkaResource(dg.ConfigurableResource):
 
     def _no_answer(self, error: Exception) -> dg.Failure:
         return dg.Failure(
-            f"Kafka at {self.bootstrap} gave no answer about topic {self.topic}: {error}. Is it up (./qimo status)?"
+            f"Kafka at {self.bootstrap} gave no answer about topic {self.topic}: {error}. "
+            "Is it up (./qimo status)?"
         )
 
     def _admin(self) -> AdminClient:

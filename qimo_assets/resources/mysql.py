@@ -37,7 +37,9 @@ class MySQLResource(dg.ConfigurableResource):
     )
     ca_file: str | None = Field(
         default=None,
-        description="CAs of the server's certificate, in a PEM file; with it the connection has to be TLS.",
+        description="CAs of the server's certificate, in a PEM file; with it the connection has to "
+        "be "
+        "TLS.",
     )
     mask_accounts: bool = Field(
         default=False, description="Whether accounts are published with their middle hidden."
@@ -50,7 +52,8 @@ class MySQLResource(dg.ConfigurableResource):
 
     @contextmanager
     def connect(self) -> Generator[MySQLConnectionAbstract, None, None]:
-        """Open a connection in utf8mb4 without autocommit, and close it at the end; what is not committed is lost.
+        """Open a connection in utf8mb4 without autocommit, and close it at the end; what is not
+        committed is lost.
 
         Raises:
             MySQLError: The server cannot be reached or refuses the account.
@@ -66,15 +69,19 @@ class MySQLResource(dg.ConfigurableResource):
         try:
             return mysql.connector.MySQLConnection(
                 **mysql_arguments(MySQLSettings.model_construct(**dict(self))),
-                # Strict on every server, and backslashes escape, which the driver's quoting rests on.
+                # Strict on every server, and backslashes escape, which the driver's quoting rests
+                # on.
                 sql_mode="TRADITIONAL",
                 autocommit=False,
                 read_timeout=seconds + STATEMENT_SECONDS,
                 write_timeout=seconds + STATEMENT_SECONDS,
-                init_command=f"SET SESSION innodb_lock_wait_timeout = {seconds}, lock_wait_timeout = {seconds}",
+                init_command=f"SET SESSION innodb_lock_wait_timeout = {seconds}, lock_wait_timeout "
+                "= "
+                f"{seconds}",
             )
         except (mysql.connector.Error, OSError) as error:
             raise MySQLError(
-                f"MySQL at {self.host}:{self.port} cannot be used by {self.username} on database {self.database} ({error}). "
+                f"MySQL at {self.host}:{self.port} cannot be used by {self.username} on "
+                f"database {self.database} ({error}). "
                 "Check that it runs (./qimo status) and that the settings QIMO_MYSQL__* are right."
             ) from error

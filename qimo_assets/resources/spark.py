@@ -12,9 +12,11 @@ from qimo_assets.settings import LOOPBACK, Settings
 
 
 class SparkResource(LazyPySparkResource):
-    """A session that starts a JVM only when it is first asked for, and that is given Hadoop's options afterwards.
+    """A session that starts a JVM only when it is first asked for, and that is given Hadoop's
+    options afterwards.
 
-    Properties stand on the JVM's command line and in Dagster's UI; Hadoop's options may hold keys and passwords and stand in neither.
+    Properties stand on the JVM's command line and in Dagster's UI; Hadoop's options may hold keys
+    and passwords and stand in neither.
     """
 
     hadoop_options: dg.ResourceDependency[dict[str, SecretStr]]
@@ -33,25 +35,33 @@ def spark_properties(settings: Settings) -> dict[str, str]:
     spark = settings.spark
     jars = os.pathsep.join(str(jar) for jar in spark.jars)
     scratch = {"spark.local.dir": str(spark.scratch_dir)} if spark.scratch_dir else {}
-    # No record is longer than the topic takes; without these Avro asks for whatever memory a broken record names, and the driver ends.
+    # No record is longer than the topic takes; without these Avro asks for whatever memory a broken
+    # record names, and the driver ends.
     longest = settings.kafka.max_message_bytes
-    limits = f"-Dorg.apache.avro.limits.bytes.maxLength={longest} -Dorg.apache.avro.limits.string.maxLength={longest}"
-    # Spark makes one method of 13,469 bytes of the contract, and the JVM compiles none over 8,000 unless it is told to: a third of the driver's time
-    # went into interpreting it.
-    # Hudi names instants by the JVM's own time zone. A driver in another one would name them as earlier than what is there: what it wrote would pass
-    # for reported and compacted.
+    limits = (
+        f"-Dorg.apache.avro.limits.bytes.maxLength={longest} "
+        f"-Dorg.apache.avro.limits.string.maxLength={longest}"
+    )
+    # Spark makes one method of 13,469 bytes of the contract, and the JVM compiles none over 8,000
+    # unless it is told to: a third of the driver's time went into interpreting it. Hudi names
+    # instants by the JVM's own time zone. A driver in another one would name them as earlier than
+    # what is there: what it wrote would pass for reported and compacted.
     options = f"-XX:-DontCompileHugeMethods -Duser.timezone={TIMEZONE} {limits}"
-    # In the third minute over a third of the driver's time went into compiling what is called now and then. With eight times the JVM's own thresholds it took
-    # 69 % of a processor at 1,000 lines/s instead of 117 %; with the first compiler alone 73 %.
+    # In the third minute over a third of the driver's time went into compiling what is called now
+    # and then. With eight times the JVM's own thresholds it took 69 % of a processor at 1,000
+    # lines/s instead of 117 %; with the first compiler alone 73 %.
     thresholds = {"Invocation": 5_000, "MinInvocation": 600, "Compile": 15_000, "BackEdge": 40_000}
     compiler = " ".join(
         f"-XX:Tier4{name}Threshold={8 * value}" for name, value in thresholds.items()
     )
-    # The heap has its full size from the start: the collector makes it larger by little, and in 100 commits held everything up 870 times, for 16 s of 200;
-    # so it was 255 times, for 7 s. The classes have theirs as well: five full collections of 30 came because their part of 21 MB was full.
+    # The heap has its full size from the start: the collector makes it larger by little, and in 100
+    # commits held everything up 870 times, for 16 s of 200; so it was 255 times, for 7 s. The
+    # classes have theirs as well: five full collections of 30 came because their part of 21 MB was
+    # full.
     heap = f"-XX:+UseSerialGC -Xms{spark.driver_memory} -XX:MetaspaceSize=256m"
     temporary = f" -Djava.io.tmpdir={spark.scratch_dir}" if spark.scratch_dir else ""
-    # With a local master nothing outside the driver's process needs its ports; another one's executors need them, and the jars.
+    # With a local master nothing outside the driver's process needs its ports; another one's
+    # executors need them, and the jars.
     is_local = spark.master.startswith("local")
     where = (
         {"spark.driver.host": LOOPBACK, "spark.driver.bindAddress": LOOPBACK}
@@ -62,15 +72,19 @@ def spark_properties(settings: Settings) -> dict[str, str]:
         "spark.master": spark.master,
         "spark.driver.memory": spark.driver_memory,
         "spark.driver.extraClassPath": jars,
-        "spark.driver.extraJavaOptions": f"-Dfile.encoding=UTF-8 {heap} -XX:-UsePerfData {compiler} {options}"
-        + temporary,
+        "spark.driver.extraJavaOptions": f"-Dfile.encoding=UTF-8 {heap} -XX:-UsePerfData "
+        f"{compiler} "
+        f"{options}" + temporary,
         "spark.executor.extraJavaOptions": options,
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
-        # A compaction is done beside the batches; one after the other, a batch would wait for all of it.
+        # A compaction is done beside the batches; one after the other, a batch would wait for all
+        # of it.
         "spark.scheduler.mode": "FAIR",
-        # A file is closed when the name node has heard of its last block. Where it has not, the client asks again after 400 ms by default, which made up
-        # a quarter of a small batch (twice a batch, of 3 s). Each wait is twice as long as the last, so ten come to 10 s, where the default's five come to 12.
+        # A file is closed when the name node has heard of its last block. Where it has not, the
+        # client asks again after 400 ms by default, which made up a quarter of a small batch (twice
+        # a batch, of 3 s). Each wait is twice as long as the last, so ten come to 10 s, where the
+        # default's five come to 12.
         "spark.hadoop.dfs.client.block.write.locateFollowingBlock.initial.delay.ms": "10",
         "spark.hadoop.dfs.client.block.write.locateFollowingBlock.retries": "10",
         "spark.serializer": "org.apache.spark.serializer.KryoSerializer",
@@ -78,15 +92,18 @@ def spark_properties(settings: Settings) -> dict[str, str]:
         "spark.sql.extensions": "org.apache.spark.sql.hudi.HoodieSparkSessionExtension",
         "spark.sql.session.timeZone": TIMEZONE,
         "spark.sql.shuffle.partitions": str(settings.lake.buckets * 2),
-        # Times before 1582 keep their calendar: they are what the line says, not what Spark 2 would have read.
+        # Times before 1582 keep their calendar: they are what the line says, not what Spark 2 would
+        # have read.
         "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
         "spark.sql.parquet.int96RebaseModeInWrite": "CORRECTED",
         "spark.sql.avro.datetimeRebaseModeInWrite": "CORRECTED",
         "spark.sql.execution.arrow.maxRecordsPerBatch": "50000",
-        # A batch is kept for the few seconds in which it is written; compressing it took a tenth of the driver's time.
+        # A batch is kept for the few seconds in which it is written; compressing it took a tenth of
+        # the driver's time.
         "spark.sql.inMemoryColumnarStorage.compressed": "false",
         "spark.sql.streaming.minBatchesToRetain": "100",
-        # A micro-batch is reported by the run itself; the listener bus need not keep months of them.
+        # A micro-batch is reported by the run itself; the listener bus need not keep months of
+        # them.
         "spark.sql.streaming.numRecentProgressUpdates": "20",
         "spark.ui.retainedJobs": "20",
         "spark.ui.retainedStages": "20",
@@ -101,7 +118,8 @@ def spark_resource(settings: Settings) -> SparkResource:
     """Return the resource that the settings describe."""
     if settings.spark.java_home:
         os.environ["JAVA_HOME"] = str(settings.spark.java_home)
-    # The workers take whatever python3 is first on PATH unless they are told; they need this one's numpy.
+    # The workers take whatever python3 is first on PATH unless they are told; they need this one's
+    # numpy.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     return SparkResource(
         spark_config=spark_properties(settings), hadoop_options=settings.lake.hadoop_options

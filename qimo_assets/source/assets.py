@@ -13,12 +13,16 @@ AGENT = dg.AssetKey(["log", "flume_agent"])
 
 
 def build_source_definitions(settings: Settings) -> dg.Definitions:
-    """Return the directory and the agent as assets, and the sensor that reports when they changed."""
+    """Return the directory and the agent as assets, and the sensor that reports when
+    they changed.
+    """
 
     @dg.observable_source_asset(
         key=DIRECTORY,
         group_name="source",
-        description="The directory in which the chat servers append one line per message. Observe it to see its files and what is not read yet.",
+        description="The directory in which the chat servers append one line per message. Observe "
+        "it "
+        "to see its files and what is not read yet.",
         metadata={
             "directory": dg.MetadataValue.path(str(settings.source.log_dir)),
             "pattern": settings.source.file_pattern,
@@ -38,10 +42,15 @@ def build_source_definitions(settings: Settings) -> dg.Definitions:
         group_name="source",
         kinds={"flume"},
         owners=["team:data"],
-        description="The Flume agent (TAILDIR on hard links to the log files) that carries each line into the topic. "
-        f"Its configuration is flume_conf/{settings.source.agent}.properties. Materialize it to see how far it has read. "
-        "On each chat server it runs with the configuration below (`./qimo agent FILE` writes it with its passwords), and beside it, "
-        "as the user that writes the log files, `python3 links.py agent.properties` (qimo_assets/source/links.py).",
+        description="The Flume agent (TAILDIR on hard links to the log files) that carries each "
+        "line "
+        "into the topic. "
+        f"Its configuration is flume_conf/{settings.source.agent}.properties. Materialize "
+        "it to see how far it has read. "
+        "On each chat server it runs with the configuration below (`./qimo agent FILE` "
+        "writes it with its passwords), and beside it, "
+        "as the user that writes the log files, `python3 links.py agent.properties` "
+        "(qimo_assets/source/links.py).",
         metadata={
             "configuration": dg.MetadataValue.md(
                 f"```properties\n{agent_configuration(settings, secrets=False)}\n```"
@@ -76,7 +85,9 @@ def build_source_definitions(settings: Settings) -> dg.Definitions:
 
 
 def shown(name: str) -> str:
-    """Return a file's name as it may stand as code in a table of Markdown, whatever somebody put into it."""
+    """Return a file's name as it may stand as code in a table of Markdown, whatever somebody put
+    into it.
+    """
     return "".join(
         character
         if character.isprintable() and character not in "`|"
@@ -87,7 +98,8 @@ def shown(name: str) -> str:
 
 def _metadata(files: Sequence[LogFile]) -> dict[str, dg.MetadataValue]:
     rows = [
-        f"| `{shown(file.name)}`{' (gone)' if file.gone else ''} | {file.size:,} | {file.unread:,} |"
+        f"| `{shown(file.name)}`{' (gone)' if file.gone else ''} | {file.size:,} | "
+        f"{file.unread:,} |"
         for file in files
     ]
     return {

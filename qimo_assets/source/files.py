@@ -18,7 +18,8 @@ class LogFile:
         name: Its name; the first one that it had, when it is gone from the directory.
         size: Bytes.
         read: Bytes that the agent has passed on.
-        gone: Whether it was renamed out of the pattern or deleted; the agent reads it to its end through its link.
+        gone: Whether it was renamed out of the pattern or deleted; the agent reads it to its end
+            through its link.
     """
 
     name: str
@@ -28,12 +29,16 @@ class LogFile:
 
     @property
     def unread(self) -> int:
-        """Bytes that the agent has not passed on yet; an unterminated last line stays unread until it is ended."""
+        """Bytes that the agent has not passed on yet; an unterminated last line stays unread until
+        it is ended.
+        """
         return max(self.size - self.read, 0)
 
 
 def log_files(source: SourceSettings) -> list[LogFile]:
-    """Return the files of the log directory by name, then those that are gone from it and still have a link."""
+    """Return the files of the log directory by name, then those that are gone from it and still
+    have a link.
+    """
     positions = read_positions(source.position_file)
     present = (
         log_paths(source.log_dir, re.compile(source.file_pattern))

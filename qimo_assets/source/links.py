@@ -1,11 +1,13 @@
 """Keeps a hard link to every log file, for the agent to tail in place of the log directory itself.
 
-TAILDIR knows a file by its path and inode: it reads a renamed file again from the start, forgets one that leaves the pattern with what it
-had not read, and takes a new file for the old one when it got the old one's inode. A link never changes its name, keeps what it points to
-alive, and keeps its inode from being used again. It is removed when the log file is gone, read to its end and quiet.
+TAILDIR knows a file by its path and inode: it reads a renamed file again from the start, forgets
+one that leaves the pattern with what it had not read, and takes a new file for the old one when it
+got the old one's inode. A link never changes its name, keeps what it points to alive, and keeps its
+inode from being used again. It is removed when the log file is gone, read to its end and quiet.
 
-Needs nothing but a python3 of 3.8 or later, so that it runs beside the agent on any chat server: `python3 links.py agent.properties`. What it
-has to know stands in the agent's own configuration, which it reads again at each look.
+Needs nothing but a python3 of 3.8 or later, so that it runs beside the agent on any chat server:
+`python3 links.py agent.properties`. What it has to know stands in the agent's own configuration,
+which it reads again at each look.
 """
 
 from __future__ import annotations
@@ -24,14 +26,16 @@ from typing import NamedTuple
 PAUSE_SECONDS = 0.5
 # A writer that still has a rotated file open goes on writing to it for a while.
 QUIET_SECONDS = 300
-# The agent loads a configuration whose time has changed, and then closes the removed files that it still holds open. It must also come before
-# the idle time-out of 24.8 days, the longest there is, which would send an unterminated last line in two halves.
+# The agent loads a configuration whose time has changed, and then closes the removed files that it
+# still holds open. It must also come before the idle time-out of 24.8 days, the longest there is,
+# which would send an unterminated last line in two halves.
 RELOAD_SECONDS = 86_400
 LINK_NAME = re.compile(r"(.+)~((\d+)-\d+)", re.DOTALL)
 _PROPERTY = re.compile(r"\w+\.sources\.\w+\.(\S+?)\s*=\s*(.*?)\s*")
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))")
 _READ_BYTES = 65_536
-# statx(2): the arguments, and where the mask and the time of birth stand in the 256 bytes of its answer.
+# statx(2): the arguments, and where the mask and the time of birth stand in the 256 bytes of its
+# answer.
 _AT_FDCWD, _STATX_BTIME, _STATX_BYTES, _BTIME_AT = -100, 0x800, 256, 80
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -64,7 +68,8 @@ def read_configuration(path: Path) -> Source:
         )
     except KeyError as error:
         raise LinksError(
-            f"{path} has no property {error.args[0]} of a source; take a rendered configuration of flume_conf/."
+            f"{path} has no property {error.args[0]} of a source; take a rendered "
+            "configuration of flume_conf/."
         ) from None
 
 
@@ -97,7 +102,9 @@ def link_paths(link_dir: Path) -> dict[int, Path]:
 
 
 def read_positions(position_file: Path) -> dict[int, int]:
-    """Return inode -> bytes read out of TAILDIR's position file; nothing when it is not there or is just being rewritten."""
+    """Return inode -> bytes read out of TAILDIR's position file; nothing when it is not there or is
+    just being rewritten.
+    """
     try:
         return {
             entry["inode"]: entry["pos"]
@@ -145,7 +152,8 @@ def _link(source: Source, path: Path) -> str | None:
     try:
         if fresh.exists():
             fresh.unlink()
-        # The name comes after the link: only what the link holds cannot become another file meanwhile.
+        # The name comes after the link: only what the link holds cannot become another file
+        # meanwhile.
         os.link(path.resolve(), fresh)
         inode = fresh.stat().st_ino
         if inode not in link_paths(source.link_dir):
@@ -155,14 +163,19 @@ def _link(source: Source, path: Path) -> str | None:
     except OSError as error:
         if error.errno == errno.EXDEV:
             raise LinksError(_on_two_file_systems(source)) from None
-        return f"{path} gets no link and is not read: {error.strerror}. Run this and the agent as the user that writes the log files."
+        return (
+            f"{path} gets no link and is not read: {error.strerror}. Run this and the agent as "
+            "the user that writes the log files."
+        )
     return None
 
 
 def birth(path: Path) -> int:
-    """Return when the file was made, in nanoseconds: with its inode it names the file for ever, as an inode alone does not.
+    """Return when the file was made, in nanoseconds: with its inode it names the file for ever, as
+    an inode alone does not.
 
-    On a file system that does not keep it, the present time: the link then is the only one to know which file it is.
+    On a file system that does not keep it, the present time: the link then is the only one to know
+    which file it is.
     """
     answer = ctypes.create_string_buffer(_STATX_BYTES)
     if _LIBC.statx(_AT_FDCWD, os.fsencode(path), 0, _STATX_BTIME, answer) != 0:
@@ -188,7 +201,8 @@ def _has_line_after(link: Path, position: int) -> bool:
 
 def _on_two_file_systems(source: Source) -> str:
     return (
-        f"{source.log_dir} and {source.link_dir} are on two file systems, which no hard link can cross: "
+        f"{source.log_dir} and {source.link_dir} are on two file systems, which no hard "
+        "link can cross: "
         f"set QIMO_SOURCE__LINK_DIR to a directory on the file system of {source.log_dir}."
     )
 

@@ -13,7 +13,8 @@ from qimo_assets.clients import java_kafka_options
 from qimo_assets.settings import PROJECT_ROOT, KafkaSettings, Settings, SettingsError, write_private
 
 FLUME_CONF = PROJECT_ROOT / "flume_conf"
-# What a record holds beside the line: headers with two paths of at most 4 KiB, Avro's and Kafka's own bytes, and LZ4's for what it cannot compress.
+# What a record holds beside the line: headers with two paths of at most 4 KiB, Avro's and Kafka's
+# own bytes, and LZ4's for what it cannot compress.
 RECORD_OVERHEAD_BYTES = 65_536
 HIDDEN = SecretStr("********")
 
@@ -26,18 +27,21 @@ def agent_configuration(settings: Settings, *, secrets: bool) -> str:
         secrets: Whether passwords stand in it, or asterisks in their place.
 
     Raises:
-        SettingsError: There is no such configuration, or a line too long for the topic would be cut to one that is not too long for the lake.
+        SettingsError: There is no such configuration, or a line too long for the topic would be cut
+            to one that is not too long for the lake.
     """
     longest = settings.kafka.max_message_bytes - RECORD_OVERHEAD_BYTES
     if longest <= settings.lake.max_line_bytes:
         raise SettingsError(
-            f"kafka.max_message_bytes must be more than lake.max_line_bytes + {RECORD_OVERHEAD_BYTES:,}: the agent cuts a line to what the topic takes, "
+            "kafka.max_message_bytes must be more than lake.max_line_bytes + "
+            f"{RECORD_OVERHEAD_BYTES:,}: the agent cuts a line to what the topic takes, "
             "and the cut line must still be seen to be too long."
         )
     names = sorted(path.stem for path in FLUME_CONF.glob("*.properties"))
     if settings.source.agent not in names:
         raise SettingsError(
-            f"source.agent: there is no flume_conf/{settings.source.agent}.properties; there are {', '.join(names)}."
+            f"source.agent: there is no flume_conf/{settings.source.agent}.properties; "
+            f"there are {', '.join(names)}."
         )
     environment = jinja2.Environment(  # nosec B701  # a properties file, no HTML
         loader=jinja2.FileSystemLoader(FLUME_CONF),
@@ -61,7 +65,9 @@ def masked(kafka: KafkaSettings) -> KafkaSettings:
 
 
 def write_agent_configuration(settings: Settings, path: Path) -> bool:
-    """Write the configuration to `path`, its owner's alone; return whether that changed it (the agent reads a changed file by itself within 30 s)."""
+    """Write the configuration to `path`, its owner's alone; return whether that changed it (the
+    agent reads a changed file by itself within 30 s).
+    """
     text = agent_configuration(settings, secrets=True)
     if path.exists() and path.read_text() == text:
         path.chmod(0o600)
@@ -72,7 +78,9 @@ def write_agent_configuration(settings: Settings, path: Path) -> bool:
 
 
 def _property_value(value: Any) -> str:
-    """Return a value as Flume reads it: ISO-8859-1, in which a backslash begins an escape, and `${` a look-up unless a `$` stands before it."""
+    """Return a value as Flume reads it: ISO-8859-1, in which a backslash begins an escape, and `${`
+    a look-up unless a `$` stands before it.
+    """
     text = str(value).replace("\\", "\\\\").replace("${", "$${")
     return "".join(
         character if " " <= character <= "~" else _escape(character) for character in text

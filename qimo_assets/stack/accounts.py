@@ -1,4 +1,6 @@
-"""The account with which the platform enters a secured Kafka; the stack makes it with its own certificate, so that no command line has its password."""
+"""The account with which the platform enters a secured Kafka; the stack makes it with its own
+certificate, so that no command line has its password.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""An authority of one's own and the certificates that it signs: made once, kept in a directory of their owner's alone, valid for years."""
+"""An authority of one's own and the certificates that it signs: made once, kept in a directory of
+their owner's alone, valid for years.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,8 @@ class Authority:
         return self.directory / "ca.pem"
 
     def issue(self, name: str, host: str = LOOPBACK) -> Path:
-        """Return a PEM file with a private key and its certificate, of a server or of a client; both are made at the first call.
+        """Return a PEM file with a private key and its certificate, of a server or of a client;
+        both are made at the first call.
 
         Args:
             name: Who it is, and the file's name.
@@ -103,12 +106,15 @@ def authority(layout: Layout) -> Authority:
 
 
 def own_certificate(layout: Layout) -> Path:
-    """Return the certificate with which a secured stack itself enters where clients need a password."""
+    """Return the certificate with which a secured stack itself enters where clients need a
+    password.
+    """
     return authority(layout).issue("stack")
 
 
 def _new_key() -> EllipticCurvePrivateKey:
-    # A handshake costs a server of this machine a fraction of what it costs with RSA, and Dagster opens a connection for each query.
+    # A handshake costs a server of this machine a fraction of what it costs with RSA, and Dagster
+    # opens a connection for each query.
     return ec.generate_private_key(ec.SECP256R1())
 
 

@@ -1,8 +1,9 @@
 """Dagster's code server, which ends when it cannot serve, so that the supervisor starts it again.
 
-`dagster code-server` holds the definitions in a worker that it starts once, and again only when somebody reloads them. Without its worker it
-runs on and answers no call, for ever: no sensor, no run, no page of the code location. A worker that begins while Dagster's storage is away holds
-the error for ever as well, and is healthy to whoever asks (both seen with dagster 1.13.27).
+`dagster code-server` holds the definitions in a worker that it starts once, and again only when
+somebody reloads them. Without its worker it runs on and answers no call, for ever: no sensor, no
+run, no page of the code location. A worker that begins while Dagster's storage is away holds the
+error for ever as well, and is healthy to whoever asks (both seen with dagster 1.13.27).
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ import psutil
 logger = logging.getLogger("qimo.code_server")
 
 POLL_SECONDS = 2.0
-# A reload starts the new worker before it ends the old one, so there is always one; definitions that do not load leave none, and then the
-# server stays to show why.
+# A reload starts the new worker before it ends the old one, so there is always one; definitions
+# that do not load leave none, and then the server stays to show why.
 WORKER = "api grpc"
 
 
@@ -51,7 +52,8 @@ def living_workers() -> set[int]:
 
 def _is_living_worker(process: psutil.Process) -> bool:
     try:
-        # A dead child stays a zombie until its parent asks for it, which the server does each five seconds.
+        # A dead child stays a zombie until its parent asks for it, which the server does each five
+        # seconds.
         return process.status() != psutil.STATUS_ZOMBIE and WORKER in " ".join(process.cmdline())
     except psutil.NoSuchProcess:
         return False
@@ -60,15 +62,19 @@ def _is_living_worker(process: psutil.Process) -> bool:
 def _end_without_worker() -> None:
     lost = wait_for_loss(living_workers)
     logger.error(
-        "The worker of the code server (process %s) is gone; the server ends, and the supervisor starts it again.",
+        "The worker of the code server (process %s) is gone; the server ends, and the "
+        "supervisor starts it again.",
         lost,
     )
-    # Not sys.exit(), which ends this thread alone, and no shutdown: there is nobody left to be told.
+    # Not sys.exit(), which ends this thread alone, and no shutdown: there is nobody left to be
+    # told.
     os._exit(1)
 
 
 def main() -> None:
-    """Run `dagster` with the arguments given and watch the workers that it starts; end at once when the storage does not answer."""
+    """Run `dagster` with the arguments given and watch the workers that it starts; end at once when
+    the storage does not answer.
+    """
     from dagster import DagsterInstance
     from dagster._cli import main as dagster
 

@@ -1,4 +1,6 @@
-"""Starts, stops and describes the embedded stack through supervisord, which restarts what crashes."""
+"""Starts, stops and describes the embedded stack through supervisord, which restarts
+what crashes.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,8 @@ from qimo_assets.stack.services import Service, services
 Report = Callable[[str], None]
 PROBE_PAUSE_SECONDS = 0.5
 SUPERVISOR_START_SECONDS = 10
-# Whatever is left after supervisord's own stops is on its way out; what has not gone by then hangs and is killed.
+# Whatever is left after supervisord's own stops is on its way out; what has not gone by then hangs
+# and is killed.
 END_SECONDS = 60
 # supervisor.xmlrpc.Faults
 ALREADY_STARTED = 60
@@ -61,10 +64,12 @@ def start(
         layout: The stack.
         report: Gets one line for each service that became ready.
         only: Names of the services to start; None starts all.
-        once_ready: For a service's name what to do once it answers and before those that need it are started.
+        once_ready: For a service's name what to do once it answers and before those that need it
+            are started.
 
     Raises:
-        StackError: A port is taken, or a service does not answer in its time; the message names its log.
+        StackError: A port is taken, or a service does not answer in its time; the message names its
+            log.
     """
     wanted = [service for service in services(layout) if only is None or service.name in only]
     hooks = once_ready or {}
@@ -95,10 +100,12 @@ def start(
 
 
 def stop(layout: Layout, report: Report, only: set[str] | None = None) -> bool:
-    """Stop the services that the supervisor runs, in the reverse order of starting; without `only` the supervisor as well.
+    """Stop the services that the supervisor runs, in the reverse order of starting; without `only`
+    the supervisor as well.
 
-    Then it also waits for what they started: Spark's Java process outlives the run that it served by a second or two, in which it still
-    deletes its files, and whoever removed QIMO_HOME at once met files that vanished. A run whose code server died is nobody's child.
+    Then it also waits for what they started: Spark's Java process outlives the run that it served
+    by a second or two, in which it still deletes its files, and whoever removed QIMO_HOME at once
+    met files that vanished. A run whose code server died is nobody's child.
 
     Returns:
         Whether the supervisor was running.
@@ -188,7 +195,9 @@ def _unanswered(layout: Layout, service: Service) -> str:
 
 
 def _start_one(layout: Layout, service: Service, once_ready: Callable[[], object] | None) -> float:
-    """Start one service, do what is to be done once it answers, and return the seconds that it took."""
+    """Start one service, do what is to be done once it answers, and return the seconds that it
+    took.
+    """
     began = time.monotonic()
     supervisor = _proxy(layout)
     try:
@@ -196,12 +205,14 @@ def _start_one(layout: Layout, service: Service, once_ready: Callable[[], object
     except Fault as fault:
         if fault.faultCode != ALREADY_STARTED:
             raise StackError(
-                f"{service.name} could not be started: {fault.faultString}; see {layout.log / service.name}.log"
+                f"{service.name} could not be started: {fault.faultString}; see "
+                f"{layout.log / service.name}.log"
             ) from None
     while reason := _unanswered(layout, service):
         if time.monotonic() - began > service.start_seconds:
             raise StackError(
-                f"{service.name} did not answer within {service.start_seconds} s ({reason}).\n{_tail(layout, service)}\n"
+                f"{service.name} did not answer within {service.start_seconds} s "
+                f"({reason}).\n{_tail(layout, service)}\n"
                 f"The whole log is {layout.log / service.name}.log"
             )
         time.sleep(PROBE_PAUSE_SECONDS)
@@ -226,7 +237,8 @@ def _tail(layout: Layout, service: Service) -> str:
 
 
 def _proxy(layout: Layout) -> Any:
-    # supervisord speaks XML-RPC over the Unix socket; the address is a form that ServerProxy insists on.
+    # supervisord speaks XML-RPC over the Unix socket; the address is a form that ServerProxy
+    # insists on.
     return ServerProxy(
         "http://localhost",
         transport=SupervisorTransport(None, None, f"unix://{layout.supervisor_socket}"),
@@ -262,12 +274,15 @@ def _start_supervisor(layout: Layout) -> Any:
             return proxy
         time.sleep(0.1)
     raise StackError(
-        f"supervisord does not answer on {layout.supervisor_socket}; see {layout.log / 'supervisord.log'}."
+        f"supervisord does not answer on {layout.supervisor_socket}; see "
+        f"{layout.log / 'supervisord.log'}."
     )
 
 
 def _adopt_changes(supervisor: Any) -> None:
-    """Let a running supervisor take configurations that changed; what they leave as it was is not touched."""
+    """Let a running supervisor take configurations that changed; what they leave as it was is not
+    touched.
+    """
     added, changed, removed = supervisor.supervisor.reloadConfig()[0]
     for name in [*changed, *removed]:
         supervisor.supervisor.stopProcessGroup(name)
@@ -283,7 +298,8 @@ def _states(supervisor: Any) -> dict[str, dict[str, Any]]:
 def _refuse_taken_ports(layout: Layout, wanted: list[Service], supervisor: Any) -> None:
     states = _states(supervisor)
     taken = [
-        f"port {layout.ports[name]} ({name}) is taken by {_owner(layout.ports[name])}; set QIMO_PORT_{name.upper()} or QIMO_PORT_OFFSET"
+        f"port {layout.ports[name]} ({name}) is taken by {_owner(layout.ports[name])}; set "
+        f"QIMO_PORT_{name.upper()} or QIMO_PORT_OFFSET"
         for service in wanted
         if not states.get(service.name, {}).get("pid")
         for name in service.ports
@@ -312,7 +328,10 @@ def _owner(port: int) -> str:
     for connection in connections:
         if connection.laddr and connection.laddr.port == port and connection.pid:
             process = psutil.Process(connection.pid)
-            return f"process {process.pid} ({re.sub(r'[^ -~]', '?', ' '.join(process.cmdline())[:80])})"
+            return (
+                f"process {process.pid} "
+                f"({re.sub(r'[^ -~]', '?', ' '.join(process.cmdline())[:80])})"
+            )
     return "a process of another user"
 
 

@@ -1,4 +1,6 @@
-"""One real question to each service; a probe returns when the answer is right and raises when not. Every probe ends within seconds."""
+"""One real question to each service; a probe returns when the answer is right and raises when not.
+Every probe ends within seconds.
+"""
 
 from __future__ import annotations
 
@@ -23,14 +25,16 @@ from qimo_assets.stack.certificates import authority, own_certificate
 from qimo_assets.stack.errors import StackError
 from qimo_assets.stack.layout import Layout
 
-# A probe that is not answered is told by its result; the client's own log lines would only repeat it.
+# A probe that is not answered is told by its result; the client's own log lines would only repeat
+# it.
 logging.getLogger("thrift").setLevel(logging.CRITICAL)
 logging.getLogger("pyhive").setLevel(logging.CRITICAL)
 
 TIMEOUT_SECONDS = 5
 # The first query of a server loads the classes of all that it does.
 QUERY_SECONDS = 30
-# TAILDIR rewrites its position file every 3 s (writePosInterval); five misses mean that the source stands still.
+# TAILDIR rewrites its position file every 3 s (writePosInterval); five misses mean that the source
+# stands still.
 POSITIONS_MAX_AGE_SECONDS = 15
 # A data node reports to the name node each second (dfs.heartbeat.interval).
 HEARTBEAT_MAX_AGE_SECONDS = 15
@@ -39,14 +43,18 @@ LINKS_MAX_AGE_SECONDS = 10
 
 
 def kafka(layout: Layout, broker: str) -> None:
-    """Ask a broker for the list of topics and of brokers, on which it stands itself once it may lead partitions."""
+    """Ask a broker for the list of topics and of brokers, on which it stands itself once it may
+    lead partitions.
+    """
     listed = AdminClient(kafka_client(layout, broker)).list_topics(timeout=TIMEOUT_SECONDS)
     if layout.profile.brokers.index(broker) + 1 not in listed.brokers:
         raise StackError("it is not among the brokers yet")
 
 
 def namenode(layout: Layout) -> None:
-    """Ask for the status of the root directory; safe mode ends only when the data node has reported, whose probe sees that."""
+    """Ask for the status of the root directory; safe mode ends only when the data node has
+    reported, whose probe sees that.
+    """
     probes.http(
         f"http://{LOOPBACK}:{layout.ports['namenode_http']}/webhdfs/v1/?op=GETFILESTATUS",
         TIMEOUT_SECONDS,
@@ -63,7 +71,9 @@ def datanode(layout: Layout) -> None:
 
 
 def one_of_the_datanodes(layout: Layout, node: str) -> None:
-    """Ask a data node whether it reports to the name node; what is written anywhere would tell nothing of this one."""
+    """Ask a data node whether it reports to the name node; what is written anywhere would tell
+    nothing of this one.
+    """
     beans = _json(
         f"http://{layout.address(node, 'http')}/jmx?qry=Hadoop:service=DataNode,name=DataNodeInfo"
     )["beans"]
@@ -76,7 +86,9 @@ def one_of_the_datanodes(layout: Layout, node: str) -> None:
 
 
 def spark_master(layout: Layout) -> None:
-    """Ask the master for its state, which is another one while it looks for the workers and drivers of the time before its start."""
+    """Ask the master for its state, which is another one while it looks for the workers and drivers
+    of the time before its start.
+    """
     state = _json(f"http://{layout.address('spark-master', 'http')}/json/")["status"]
     if state != "ALIVE":
         raise StackError(f"the master is {state}")
@@ -98,7 +110,9 @@ def resourcemanager(layout: Layout) -> None:
 
 
 def nodemanager(layout: Layout, node: str) -> None:
-    """Ask a node manager whether its directories are usable, and the resource manager whether it gives containers to all of them."""
+    """Ask a node manager whether its directories are usable, and the resource manager whether it
+    gives containers to all of them.
+    """
     if not _json(f"http://{layout.address(node, 'http')}/ws/v1/node/info")["nodeInfo"][
         "nodeHealthy"
     ]:
@@ -138,7 +152,9 @@ def mysql(layout: Layout) -> None:
 
 
 def links(layout: Layout) -> None:
-    """See that the log directory is still looked at, which shows in the time of the directory of links."""
+    """See that the log directory is still looked at, which shows in the time of the directory of
+    links.
+    """
     directory = layout.data / "flume" / "links"
     age = time.time() - directory.stat().st_mtime if directory.exists() else float("inf")
     if age > LINKS_MAX_AGE_SECONDS:
@@ -146,7 +162,9 @@ def links(layout: Layout) -> None:
 
 
 def flume(layout: Layout) -> None:
-    """See that the agent still writes down its positions, which it does as long as its source runs."""
+    """See that the agent still writes down its positions, which it does as long as its
+    source runs.
+    """
     positions = layout.data / "flume" / "positions.json"
     if not any(layout.chat.iterdir()):
         return
@@ -194,7 +212,9 @@ def mysql_connection(layout: Layout, account: str) -> Any:
 
 
 def kafka_client(layout: Layout, broker: str) -> dict[str, Any]:
-    """Return how the stack itself reaches a broker, as librdkafka takes it: where clients need a password, with a certificate of its own."""
+    """Return how the stack itself reaches a broker, as librdkafka takes it: where clients need a
+    password, with a certificate of its own.
+    """
     if not layout.profile.secured:
         return librdkafka_options(KafkaSettings(bootstrap=layout.address(broker)))
     by_tls = KafkaSettings(

@@ -1,4 +1,6 @@
-"""Puts the stack in place: software from the lock, rendered configurations, formatted data directories. Each step can be run again."""
+"""Puts the stack in place: software from the lock, rendered configurations, formatted data
+directories. Each step can be run again.
+"""
 
 from __future__ import annotations
 
@@ -108,7 +110,9 @@ def places(layout: Layout) -> dict[str, str]:
 
 
 def format_data(layout: Layout) -> None:
-    """Prepare the data directories of Kafka, HDFS and MariaDB, unless they hold data already; from then on the profile is theirs."""
+    """Prepare the data directories of Kafka, HDFS and MariaDB, unless they hold data already; from
+    then on the profile is theirs.
+    """
     layout.keep_profile()
     (layout.data / "flume" / "links").mkdir(parents=True, exist_ok=True)
     (layout.run / "spark").mkdir(parents=True, exist_ok=True)
@@ -161,7 +165,9 @@ def _broker(layout: Layout, broker: str) -> dict[str, object]:
 
 
 def _certificates(layout: Layout) -> dict[str, Path]:
-    """Return what the configurations name of a secured stack's certificates, which are made at the first call."""
+    """Return what the configurations name of a secured stack's certificates, which are made at the
+    first call.
+    """
     if not layout.profile.secured:
         return {}
     own = authority(layout)
@@ -226,7 +232,8 @@ def _format_kafka(layout: Layout) -> None:
 
 
 def _new_cluster_id() -> str:
-    # A cluster id is a base64 UUID of 22 characters that does not begin with a dash (StorageTool takes that for an option).
+    # A cluster id is a base64 UUID of 22 characters that does not begin with a dash (StorageTool
+    # takes that for an option).
     return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "A", 1)
 
 

@@ -1,8 +1,9 @@
 """The jars of the stack: what is asked for, the lock, and the verified copies on disk.
 
-`ROOTS` is the only place that names a jar's version. `python -m qimo_assets.stack.jars` resolves them with Ivy (from pyspark's own
-jars) and writes `jars.lock`; an installation fetches exactly the lock's coordinates, without following any dependency, and checks
-each file's SHA-256. Ivy takes the registry that the machine is set to; `QIMO_IVY_SETTINGS` names an ivysettings.xml for a mirror.
+`ROOTS` is the only place that names a jar's version. `python -m qimo_assets.stack.jars` resolves
+them with Ivy (from pyspark's own jars) and writes `jars.lock`; an installation fetches exactly the
+lock's coordinates, without following any dependency, and checks each file's SHA-256. Ivy takes the
+registry that the machine is set to; `QIMO_IVY_SETTINGS` names an ivysettings.xml for a mirror.
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ ROOTS: dict[str, tuple[tuple[str, bool], ...]] = {
     "yarn": (
         ("org.apache.hadoop:hadoop-yarn-server-resourcemanager:3.4.2", True),
         ("org.apache.hadoop:hadoop-yarn-server-nodemanager:3.4.2", True),
-        # A field of the resource manager's main class is of a type of it, which no dependency names.
+        # A field of the resource manager's main class is of a type of it, which no dependency
+        # names.
         ("org.apache.hadoop:hadoop-yarn-server-timelineservice:3.4.2", False),
         ("org.apache.hadoop:hadoop-common:3.4.2", True),
         ("org.apache.hadoop:hadoop-hdfs-client:3.4.2", True),
@@ -55,7 +57,8 @@ ROOTS: dict[str, tuple[tuple[str, bool], ...]] = {
         ("org.apache.flume.flume-ng-channels:flume-kafka-channel:1.11.0", True),
         ("org.apache.logging.log4j:log4j-slf4j-impl:2.25.1", True),
     ),
-    # The connector's dependencies are named one by one: what it would bring beside them stands in pyspark's own jars.
+    # The connector's dependencies are named one by one: what it would bring beside them stands in
+    # pyspark's own jars.
     "spark": (
         ("org.apache.hudi:hudi-spark3.5-bundle_2.12:1.2.0", False),
         ("org.apache.spark:spark-sql-kafka-0-10_2.12:3.5.7", False),
@@ -69,7 +72,8 @@ ROOTS: dict[str, tuple[tuple[str, bool], ...]] = {
     # What FineBI connects with; the tests read the reporting database through it.
     "connectorj": (("com.mysql:mysql-connector-j:9.1.0", False),),
 }
-# netty's native transports come once for each platform under one name; Java's own transport serves one machine as well.
+# netty's native transports come once for each platform under one name; Java's own transport serves
+# one machine as well.
 NATIVE_NETTY = '<exclude org="io.netty" module="netty-.*-native-.*" matcher="regexp"/>'
 
 
@@ -141,12 +145,14 @@ def install_jars(layout: Layout) -> int:
 def _adopt(jar: Jar, fetched: Path, target: Path) -> None:
     if not fetched.exists():
         raise StackError(
-            f"The registry did not give {jar.coordinates}; see the messages above, then run the command again."
+            f"The registry did not give {jar.coordinates}; see the messages above, then "
+            "run the command again."
         )
     found = _sha256(fetched)
     if found != jar.sha256:
         raise StackError(
-            f"{jar.coordinates} is not the file that jars.lock names: expected SHA-256 {jar.sha256}, got {found}.\n"
+            f"{jar.coordinates} is not the file that jars.lock names: expected SHA-256 "
+            f"{jar.sha256}, got {found}.\n"
             "Nothing was installed from it. Check the registry or mirror that this machine uses."
         )
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -165,7 +171,10 @@ def write_lock(layout: Layout) -> list[Jar]:
     jars = sorted(
         Jar(path.parent.name, _coordinates(path), _sha256(path)) for path in staging.glob("*/*.jar")
     )
-    header = "# group coordinates sha256: written by `python -m qimo_assets.stack.jars` from the roots named there\n"
+    header = (
+        "# group coordinates sha256: written by `python -m qimo_assets.stack.jars` from the "
+        "roots named there\n"
+    )
     LOCK_FILE.write_text(
         header + "".join(f"{jar.group} {jar.coordinates} {jar.sha256}\n" for jar in jars)
     )
@@ -202,7 +211,8 @@ def _run_ivy(layout: Layout, wanted: list[tuple[str, str, bool]], target: Path) 
             ).returncode
         except subprocess.TimeoutExpired:
             raise StackError(
-                f"The jars did not arrive within {FETCH_TIMEOUT_SECONDS} s; see {log}, then run the command again."
+                f"The jars did not arrive within {FETCH_TIMEOUT_SECONDS} s; see {log}, "
+                "then run the command again."
             ) from None
     if status != 0:
         reasons = [
@@ -235,7 +245,8 @@ def _ivy_dependency(group: str, coordinates: str, follow: bool) -> str:
     mapping = f"{group}->{'default' if follow else 'master'}"
     # `force` keeps the locked revision where another jar of the group declares a different one.
     return (
-        f"<dependency org={quoteattr(organisation)} name={quoteattr(name)} rev={quoteattr(revision)} "
+        f"<dependency org={quoteattr(organisation)} name={quoteattr(name)} "
+        f"rev={quoteattr(revision)} "
         f'conf={quoteattr(mapping)} transitive="{str(follow).lower()}" force="true"/>'
     )
 

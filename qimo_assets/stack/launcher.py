@@ -1,8 +1,11 @@
-"""Dagster's own launcher, with an answer to whether a run's process still lives, and an end for one that does not end by itself.
+"""Dagster's own launcher, with an answer to whether a run's process still lives, and an end for one
+that does not end by itself.
 
-The default launcher has neither. A run that dies together with its code server, as at a power cut, would be STARTED for ever, the stream
-never launched again and its metrics never due; with this one Dagster's run monitoring marks such a run as failed. And a run whose process
-hangs, or whose code server died without it, would be marked as canceled while the process lives on and keeps the writer's lock.
+The default launcher has neither. A run that dies together with its code server, as at a power cut,
+would be STARTED for ever, the stream never launched again and its metrics never due; with this one
+Dagster's run monitoring marks such a run as failed. And a run whose process hangs, or whose code
+server died without it, would be marked as canceled while the process lives on and keeps the
+writer's lock.
 """
 
 from __future__ import annotations
@@ -17,7 +20,8 @@ from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
 
 # A process that began later than its run's first event is another one with the same number.
 CLOCK_SLACK_SECONDS = 2.0
-# The stream lets its batch end, which takes up to 90 s; Dagster itself calls a run canceled after 180 s (cancel_timeout_seconds).
+# The stream lets its batch end, which takes up to 90 s; Dagster itself calls a run canceled after
+# 180 s (cancel_timeout_seconds).
 KILL_AFTER_SECONDS = 120
 
 
@@ -30,7 +34,9 @@ class LocalRunLauncher(dg.DefaultRunLauncher):
         return True
 
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
-        """Return whether the process of a started run lives; its number stands in the run's events."""
+        """Return whether the process of a started run lives; its number stands in the
+        run's events.
+        """
         pid, process = self._process(run.run_id)
         if pid is None:
             return CheckRunHealthResult(WorkerStatus.UNKNOWN, "No event tells the run's process.")
@@ -39,7 +45,9 @@ class LocalRunLauncher(dg.DefaultRunLauncher):
         return CheckRunHealthResult(WorkerStatus.FAILED, f"Process {pid} of the run is gone.")
 
     def terminate(self, run_id: str) -> bool:
-        """Ask a run to end; asked again when it did not end for two minutes, kill its process and those that it started."""
+        """Ask a run to end; asked again when it did not end for two minutes, kill its process and
+        those that it started.
+        """
         run = self._instance.get_run_by_id(run_id)
         if run is None or run.is_finished:
             return False
@@ -60,7 +68,9 @@ class LocalRunLauncher(dg.DefaultRunLauncher):
         return True
 
     def _ask_code_server(self, run_id: str) -> bool:
-        """Have the code server that launched the run interrupt it; one that died since is not there, and its successor does not know the run."""
+        """Have the code server that launched the run interrupt it; one that died since is not
+        there, and its successor does not know the run.
+        """
         try:
             return super().terminate(run_id)
         except (DagsterUserCodeUnreachableError, DagsterUserCodeProcessError):
@@ -75,7 +85,9 @@ class LocalRunLauncher(dg.DefaultRunLauncher):
         return True
 
     def _process(self, run_id: str) -> tuple[int | None, psutil.Process | None]:
-        """Return the number of a run's process, where an event tells it, and the process itself while it lives."""
+        """Return the number of a run's process, where an event tells it, and the process itself
+        while it lives.
+        """
         events = self._instance.all_logs(run_id, of_type=dg.DagsterEventType.RUN_START)
         started = next(
             (entry for entry in events if entry.dagster_event and entry.dagster_event.pid), None

@@ -1,6 +1,7 @@
 """Where the embedded stack keeps its files, with which profile, and on which ports it listens.
 
-All state stands under `QIMO_HOME`: `install/` can be fetched again, `data/` is what users own, the rest is rendered at each start.
+All state stands under `QIMO_HOME`: `install/` can be fetched again, `data/` is what users own, the
+rest is rendered at each start.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from qimo_assets.settings import LOOPBACK, PROJECT_ROOT, qimo_home
 from qimo_assets.stack.errors import StackError
 from qimo_assets.stack.profiles import PROFILES, SINGLE, Profile, port_name
 
-# A listener stands at the usual port of its software plus this offset, so that a Kafka or MySQL already there is not in the way.
+# A listener stands at the usual port of its software plus this offset, so that a Kafka or MySQL
+# already there is not in the way.
 DEFAULT_PORT_OFFSET = 20_000
 # Below the data, the file that names the profile with which it was made.
 PROFILE_FILE = "profile"
@@ -128,16 +130,18 @@ def current_layout(profile: str | None = None) -> Layout:
     """Return the layout that `QIMO_HOME`, `QIMO_PORT_OFFSET` and `QIMO_PORT_<NAME>` ask for.
 
     Args:
-        profile: Name of the profile; None takes the one of the data that is there, and the single one where there is none.
+        profile: Name of the profile; None takes the one of the data that is there, and the single
+            one where there is none.
 
     Raises:
-        StackError: The data was made with another profile, a port is not a number from 1 to 65535, two are equal, or `QIMO_HOME` is too deep
-            for a Unix socket.
+        StackError: The data was made with another profile, a port is not a number from 1 to 65535,
+            two are equal, or `QIMO_HOME` is too deep for a Unix socket.
     """
     home = qimo_home()
     chosen = _profile(home, profile)
     layout = Layout(home=home, ports=_ports(chosen), profile=chosen)
-    # supervisord binds its socket under a name that ends in its pid, the longest of all, and renames it.
+    # supervisord binds its socket under a name that ends in its pid, the longest of all, and
+    # renames it.
     if len(os.fsencode(f"{layout.supervisor_socket}.{LARGEST_PID}")) > MAX_SOCKET_PATH:
         raise StackError(
             f"{layout.home} is too long a path for Unix sockets; set QIMO_HOME to a shorter one."
@@ -149,14 +153,18 @@ def _profile(home: Path, wanted: str | None) -> Profile:
     kept = _kept_profile(home)
     if wanted and kept and wanted != kept:
         raise StackError(
-            f"The data in {home} was made with the profile {kept}, which it keeps. Run ./qimo up without --profile, set QIMO_HOME to another directory, "
-            f"or begin with empty data: ./qimo down, then remove data, dagster, etc and run in {home}."
+            f"The data in {home} was made with the profile {kept}, which it keeps. Run "
+            "./qimo up without --profile, set QIMO_HOME to another directory, "
+            "or begin with empty data: ./qimo down, then remove data, dagster, etc and "
+            f"run in {home}."
         )
     return PROFILES[wanted or kept or SINGLE.name]
 
 
 def _kept_profile(home: Path) -> str | None:
-    """Return the name of the profile with which the data of a home was made; None where there is no data."""
+    """Return the name of the profile with which the data of a home was made; None where there is no
+    data.
+    """
     data = home / "data"
     if not data.exists() or not any(data.iterdir()):
         return None
@@ -178,7 +186,8 @@ def _ports(profile: Profile) -> dict[str, int]:
             port = int(text) if text else usual + int(offset)
         except ValueError:
             raise StackError(
-                f"{variable if text else 'QIMO_PORT_OFFSET'} must be a number, not {text or offset!r}."
+                f"{variable if text else 'QIMO_PORT_OFFSET'} must be a number, not "
+                f"{text or offset!r}."
             ) from None
         if not 1 <= port <= 65535:
             raise StackError(

@@ -1,4 +1,6 @@
-"""What the embedded stack is made of: one of each, with or without YARN, or a small cluster whose doors are locked. Data keeps its profile."""
+"""What the embedded stack is made of: one of each, with or without YARN, or a small cluster whose
+doors are locked. Data keeps its profile.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,8 @@ USUAL_PORTS = {
     "dagster_code": 4000,
     "report": 8088,
 }
-# With the offsets of the stack, its tests and its benchmarks these stay apart from each other and below the ports of outgoing connections.
+# With the offsets of the stack, its tests and its benchmarks these stay apart from each other and
+# below the ports of outgoing connections.
 CLUSTER_PORTS = {
     **USUAL_PORTS,
     "kafka_internal": 9091,
@@ -40,7 +43,8 @@ CLUSTER_PORTS = {
     "spark_worker_2": 7178,
     "spark_worker_2_http": 8181,
 }
-# The resource manager's usual port for HTTP is the report's; it takes the one that it has for HTTPS, and the node manager a number where it has none.
+# The resource manager's usual port for HTTP is the report's; it takes the one that it has for
+# HTTPS, and the node manager a number where it has none.
 YARN_PORTS = {
     **USUAL_PORTS,
     "resourcemanager": 8032,
@@ -78,12 +82,16 @@ class Profile:
 
     @property
     def most_brokers(self) -> int:
-        """How many brokers have to hold a line before it is acknowledged: of three one may be away."""
+        """How many brokers have to hold a line before it is acknowledged: of three one
+        may be away.
+        """
         return len(self.brokers) // 2 + 1
 
     @property
     def executor_hosts(self) -> tuple[str, ...]:
-        """The services that start Spark's executors; without any, Spark's drivers do the work themselves."""
+        """The services that start Spark's executors; without any, Spark's drivers do the work
+        themselves.
+        """
         return self.spark_workers + self.node_managers
 
 

@@ -1,4 +1,6 @@
-"""What the platform is made of, as a software bill of materials in CycloneDX's JSON, from the two locks alone."""
+"""What the platform is made of, as a software bill of materials in CycloneDX's JSON, from the two
+locks alone.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,8 @@ from qimo_assets.stack.jars import LOCK_FILE, read_lock
 from qimo_assets.stack.layout import project_file
 
 PYTHON_LOCK = project_file("requirements.lock")
-# `name[extra]==version ; marker \`, as uv writes it; the marker says on which machines the package is installed.
+# `name[extra]==version ; marker \`, as uv writes it; the marker says on which machines the package
+# is installed.
 _REQUIREMENT = re.compile(
     r"^(?P<name>[A-Za-z0-9][\w.-]*)(?:\[[^\]]*\])?==(?P<version>[^\s;\\]+)(?:\s*;\s*(?P<marker>[^\\]*[^\s\\]))?",
     re.MULTILINE,

@@ -1,6 +1,7 @@
 """What runs in the embedded stack: one entry a service, with its command, its needs and its memory.
 
-The commands are plain `java` command lines of each project's own main class; how they were found out stands beside those that are not obvious.
+The commands are plain `java` command lines of each project's own main class; how they were found
+out stands beside those that are not obvious.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ YARN = "org.apache.hadoop.yarn.server"
 METASTORE = Path(__file__).parent / "metastore" / "LoopbackMetastore.java"
 # The module that serves the report's files.
 REPORT_SERVER = "qimo_assets.report.serve"
-# Hive's reflection and Spark's direct buffers need packages that Java 17 closes (SPARK-33772 lists them).
+# Hive's reflection and Spark's direct buffers need packages that Java 17 closes (SPARK-33772 lists
+# them).
 OPEN_PACKAGES = [
     f"--add-opens=java.base/{package}=ALL-UNNAMED"
     for package in (
@@ -46,10 +48,12 @@ OPEN_PACKAGES = [
         "sun.nio.ch",
     )
 ]
-# The small services idle most of the time: one collector thread and the first compiler keep them at half the memory.
+# The small services idle most of the time: one collector thread and the first compiler keep them at
+# half the memory.
 SMALL_JVM = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xss512k"]
-# What a worker of Spark offers. It uses neither: an executor of the stream or of the Thrift server takes a core and a gigabyte, and one worker has
-# to hold those of both, and of a catch-up beside them, while the other is away.
+# What a worker of Spark offers. It uses neither: an executor of the stream or of the Thrift server
+# takes a core and a gigabyte, and one worker has to hold those of both, and of a catch-up beside
+# them, while the other is away.
 WORKER_CORES, WORKER_MEMORY = "6", "6g"
 
 
@@ -88,7 +92,9 @@ def flume_configuration(layout: Layout) -> Path:
 
 
 def common_environment(layout: Layout) -> dict[str, str]:
-    """Return the variables that each process of the platform runs with, Dagster's and the user's shell's included."""
+    """Return the variables that each process of the platform runs with, Dagster's and the user's
+    shell's included.
+    """
     venv_bin = Path(sys.executable).parent
     return {
         "QIMO_HOME": str(layout.home),
@@ -111,7 +117,9 @@ def common_environment(layout: Layout) -> dict[str, str]:
 
 
 def services(layout: Layout) -> list[Service]:
-    """Return the services in the order in which they are shown; `after` gives the order of starting."""
+    """Return the services in the order in which they are shown; `after` gives the order of
+    starting.
+    """
     own = own_commands(layout)
     return [
         *_kafka(layout),
@@ -129,7 +137,9 @@ def services(layout: Layout) -> list[Service]:
 
 
 def spark_master(layout: Layout, threads: int = 2) -> str:
-    """Return the master that Spark's drivers take: their own process, with so many threads, where nothing else starts executors."""
+    """Return the master that Spark's drivers take: their own process, with so many threads, where
+    nothing else starts executors.
+    """
     if layout.profile.node_managers:
         return "yarn"
     return (
@@ -140,7 +150,8 @@ def spark_master(layout: Layout, threads: int = 2) -> str:
 
 
 def _storage_tls(layout: Layout) -> str:
-    # Whether the certificate names the host is not asked: SQLAlchemy hands that option on as text, which the driver does not take.
+    # Whether the certificate names the host is not asked: SQLAlchemy hands that option on as text,
+    # which the driver does not take.
     return (
         f"?ssl_ca={quote(str(authority(layout).ca))}&ssl_verify_cert=true"
         if layout.profile.secured
@@ -149,12 +160,15 @@ def _storage_tls(layout: Layout) -> str:
 
 
 def own_commands(layout: Layout) -> dict[str, tuple[str, ...]]:
-    """Return the command lines of the platform's own processes; where they listen, or which file they read, is still to be put behind each."""
+    """Return the command lines of the platform's own processes; where they listen, or which file
+    they read, is still to be put behind each.
+    """
     venv_bin = Path(sys.executable).parent
     flume_options = ["-XX:+UseSerialGC", "-Xss512k", "-Duser.home=" + str(layout.run)]
     flume_class_path = [layout.etc / "log4j2", *class_path(layout, "flume")]
     return {
-        # One server for webserver and daemon: a daemon that loads the code by itself does so anew each minute (RELOAD_WORKSPACE_INTERVAL).
+        # One server for webserver and daemon: a daemon that loads the code by itself does so anew
+        # each minute (RELOAD_WORKSPACE_INTERVAL).
         "code": (sys.executable, "-m", CODE_SERVER, "code-server", "start", "-m", DEFINITIONS),
         "webserver": (str(venv_bin / "dagster-webserver"),),
         "daemon": (str(venv_bin / "dagster-daemon"), "run"),
@@ -167,7 +181,8 @@ def own_commands(layout: Layout) -> dict[str, tuple[str, ...]]:
             flume_options,
             ["-n", "a1", "-f"],
         ),
-        # As on a chat server, where only a bare python3 may be; it is run by its path, so that it loads nothing else of the project.
+        # As on a chat server, where only a bare python3 may be; it is run by its path, so that it
+        # loads nothing else of the project.
         "links": (
             sys.executable,
             "-I",
@@ -199,7 +214,8 @@ def _java(
 
 
 def _jvm_options(layout: Layout) -> tuple[str, ...]:
-    # JVMs write /tmp/hsperfdata_* for monitoring tools whatever the directory of temporary files is.
+    # JVMs write /tmp/hsperfdata_* for monitoring tools whatever the directory of temporary files
+    # is.
     return ("-Dfile.encoding=UTF-8", "-XX:-UsePerfData", f"-Djava.io.tmpdir={layout.tmp}")
 
 
@@ -221,7 +237,8 @@ def _kafka(layout: Layout) -> list[Service]:
             ),
             partial(health.kafka, broker=broker),
             tuple(port_name(broker, kind) for kind in kinds),
-            # None of three answers before two of them run. Who needs Kafka waits for the last one, and so for all.
+            # None of three answers before two of them run. Who needs Kafka waits for the last one,
+            # and so for all.
             tuple(others) if broker == last else (),
             "kafka_2.13",
         )
@@ -230,7 +247,8 @@ def _kafka(layout: Layout) -> list[Service]:
 
 
 def _hdfs(layout: Layout) -> list[Service]:
-    # The daemons look for folders named webapps/* on the class path and end without them; the jars of Maven Central have none.
+    # The daemons look for folders named webapps/* on the class path and end without them; the jars
+    # of Maven Central have none.
     entries = [layout.etc / "hadoop", layout.etc / "webapps", *class_path(layout, "hdfs")]
     name_node = _java(
         layout, entries, f"{HDFS}.namenode.NameNode", "256m", [*SMALL_JVM, *OPEN_PACKAGES], []
@@ -319,7 +337,8 @@ def _yarn_member(
     entries = [layout.etc / "hadoop", *class_path(layout, "yarn")]
     command = _java(layout, entries, f"{YARN}.{main}", "256m", [*SMALL_JVM, *OPEN_PACKAGES], [])
     ports = tuple(port_name(name, kind) for kind in kinds)
-    # A container gets it from its node manager; without it Spark takes the address of the machine's name.
+    # A container gets it from its node manager; without it Spark takes the address of the machine's
+    # name.
     return Service(
         name,
         command,
@@ -386,7 +405,8 @@ def _spark_member(
         options,
         [*place, *arguments],
     )
-    # What Spark's own scripts would find out: the address of the web pages, and the Scala of the jars, without which no executor is started.
+    # What Spark's own scripts would find out: the address of the web pages, and the Scala of the
+    # jars, without which no executor is started.
     environment = (("SPARK_LOCAL_IP", LOOPBACK), ("SPARK_SCALA_VERSION", "2.12"))
     # The executors are children of their worker.
     return Service(name, command, probe, ports, after, "pyspark", environment, stop_as_group=True)
@@ -395,7 +415,8 @@ def _spark_member(
 def _metastore(layout: Layout) -> Service:
     entries = [layout.etc / "metastore", layout.etc / "hadoop", PYSPARK_HOME / "jars" / "*"]
     options = [*SMALL_JVM, *OPEN_PACKAGES, f"-Dderby.stream.error.file={layout.log / 'derby.log'}"]
-    # Hive's own main class listens on all addresses; Janino, which Spark brings, compiles the one that does not.
+    # Hive's own main class listens on all addresses; Janino, which Spark brings, compiles the one
+    # that does not.
     main = "org.codehaus.janino.SimpleCompiler"
     command = _java(
         layout,
@@ -413,7 +434,8 @@ def _thrift_server(layout: Layout) -> Service:
     properties = {
         "spark.master": spark_master(layout),
         "spark.driver.memory": "1536m",
-        # By class path and not by spark.jars: each JDBC session has a class loader of its own, which then lacks HoodieCatalog.
+        # By class path and not by spark.jars: each JDBC session has a class loader of its own,
+        # which then lacks HoodieCatalog.
         "spark.driver.extraClassPath": jars,
         "spark.driver.extraJavaOptions": " ".join(["-XX:+UseSerialGC", *_jvm_options(layout)]),
         "spark.driver.host": LOOPBACK,
@@ -425,17 +447,22 @@ def _thrift_server(layout: Layout) -> Service:
         "spark.serializer": "org.apache.spark.serializer.KryoSerializer",
         "spark.sql.session.timeZone": "Asia/Shanghai",
         "spark.sql.shuffle.partitions": "4",
-        # The metrics' queries compile more classes than the default keeps (100): each refresh would compile them all again.
+        # The metrics' queries compile more classes than the default keeps (100): each refresh would
+        # compile them all again.
         "spark.sql.codegen.cache.maxEntries": "1000",
-        # The messages that metrics are made from are kept for a run's few seconds; compressing them took a fifth of the server's time.
+        # The messages that metrics are made from are kept for a run's few seconds; compressing them
+        # took a fifth of the server's time.
         "spark.sql.inMemoryColumnarStorage.compressed": "false",
         "spark.sql.warehouse.dir": f"hdfs://{LOOPBACK}:{layout.ports['namenode']}/warehouse",
-        # A relation that is kept holds the file listing of the moment: a new commit would stay unseen until REFRESH TABLE.
+        # A relation that is kept holds the file listing of the moment: a new commit would stay
+        # unseen until REFRESH TABLE.
         "spark.sql.filesourceTableRelationCacheSize": "0",
-        # A day of 920,000 rows, with 14 log files in each of two buckets, was queried in 0.73 s so and in 0.89 s with the default.
+        # A day of 920,000 rows, with 14 log files in each of two buckets, was queried in 0.73 s so
+        # and in 0.89 s with the default.
         "spark.hoodie.memory.dfs.buffer.max.size": str(LOG_FILE_BUFFER_BYTES),
         "spark.local.dir": str(layout.run / "spark"),
-        # Finished queries are kept for a page that is off; the default of 1,000 is memory for nothing.
+        # Finished queries are kept for a page that is off; the default of 1,000 is memory for
+        # nothing.
         "spark.sql.thriftserver.ui.retainedStatements": "20",
         "spark.ui.retainedJobs": "50",
         "spark.ui.retainedStages": "50",
@@ -444,7 +471,8 @@ def _thrift_server(layout: Layout) -> Service:
     }
     conf = [part for name, value in properties.items() for part in ("--conf", f"{name}={value}")]
     main = "org.apache.spark.sql.hive.thriftserver.HiveThriftServer2"
-    # Where both want the processors, lines go before figures: beside 1,000 lines/s a micro-batch took 5.3 s with it and 7.3 s without.
+    # Where both want the processors, lines go before figures: beside 1,000 lines/s a micro-batch
+    # took 5.3 s with it and 7.3 s without.
     command = (
         "nice",
         "-n",
@@ -489,7 +517,8 @@ def _dagster(layout: Layout, own: dict[str, tuple[str, ...]]) -> list[Service]:
     web = (*own["webserver"], "-w", workspace, "-h", LOOPBACK, "-p", str(layout.ports["dagster"]))
     daemon = (*own["daemon"], "-w", workspace)
     return [
-        # The runs are its children. It loads the definitions without asking any service, so it can start beside them.
+        # The runs are its children. It loads the definitions without asking any service, so it can
+        # start beside them.
         Service(
             "dagster-code",
             code,
@@ -509,7 +538,8 @@ def _dagster(layout: Layout, own: dict[str, tuple[str, ...]]) -> list[Service]:
             "dagster-webserver",
             stop_as_group=True,
         ),
-        # Last: the runs that it launches need everything. It answers through the webserver; its first heartbeat comes within 30 s.
+        # Last: the runs that it launches need everything. It answers through the webserver; its
+        # first heartbeat comes within 30 s.
         Service(
             "dagster-daemon",
             daemon,
@@ -529,7 +559,9 @@ def _report(own: dict[str, tuple[str, ...]]) -> Service:
 
 
 def _given_settings() -> tuple[tuple[str, str], ...]:
-    """Return the settings given to `up` in the environment, which win over the file and hold until the next `up`."""
+    """Return the settings given to `up` in the environment, which win over the file and hold until
+    the next `up`.
+    """
     return tuple(
         sorted(
             (name, value)

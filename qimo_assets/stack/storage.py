@@ -1,13 +1,16 @@
 """Dagster's own tables in MySQL: connections that are kept, and room for what Dagster writes.
 
-dagster-mysql opens a connection for each query. That took 157 ms with TLS and takes 0.8 ms from a pool (74 and 0.4 ms of processor time, Debian's 140
-authorities loaded each time): on the cluster profile the daemon alone took 60 % of a processor, and a run of all metrics three minutes. Nor does
+dagster-mysql opens a connection for each query. That took 157 ms with TLS and takes 0.8 ms from a
+pool (74 and 0.4 ms of processor time, Debian's 140 authorities loaded each time): on the cluster
+profile the daemon alone took 60 % of a processor, and a run of all metrics three minutes. Nor does
 it set a time-out.
 
-Dagster 1.13 makes the columns that hold its serialized objects as TEXT, which is 65,535 bytes in MySQL and without a limit elsewhere. What
-automation thinks of one metric with daily partitions came to 64,424 bytes on a quiet day and to more at midnight, when a new day begins: each
-evaluation failed from then on, and no metric was ever computed again (seen; dagster-io/dagster has the same of other columns, 33155 and 33229).
-`up` does it for the embedded stack, and `python -m qimo_assets.stack.storage` for an instance of your own.
+Dagster 1.13 makes the columns that hold its serialized objects as TEXT, which is 65,535 bytes in
+MySQL and without a limit elsewhere. What automation thinks of one metric with daily partitions came
+to 64,424 bytes on a quiet day and to more at midnight, when a new day begins: each evaluation
+failed from then on, and no metric was ever computed again (seen; dagster-io/dagster has the same of
+other columns, 33155 and 33229). `up` does it for the embedded stack, and `python -m
+qimo_assets.stack.storage` for an instance of your own.
 """
 
 from __future__ import annotations
@@ -40,7 +43,10 @@ BODIES = {
     "runs": "run_body",
 }
 
-NARROW = "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = DATABASE() AND data_type = 'text'"
+NARROW = (
+    "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = "
+    "DATABASE() AND data_type = 'text'"
+)
 
 
 CONNECT_SECONDS = 10
@@ -53,7 +59,9 @@ MORE_CONNECTIONS = 30
 
 @cache
 def engine(mysql_url: str) -> Engine:
-    """Return the one engine of this process: Dagster makes an instance for each evaluation of a sensor, which would each have a pool."""
+    """Return the one engine of this process: Dagster makes an instance for each evaluation of a
+    sensor, which would each have a pool.
+    """
     return create_engine(
         mysql_url,
         isolation_level=mysql_isolation_level(),
@@ -93,7 +101,9 @@ class PooledScheduleStorage(_Pooled, MySQLScheduleStorage):
 
 
 class PooledMySQLStorage(DagsterMySQLStorage):
-    """Dagster's storage in MySQL, over connections that are kept: the one that `dagster.yaml` names, with the settings of `storage.mysql`."""
+    """Dagster's storage in MySQL, over connections that are kept: the one that `dagster.yaml`
+    names, with the settings of `storage.mysql`.
+    """
 
     def __init__(self, mysql_url: str, inst_data: ConfigurableClassData | None = None) -> None:
         self.mysql_url = mysql_url
@@ -113,9 +123,11 @@ class PooledMySQLStorage(DagsterMySQLStorage):
 
 
 def make_room() -> list[str]:
-    """Widen the columns that are too narrow, and return their tables; Dagster makes the tables first where there are none.
+    """Widen the columns that are too narrow, and return their tables; Dagster makes the tables
+    first where there are none.
 
-    `DAGSTER_HOME` and the variables that `dagster.yaml` names have to be set. The account that Dagster itself uses is enough.
+    `DAGSTER_HOME` and the variables that `dagster.yaml` names have to be set. The account that
+    Dagster itself uses is enough.
     """
     with (
         dg.DagsterInstance.get() as instance,

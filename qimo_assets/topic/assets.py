@@ -1,4 +1,6 @@
-"""The topic as an asset: partitions, end offsets, lag of the lake, messages per minute, and the checks that watch it."""
+"""The topic as an asset: partitions, end offsets, lag of the lake, messages per minute, and the
+checks that watch it.
+"""
 
 import time
 
@@ -27,7 +29,9 @@ def build_topic_definitions(settings: Settings) -> dg.Definitions:
         group_name="topic",
         kinds={"kafka"},
         owners=["team:data"],
-        description="The topic into which the agents write each line, once. Materialize it to create it where it is missing, and to see its offsets.",
+        description="The topic into which the agents write each line, once. Materialize it to "
+        "create "
+        "it where it is missing, and to see its offsets.",
     )
     def topic(context: dg.AssetExecutionContext, kafka: KafkaResource) -> dg.MaterializeResult:
         created = kafka.ensure_topic()
@@ -52,7 +56,8 @@ def build_topic_definitions(settings: Settings) -> dg.Definitions:
                 "lag before": -1 if before is None else before,
                 "allowed": LAG_ALLOWED,
             },
-            description="Is the run of job chat_stream alive? It is launched by the sensor chat_stream_supervisor.",
+            description="Is the run of job chat_stream alive? It is launched by the sensor "
+            "chat_stream_supervisor.",
         )
 
     @dg.asset_check(

@@ -22,7 +22,9 @@ def view_key(name: str) -> dg.AssetKey:
 
 
 def lake_keys(name: str) -> list[dg.AssetKey]:
-    """Return the asset keys of the lake's tables that a view reads, directly or through other views."""
+    """Return the asset keys of the lake's tables that a view reads, directly or through other
+    views.
+    """
     return [dg.AssetKey(["hudi", table]) for table in lake_tables(name)]
 
 

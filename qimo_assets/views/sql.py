@@ -33,7 +33,9 @@ def read_sql(path: Path) -> str:
 
 
 def render(path: Path, **values: object) -> str:
-    """Return the statement in a .sql file with its placeholders filled; a placeholder without a value is an error."""
+    """Return the statement in a .sql file with its placeholders filled; a placeholder without a
+    value is an error.
+    """
     return _ENVIRONMENT.from_string(read_sql(path)).render(**values)
 
 
@@ -63,7 +65,8 @@ def view_statement(name: str, database: str) -> str:
 
 
 def session_statement(name: str, database: str, messages: str) -> str:
-    """Return the statement that creates a view of the same definition for one session only, over other messages than all those of the lake.
+    """Return the statement that creates a view of the same definition for one session only, over
+    other messages than all those of the lake.
 
     Args:
         name: The view, one that reads the messages directly.
@@ -103,7 +106,9 @@ def reads(name: str) -> list[str]:
 
 
 def lake_tables(name: str) -> list[str]:
-    """Return the tables of the lake that a view reads, directly or through other views, in alphabetical order."""
+    """Return the tables of the lake that a view reads, directly or through other views, in
+    alphabetical order.
+    """
     found = {
         table
         for source in reads(name)

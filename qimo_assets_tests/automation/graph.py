@@ -1,4 +1,6 @@
-"""A small graph on an ephemeral instance, whose automation is evaluated by hand and whose clock is its own."""
+"""A small graph on an ephemeral instance, whose automation is evaluated by hand and whose clock is
+its own.
+"""
 
 from __future__ import annotations
 
@@ -118,7 +120,9 @@ class Graph:
         assert self.materialize(VIEW)
 
     def tick(self, minutes: float = 0) -> set[str]:
-        """Evaluate the conditions, some time after the tick before, and return the requested days; a view stands as its name."""
+        """Evaluate the conditions, some time after the tick before, and return the requested days;
+        a view stands as its name.
+        """
         with self.clock(minutes):
             result = dg.evaluate_automation_conditions(
                 self.defs, self.instance, cursor=self._cursor, evaluation_time=self.now

@@ -1,4 +1,6 @@
-"""The freshness of metrics on an ephemeral instance with a clock of its own: quiet nights, days that wait, and what Dagster makes of it."""
+"""The freshness of metrics on an ephemeral instance with a clock of its own: quiet nights, days
+that wait, and what Dagster makes of it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Which runs are forgotten: old ones whose partitions all have a newer materialization, and no others."""
+"""Which runs are forgotten: old ones whose partitions all have a newer materialization, and no
+others.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Which days of a metric are requested, and which views, tick by tick on an ephemeral instance with a clock of its own."""
+"""Which days of a metric are requested, and which views, tick by tick on an ephemeral instance with
+a clock of its own.
+"""
 
 from __future__ import annotations
 
@@ -252,9 +254,7 @@ def test_a_day_without_messages_is_published_while_its_window_holds_some() -> No
     assert nights[1:] == [{"2026-03-12"}, set(), set()]
 
 
-def test_a_metric_that_rests_follows_at_once_and_then_collects_what_is_touched_until_it_has_rested() -> (
-    None
-):
+def test_a_metric_that_rests_follows_at_once_and_then_collects_until_it_has_rested() -> None:
     graph = running(rest=3)
     graph.touch(OLD)
     assert graph.tick() == {OLD}

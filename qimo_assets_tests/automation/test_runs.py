@@ -34,7 +34,9 @@ pytestmark = [
 
 
 class Platform:
-    """The platform's definitions on an ephemeral instance: all views exist, and the automation has been evaluated once."""
+    """The platform's definitions on an ephemeral instance: all views exist, and the automation has
+    been evaluated once.
+    """
 
     def __init__(self, repository: dg.RepositoryDefinition) -> None:
         self.repository = repository

@@ -1,4 +1,6 @@
-"""The report on real software: MariaDB with synthetic figures, the report's own server, and Chromium."""
+"""The report on real software: MariaDB with synthetic figures, the report's own server, and
+Chromium.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,8 @@ LAST = "2021-11-07"
 DAYS = days_up_to(LAST, 40)
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 PATIENCE_MS = 60_000
-# What a hostile user calls himself, and his phone: each would set `hacked` if it were read as HTML, and each is shown as it is.
+# What a hostile user calls himself, and his phone: each would set `hacked` if it were read as HTML,
+# and each is shown as it is.
 HOSTILE = (
     "<img src=x onerror=\"window.hacked='nickname'\">",
     "</td><script>window.hacked='script'</script>",
@@ -59,7 +62,9 @@ class Report:
         return MySQLResource.from_settings(self.settings.reader)
 
     def publish(self, metric: Metric, days: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-        """Publish days of a metric as the platform does, each time from a newer state of the lake."""
+        """Publish days of a metric as the platform does, each time from a newer state of
+        the lake.
+        """
         self.instant += 1
         with MySQLResource.from_settings(self.settings.mysql).connect() as connection:
             ensure_tables(connection, metric)
@@ -98,7 +103,9 @@ def hostile_rows(metric: Metric, day: str) -> list[tuple[Any, ...]]:
 
 @pytest.fixture(scope="session")
 def report(software: None) -> Iterator[Report]:
-    """MariaDB and the report's server, as `up` starts them, with forty days of figures; the last but one has hostile names."""
+    """MariaDB and the report's server, as `up` starts them, with forty days of figures; the last
+    but one has hostile names.
+    """
     with tempfile.TemporaryDirectory(prefix="qimo-", dir="/tmp") as directory:
         home = Path(directory)
         (home / "install").symlink_to(qimo_home() / "install")
@@ -153,12 +160,15 @@ class View:
     def table(self, card: str) -> list[list[str]]:
         """Return the data table of a card as texts, without its head."""
         return self.page.evaluate(
-            "id => [...document.querySelectorAll(`#${id} table tbody tr`)].map(row => [...row.cells].map(cell => cell.textContent.trim()))",
+            "id => [...document.querySelectorAll(`#${id} table tbody tr`)].map(row => "
+            "[...row.cells].map(cell => cell.textContent.trim()))",
             card,
         )
 
     def wait_until(self, expression: str) -> None:
-        """Wait until a JavaScript expression is true; asked from outside, since the page's own policy lets nothing be evaluated in it."""
+        """Wait until a JavaScript expression is true; asked from outside, since the page's own
+        policy lets nothing be evaluated in it.
+        """
         wait_for(lambda: self.page.evaluate(expression))
 
     def figure(self, measure: str) -> str:
@@ -168,7 +178,9 @@ class View:
 
 @pytest.fixture
 def view(report: Report, chromium: Browser) -> Iterator[View]:
-    """A tab of a desk's size; at its end nothing went wrong and nothing was asked of anybody but the report's server."""
+    """A tab of a desk's size; at its end nothing went wrong and nothing was asked of anybody but
+    the report's server.
+    """
     context = chromium.new_context(viewport={"width": 1440, "height": 900}, locale="en-GB")
     page = context.new_page()
     page.set_default_timeout(PATIENCE_MS)

@@ -1,4 +1,6 @@
-"""Figures as a busy day of 七陌 gives them, without a lake: each day a function of its date, its parts adding up to its total."""
+"""Figures as a busy day of 七陌 gives them, without a lake: each day a function of its date, its
+parts adding up to its total.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The report's files from MySQL, and their server: what is written again, what is masked, what is never served."""
+"""The report's files from MySQL, and their server: what is written again, what is masked, what is
+never served.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The page in Chromium: its figures are MySQL's, text of users does nothing, and it can be read in two languages, on a phone and on paper."""
+"""The page in Chromium: its figures are MySQL's, text of users does nothing, and it can be read in
+two languages, on a phone and on paper.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,8 @@ def mean(values: list[Any]) -> float:
 def test_the_totals_of_a_day_and_their_change_are_mysqls(report: Report, view: View) -> None:
     view.open(DAY)
     before, now = report.query(
-        f"SELECT messages, senders, receivers, pairs FROM message_total WHERE day IN ('{DAYS[-2]}', '{LAST}') ORDER BY day"
+        "SELECT messages, senders, receivers, pairs FROM message_total WHERE day IN "
+        f"('{DAYS[-2]}', '{LAST}') ORDER BY day"
     )
     for place, measure in enumerate(("messages", "senders", "receivers", "pairs")):
         assert number(view.figure(measure)) == now[place]
@@ -61,7 +64,8 @@ def test_a_range_adds_messages_and_gives_the_daily_mean_of_people(
 ) -> None:
     view.open(WEEK)
     rows = report.query(
-        f"SELECT messages, senders, receivers, pairs FROM message_total WHERE day BETWEEN '{DAYS[-7]}' AND '{LAST}'"
+        "SELECT messages, senders, receivers, pairs FROM message_total WHERE day BETWEEN "
+        f"'{DAYS[-7]}' AND '{LAST}'"
     )
     assert len(rows) == 7
     assert number(view.figure("messages")) == sum(row[0] for row in rows)
@@ -83,7 +87,8 @@ def test_each_value_of_a_dimension_is_mysqls(
     dimension = DIMENSIONS[name]
     expected = dict(
         report.query(
-            f"SELECT `{dimension}`, sum(messages) FROM `{name}` WHERE day BETWEEN '{DAYS[-days]}' AND '{LAST}' GROUP BY 1"
+            f"SELECT `{dimension}`, sum(messages) FROM `{name}` WHERE day BETWEEN "
+            f"'{DAYS[-days]}' AND '{LAST}' GROUP BY 1"
         )
     )
     found = {row[0].replace("Unknown", "未知"): number(row[1]) for row in view.table(name)}
@@ -128,7 +133,8 @@ def test_the_matrix_of_sexes_is_mysqls(report: Report, view: View) -> None:
         )
     }
     cells = view.page.evaluate(
-        "[...document.querySelectorAll('#sexes tbody tr')].map(row => [...row.querySelectorAll('strong')].map(cell => cell.textContent))"
+        "[...document.querySelectorAll('#sexes tbody tr')].map(row => "
+        "[...row.querySelectorAll('strong')].map(cell => cell.textContent))"
     )
     assert [[number(text) for text in row] for row in cells] == [
         [pairs[one, other] for other in ("男", "女", "未知")] for one in ("男", "女", "未知")
@@ -140,7 +146,8 @@ def test_top_accounts_are_mysqls_and_masked(report: Report, view: View, party: s
     view.open(DAY)
     view.page.locator(f"#{party}_top button").click()
     expected = report.query(
-        f"SELECT nickname, account, messages FROM {party}_top WHERE day = '{LAST}' ORDER BY messages DESC"
+        f"SELECT nickname, account, messages FROM {party}_top WHERE day = '{LAST}' ORDER "
+        "BY messages DESC"
     )
     rows = view.table(f"{party}_top")
     assert len(rows) == 100
@@ -152,7 +159,8 @@ def test_top_accounts_are_mysqls_and_masked(report: Report, view: View, party: s
 def test_top_accounts_of_a_range_are_added_by_account(report: Report, view: View) -> None:
     view.open(WEEK)
     ((most,),) = report.query(
-        f"SELECT sum(messages) FROM sender_top WHERE day BETWEEN '{DAYS[-7]}' AND '{LAST}' GROUP BY account ORDER BY sum(messages) DESC LIMIT 1"
+        f"SELECT sum(messages) FROM sender_top WHERE day BETWEEN '{DAYS[-7]}' AND '{LAST}' "
+        "GROUP BY account ORDER BY sum(messages) DESC LIMIT 1"
     )
     assert number(view.table("sender_top")[0][3]) == most
 
@@ -160,7 +168,8 @@ def test_top_accounts_of_a_range_are_added_by_account(report: Report, view: View
 def test_active_users_and_retention_are_mysqls(report: Report, view: View) -> None:
     view.open(DAY)
     rows = report.query(
-        f"SELECT day, daily, weekly, monthly, new, returning_next_day FROM active_user WHERE day >= '{DAYS[-30]}' ORDER BY day"
+        "SELECT day, daily, weekly, monthly, new, returning_next_day FROM active_user "
+        f"WHERE day >= '{DAYS[-30]}' ORDER BY day"
     )
     assert view.table("active_user") == [
         [str(row[0]), *(shown_number(value) for value in row[1:5])] for row in rows
@@ -346,7 +355,8 @@ def test_charts_and_controls_have_names_and_figures_as_text(view: View) -> None:
     assert view.page.evaluate(without_table) == []
     assert (
         view.page.evaluate(
-            "[...document.querySelectorAll('[id]')].map(one => one.id).filter((id, place, all) => all.indexOf(id) !== place)"
+            "[...document.querySelectorAll('[id]')].map(one => one.id).filter((id, place, "
+            "all) => all.indexOf(id) !== place)"
         )
         == []
     )
@@ -355,7 +365,8 @@ def test_charts_and_controls_have_names_and_figures_as_text(view: View) -> None:
         == 0
     )
     levels = view.page.evaluate(
-        "[...document.querySelectorAll('h1, h2, h3, h4')].filter(one => one.checkVisibility()).map(one => Number(one.tagName[1]))"
+        "[...document.querySelectorAll('h1, h2, h3, h4')].filter(one => "
+        "one.checkVisibility()).map(one => Number(one.tagName[1]))"
     )
     assert levels[0] == 1
     assert all(after - before <= 1 for before, after in pairwise(levels)), levels

@@ -1,4 +1,6 @@
-"""A member of a cluster dies, or is away for a while: lines flow on, each is counted once, and the member comes back by itself."""
+"""A member of a cluster dies, or is away for a while: lines flow on, each is counted once, and the
+member comes back by itself.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""A private key that is encrypted as Kafka's PEM reader takes it; the library that makes the certificates cannot write it, openssl can."""
+"""A private key that is encrypted as Kafka's PEM reader takes it; the library that makes the
+certificates cannot write it, openssl can.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The one service that the tests of publication and of its readers need, as the embedded stack runs it."""
+"""The one service that the tests of publication and of its readers need, as the embedded stack runs
+it.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,8 @@ from qimo_assets.stack.layout import Layout
 from qimo_assets.stack.profiles import USUAL_PORTS
 from qimo_assets_tests.conftest import own_layout
 
-# Beside the stack of the other tests; the other services are not started, their ports are only named.
+# Beside the stack of the other tests; the other services are not started, their ports are only
+# named.
 PORT_OFFSET = 22_650
 
 
@@ -101,7 +104,8 @@ def connection(mysql: MySQLResource) -> Iterator[MySQLConnectionAbstract]:
 def _drop_tables(connection: MySQLConnectionAbstract) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT table_name, table_type FROM information_schema.tables WHERE table_schema = DATABASE()"
+            "SELECT table_name, table_type FROM information_schema.tables WHERE "
+            "table_schema = DATABASE()"
         )
         for name, kind in cursor.fetchall():
             cursor.execute(f"DROP {'VIEW' if kind == 'VIEW' else 'TABLE'} IF EXISTS `{name}`")

@@ -1,7 +1,9 @@
-"""The identity of a physical line on the real agent: what becomes of each line in the topic when files, agent and broker are ill-treated.
+"""The identity of a physical line on the real agent: what becomes of each line in the topic when
+files, agent and broker are ill-treated.
 
-Flume, the keeper of its links and Kafka run for this module alone. A line counts by what the lake knows it by: host, file (inode and
-birth), byte offset and bytes. A line that comes twice under one identity was sent again and is one line.
+Flume, the keeper of its links and Kafka run for this module alone. A line counts by what the lake
+knows it by: host, file (inode and birth), byte offset and bytes. A line that comes twice under one
+identity was sent again and is one line.
 """
 
 from __future__ import annotations
@@ -157,7 +159,9 @@ class Collection:
 
     @contextmanager
     def agent_stopped(self) -> Iterator[None]:
-        """Do something while no agent runs; what was written before has been linked, as it is within a second."""
+        """Do something while no agent runs; what was written before has been linked, as it is
+        within a second.
+        """
         # A file that left the pattern keeps its link only until it is read.
         pattern = read_configuration(flume_configuration(self.layout)).pattern
         wait_for(lambda: set(log_paths(self.layout.chat, pattern)) <= set(self.links()))
@@ -188,7 +192,9 @@ class Collection:
         return Counter(self.lines.get(name))
 
     def expect(self, name: str, *contents: bytes) -> Counter[Line]:
-        """Wait until exactly the lines of these files, one content each, have come under this first name, each file under an id of its own."""
+        """Wait until exactly the lines of these files, one content each, have come under this first
+        name, each file under an id of its own.
+        """
         expected = sorted(sorted(lines_of(content)) for content in contents)
         found: Counter[Line] = Counter()
 
@@ -446,7 +452,8 @@ def test_copy_and_truncate_loses_what_the_agent_had_not_read(collection: Collect
     after = [(offset, body) for offset, body in lines_of(new) if offset >= position]
     wait_for(lambda: {(line.offset, line.body) for line in collection.arrivals(name)} >= set(after))
     found = {line.body for line in collection.arrivals(name)}
-    # Lost: what was unread at the truncation, and of the new lines those before the old position, the one across it but for its end.
+    # Lost: what was unread at the truncation, and of the new lines those before the old position,
+    # the one across it but for its end.
     assert not [body for body in found if body.startswith(b"not read")]
     lost = [body for offset, body in lines_of(new) if offset < position]
     assert len(lost) > 5
@@ -459,9 +466,8 @@ def test_copy_and_truncate_loses_what_the_agent_had_not_read(collection: Collect
 
 def test_line_ends_and_bytes_arrive_as_they_are(collection: Collection) -> None:
     content = (
-        b"\xef\xbb\xbfafter a byte order mark\r\nplain\n\r\n\nlone \r return\r\r\n\xff\xfe no UTF-8 \xe6\xb6\nNUL \0 and \x01 and \x85\n"
-        + b"c" * 8_191
-        + b"\r\n"
+        b"\xef\xbb\xbfafter a byte order mark\r\nplain\n\r\n\nlone \r return\r\r\n\xff\xfe "
+        b"no UTF-8 \xe6\xb6\nNUL \0 and \x01 and \x85\n" + b"c" * 8_191 + b"\r\n"
     )
     collection.path("bytes.log").write_bytes(content)
     found = collection.expect("bytes.log", content)

@@ -1,4 +1,6 @@
-"""The reporting database as FineBI meets it: through Connector/J, with its usual URL and the reader's account."""
+"""The reporting database as FineBI meets it: through Connector/J, with its usual URL and the
+reader's account.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,8 @@ def published(server: Server) -> Iterator[Server]:
             publish(connection, metric, [DAY], [sample(metric)], "20211107120000001")
     yield server
     server.as_root(
-        f"DROP TABLE {', '.join(f'qimo_report.{name}' for name in ('publication', *(metric.name for metric in METRICS)))}"
+        "DROP TABLE "
+        f"{', '.join(f'qimo_report.{name}' for name in ('publication', *(metric.name for metric in METRICS)))}"
     )
 
 
@@ -100,7 +103,10 @@ def test_the_tables_are_listed_with_their_chinese_names(jdbc: Any) -> None:
         )
     }
     assert listed == {"publication", *(metric.name for metric in METRICS)}
-    query = "SELECT table_name AS name, table_comment AS title FROM information_schema.tables WHERE table_schema = 'qimo_report'"
+    query = (
+        "SELECT table_name AS name, table_comment AS title FROM information_schema.tables "
+        "WHERE table_schema = 'qimo_report'"
+    )
     assert set(ask(jdbc, query, "name", "title")) >= {
         (metric.name, metric.title_zh) for metric in METRICS
     }
@@ -152,7 +158,8 @@ def test_the_time_of_publication_is_that_of_beijing(published: Server, jdbc: Any
         jdbc, "SELECT published_at FROM publication WHERE metric = 'message_total'", "published_at"
     )
     [(stored,)] = published.as_root(
-        "SELECT date_format(published_at, '%Y-%m-%d %H:%i:%s') FROM qimo_report.publication WHERE metric = 'message_total'"
+        "SELECT date_format(published_at, '%Y-%m-%d %H:%i:%s') FROM "
+        "qimo_report.publication WHERE metric = 'message_total'"
     )
     assert told.startswith(str(stored))
 

@@ -1,4 +1,6 @@
-"""The image's entry point as processes, with the variables and the files that deploy/kubernetes gives its containers."""
+"""The image's entry point as processes, with the variables and the files that deploy/kubernetes
+gives its containers.
+"""
 
 from __future__ import annotations
 
@@ -96,7 +98,8 @@ def test_the_code_server_loads_the_definitions_and_is_well(
         (
             ["nobody"],
             2,
-            "There is no role nobody; there are code, webserver, daemon, report, agent, links, qimo, setup.",
+            "There is no role nobody; there are code, webserver, daemon, report, agent, "
+            "links, qimo, setup.",
         ),
         (["setup", "now"], 2, "setup takes no arguments."),
         (["setup"], 1, "kafka.bootstrap: Field required"),

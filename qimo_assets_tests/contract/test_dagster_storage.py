@@ -1,4 +1,6 @@
-"""Dagster's storage over connections that are kept, against a real MariaDB: one pool a process, and none of it the worse for a server that went."""
+"""Dagster's storage over connections that are kept, against a real MariaDB: one pool a process, and
+none of it the worse for a server that went.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ CONNECTIONS = "SELECT count(*) FROM information_schema.processlist WHERE user = 
 def instances(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[list[dg.DagsterInstance]]:
-    """Five instances, as a process makes them one after the other, of the project's own `dagster.yaml`."""
+    """Five instances, as a process makes them one after the other, of the project's own
+    `dagster.yaml`.
+    """
     layout = server.layout
     url = common_environment(layout)["QIMO_DAGSTER_STORAGE_URL"]
     monkeypatch.setenv("QIMO_DAGSTER_STORAGE_URL", url)

@@ -1,6 +1,8 @@
-"""The message contract against a real Spark: every kind of line, as another producer's record and as Flume's event.
+"""The message contract against a real Spark: every kind of line, as another producer's record and
+as Flume's event.
 
-What is expected stands three times: by hand in the corpus, in `reading` (plain Python on verify.py's own reader), and in what Spark answers.
+What is expected stands three times: by hand in the corpus, in `reading` (plain Python on
+verify.py's own reader), and in what Spark answers.
 """
 
 from __future__ import annotations
@@ -97,7 +99,9 @@ GOOD_COLUMNS = {name: text for name, text in GOOD.items() if not name.endswith("
 
 @dataclass(frozen=True)
 class Case:
-    """A line as it stands in a file, without its line feed, and what becomes of it; `columns` names those that are not the good line's."""
+    """A line as it stands in a file, without its line feed, and what becomes of it; `columns` names
+    those that are not the good line's.
+    """
 
     name: str
     line: bytes
@@ -210,7 +214,7 @@ DISTANCES = {"12.34KM": 12.34, "12KM": 12.0, "0KM": 0.0, "0.00KM": 0.0, "007.5KM
     "12M", "12KMKM", "NaNKM", "InfinityKM", "１２KM", "9" * 400 + "KM",
 ])  # fmt: skip
 TEXTS = [
-    "'); DROP TABLE chat_message; --", "${spark.env.HOME} `id` %s {0} \\N \\u0041", "<script>alert('x')</script>&amp;<!--", '=HYPERLINK("http://x","y")',
+    "'); DROP TABLE chat_message; --", "${spark.env.HOME} `id` %s {0} \\N " "\\u0041", "<script>alert('x')</script>&amp;<!--", '=HYPERLINK("http://x","y")',
     "+1-1@SUM(A1)", '"a","b"', "😀👨‍👩‍👧\U0010ffff", "a\tb", "a\rb", "\r", "a\0b", "\ufeffa", "\ufffd", "\ufffe\uffff", "\x02\x1f\x7f\x85",
     "\u2028\u2029\u202e", "e\u0301é", "ａ １", " ", "\u3000", "NULL", "null", "\\", "x" * 10_000,
 ]  # fmt: skip
@@ -276,7 +280,9 @@ CASES = [
 
 
 def reading(body: bytes) -> tuple[str | None, Row]:
-    """Return the line's reason, or its columns, by verify.py's reading and the contract's rule of each field."""
+    """Return the line's reason, or its columns, by verify.py's reading and the contract's rule of
+    each field.
+    """
     fields = verify._read(body, LONGEST, verify._latest(COLLECTED, LAKE))
     if isinstance(fields, str):
         return fields, {}
@@ -790,7 +796,9 @@ def test_what_holds_the_regions_has_no_archives_to_read_again(
 
 
 def archives() -> list[str]:
-    """Return the archives that importlib.invalidate_caches() would read, as a worker of Spark has it do before each task."""
+    """Return the archives that importlib.invalidate_caches() would read, as a worker of Spark has
+    it do before each task.
+    """
     return [
         place
         for place, finder in sys.path_importer_cache.items()

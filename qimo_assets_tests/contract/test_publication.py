@@ -1,4 +1,6 @@
-"""Publication against a real MySQL or MariaDB: whole days, never older over newer, whatever the text and however many publish at once."""
+"""Publication against a real MySQL or MariaDB: whole days, never older over newer, whatever the
+text and however many publish at once.
+"""
 
 from __future__ import annotations
 
@@ -71,7 +73,8 @@ def recorded(connection: MySQLConnectionAbstract) -> list[Any]:
     """Return the publication table."""
     return fetch(
         connection,
-        "SELECT day, metric, source_instant, row_count, checksum, published_at FROM publication ORDER BY metric, day",
+        "SELECT day, metric, source_instant, row_count, checksum, published_at FROM "
+        "publication ORDER BY metric, day",
     )
 
 
@@ -86,7 +89,10 @@ def test_tables_are_made_once_with_key_and_chinese_comments(
 ) -> None:
     ensure_tables(connection, metric)
     ensure_tables(connection, metric)
-    about = f"FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = '{metric.name}' ORDER BY ordinal_position"
+    about = (
+        "FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = "
+        f"'{metric.name}' ORDER BY ordinal_position"
+    )
     assert fetch(connection, f"SELECT column_name, column_comment {about}") == [
         (c.name, c.comment_zh) for c in metric.columns
     ]
@@ -97,7 +103,8 @@ def test_tables_are_made_once_with_key_and_chinese_comments(
     ]
     assert keys == [column.name for column in metric.key_columns]
     table = fetch(
-        connection, "SELECT table_comment, engine FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = "
+        connection, "SELECT table_comment, engine FROM information_schema.tables WHERE table_schema = "
+        "DATABASE() AND table_name = "
         f"'{metric.name}'",
     )  # fmt: skip
     assert table == [(metric.title_zh, "InnoDB")]
@@ -124,7 +131,10 @@ def test_new_measures_are_added_where_the_catalog_has_them(
     names = [column.name for column in measures if column not in HOURLY.measures]
     assert ensure_tables(connection, grown) == names
     assert ensure_tables(connection, grown) == []
-    about = "FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = 'message_hourly' ORDER BY ordinal_position"
+    about = (
+        "FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = "
+        "'message_hourly' ORDER BY ordinal_position"
+    )
     assert fetch(connection, f"SELECT column_name, column_comment {about}") == [
         (column.name, column.comment_zh) for column in grown.columns
     ]
@@ -363,7 +373,8 @@ def test_tables_may_be_made_by_two_at_once(
 
 
 WHOLE = (
-    "SELECT p.source_instant, count(*), count(DISTINCT h.messages), max(h.messages) FROM publication AS p JOIN message_hourly AS h USING (day) "
+    "SELECT p.source_instant, count(*), count(DISTINCT h.messages), max(h.messages) FROM "
+    "publication AS p JOIN message_hourly AS h USING (day) "
     "WHERE p.metric = 'message_hourly' GROUP BY p.source_instant"
 )
 
@@ -405,7 +416,9 @@ STEPS = ("execute", "executemany", "commit")
 
 
 def publish_and_die(mysql: MySQLResource, step: int, number: int) -> None:
-    """Publish in this process, which ends itself as by `kill -9` right after its statement of this number."""
+    """Publish in this process, which ends itself as by `kill -9` right after its statement of this
+    number.
+    """
     done = count(1)
 
     def dying(call: Callable[..., Any]) -> Callable[..., Any]:
@@ -572,7 +585,8 @@ def test_the_assets_publish_a_range_of_days_and_the_checks_add_up(
         cursor.execute("DELETE FROM sex_pair WHERE day = '2021-11-06'")
         cursor.execute("DELETE FROM publication WHERE metric = 'os' AND day = '2021-11-07'")
         cursor.execute(
-            "UPDATE publication SET published_at = published_at - INTERVAL 2 HOUR WHERE metric = 'message_total' AND day = '2021-11-07'"
+            "UPDATE publication SET published_at = published_at - INTERVAL 2 HOUR WHERE "
+            "metric = 'message_total' AND day = '2021-11-07'"
         )
     connection.commit()
     only_checks = dg.AssetSelection.all_asset_checks()
@@ -624,7 +638,9 @@ def test_a_metric_that_fails_leaves_the_others_alone_and_is_tried_again_by_itsel
         )
 
     def requested(later: float, hive: FakeHive) -> tuple[set[str], bool]:
-        """Return the metrics that are asked for, and whether the run that publishes them succeeds."""
+        """Return the metrics that are asked for, and whether the run that publishes them
+        succeeds.
+        """
         nonlocal cursor
         defs = dg.Definitions(assets=[*sources, assets], resources={"hive": hive, "mysql": mysql})
         ticked = dg.evaluate_automation_conditions(
@@ -681,12 +697,14 @@ def test_the_course_s_report_is_a_view_over_the_metrics(
     )
     with connection.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO sender_province VALUES ('2021-11-08', '中国', '广东省', 5, 2), ('2021-11-09', '中国', '广东省', 6, 2)"
+            "INSERT INTO sender_province VALUES ('2021-11-08', '中国', '广东省', 5, 2), "
+            "('2021-11-09', '中国', '广东省', 6, 2)"
         )
     connection.commit()
     found = fetch(
         connection,
-        "SELECT `7mo_category`, `7mo_name`, `7mo_total` FROM `7mo_report` ORDER BY 7mo_category + 0, 7mo_name",
+        "SELECT `7mo_category`, `7mo_name`, `7mo_total` FROM `7mo_report` ORDER BY "
+        "7mo_category + 0, 7mo_name",
     )
     assert [row for row in found if row[0] in ("1", "2", "3")] == [
         ("1", "全国", 1),

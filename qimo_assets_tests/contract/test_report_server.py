@@ -1,4 +1,6 @@
-"""The report's server where it is reached from other machines: TLS, a name and a password, and a refusal to start without them."""
+"""The report's server where it is reached from other machines: TLS, a name and a password, and a
+refusal to start without them.
+"""
 
 from __future__ import annotations
 
@@ -93,7 +95,7 @@ def test_without_a_password_or_a_certificate_it_does_not_start(
     )
     assert done.returncode == 1
     assert (
-        f"report.{'server_file' if given else 'access_password'}: is needed, because host 0.0.0.0 is not the loopback"
-        in done.stderr
+        f"report.{'server_file' if given else 'access_password'}: is needed, because host "
+        "0.0.0.0 is not the loopback" in done.stderr
     )
     assert not (tmp_path / "report").exists()

@@ -1,4 +1,6 @@
-"""Kafka with SASL_SSL, SCRAM and mTLS, and MariaDB with TLS, reached by settings alone: Python's clients, the agent and Spark."""
+"""Kafka with SASL_SSL, SCRAM and mTLS, and MariaDB with TLS, reached by settings alone: Python's
+clients, the agent and Spark.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,8 @@ USER = "qimo"
 PASSWORD = "p\"\\a${env:HOME}s'密=#%{{s}}"  # pragma: allowlist secret  # made up for a test
 KEY_PASSWORD = "of the key"  # pragma: allowlist secret  # made up for a test
 LINES = 20
-# The listeners of a broker as a company has it, beside the plain one that sets it up; two of the stack's ports are not used here.
+# The listeners of a broker as a company has it, beside the plain one that sets it up; two of the
+# stack's ports are not used here.
 LISTENERS = """
 listeners=PLAINTEXT://{host}:{kafka},CONTROLLER://{host}:{controller},SASL_SSL://{host}:{sasl},SSL://{host}:{mtls}
 advertised.listeners=PLAINTEXT://{host}:{kafka},SASL_SSL://{host}:{sasl},SSL://{host}:{mtls}

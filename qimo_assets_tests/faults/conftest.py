@@ -37,7 +37,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="session")
 def recounts_each(request: pytest.FixtureRequest) -> bool:
-    """Whether each fault ends with a recount of its own, as in the full matrix; the reduced one recounts once, after all."""
+    """Whether each fault ends with a recount of its own, as in the full matrix; the reduced one
+    recounts once, after all.
+    """
     return bool(request.config.option.kills)
 
 
@@ -63,7 +65,8 @@ def small_disks(
 ) -> Iterator[Matrix]:
     """The matrix on a stack of its own whose HDFS and MariaDB have small disks.
 
-    The disks are in memory, mounted in a user and mount namespace: that takes no root where a user may make one.
+    The disks are in memory, mounted in a user and mount namespace: that takes no root where a user
+    may make one.
     """
     if subprocess.run([*NAMESPACE, "true"], capture_output=True).returncode != 0:
         pytest.skip(

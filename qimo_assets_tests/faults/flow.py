@@ -1,4 +1,6 @@
-"""Lines that flow at a steady rate while something is hit, and the marker by which a line written after the hit is found in MySQL."""
+"""Lines that flow at a steady rate while something is hit, and the marker by which a line written
+after the hit is found in MySQL.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +63,9 @@ class Flow:
 
 
 def append_marker(log_dir: Path, msg_type: str) -> None:
-    """Append one good line that has only what it must have, and this type, by which it is found again."""
+    """Append one good line that has only what it must have, and this type, by which it is found
+    again.
+    """
     values = {
         "msg_time": datetime.now(simulator.ZONE).strftime("%Y-%m-%d %H:%M:%S"),
         "sender_account": "marker",

@@ -1,6 +1,8 @@
-"""The faults as data: what is hit, and how. Each is a context that does the harm when entered; what does not end by itself ends with it.
+"""The faults as data: what is hit, and how. Each is a context that does the harm when entered; what
+does not end by itself ends with it.
 
-Nothing here helps the platform back: a killed process is started again by whoever should, or the row of the matrix says that it was not.
+Nothing here helps the platform back: a killed process is started again by whoever should, or the
+row of the matrix says that it was not.
 """
 
 from __future__ import annotations
@@ -45,7 +47,8 @@ FULL_SECONDS = 40
 BALLAST_BLOCK = 4096
 HDFS_DISK, MYSQL_DISK = "data/hdfs/data", "data/mysql"
 TRIGGER = "fault_sleeps"
-# The table of the trigger, and how long each row that is deleted from it takes: the kill meets the transaction after its DELETE.
+# The table of the trigger, and how long each row that is deleted from it takes: the kill meets the
+# transaction after its DELETE.
 SLOWED_TABLE, SLEEP_SECONDS = "message_total", 5
 
 Hit = Callable[[Stack, Random], AbstractContextManager[None]]
@@ -60,7 +63,8 @@ class Fault:
         hit: Does the harm to a stack.
         on_data_path: Whether every line passes what is hit; the full matrix hits it several times.
         in_reduced: Whether the reduced matrix has it.
-        unnoticed_seconds: How long the platform waits before it takes this for a fault, and ends what hangs.
+        unnoticed_seconds: How long the platform waits before it takes this for a fault, and ends
+            what hangs.
     """
 
     name: str
@@ -103,7 +107,9 @@ def kill_one_of(members: Callable[[Profile], Sequence[str]]) -> Hit:
 
 
 def pause(service: str) -> Hit:
-    """Return a stop of a service's process that lasts for `PAUSE_SECONDS`, as a machine that hangs."""
+    """Return a stop of a service's process that lasts for `PAUSE_SECONDS`, as a machine
+    that hangs.
+    """
 
     @contextmanager
     def hit(stack: Stack, random: Random) -> Iterator[None]:
@@ -134,7 +140,9 @@ def kill_driver_jvm(stack: Stack, random: Random) -> Iterator[None]:
 
 @contextmanager
 def hang_driver_jvm(stack: Stack, random: Random) -> Iterator[None]:
-    """Stop the JVM of the stream for good, as one that hangs: the supervising sensor has to see that nothing moves."""
+    """Stop the JVM of the stream for good, as one that hangs: the supervising sensor has to see
+    that nothing moves.
+    """
     driver_jvm(stack).suspend()
     yield
 
@@ -148,8 +156,11 @@ def kill_executor(stack: Stack, random: Random) -> Iterator[None]:
 
 @contextmanager
 def kill_code_worker(stack: Stack, random: Random) -> Iterator[None]:
-    """Kill the process in which the code server holds the definitions, and not the one that the supervisor knows."""
-    # After a kill of the code server its old worker goes on beside the new one, for the runs that it started.
+    """Kill the process in which the code server holds the definitions, and not the one that the
+    supervisor knows.
+    """
+    # After a kill of the code server its old worker goes on beside the new one, for the runs that
+    # it started.
     server = psutil.Process(service_pid(stack, "dagster-code"))
     only(process for process in server.children() if runs(process, "dagster", "api", "grpc")).kill()
     yield
@@ -177,8 +188,12 @@ def kill_metric_run(stack: Stack, random: Random) -> Iterator[None]:
 @contextmanager
 def kill_mysql_in_transaction(stack: Stack, random: Random) -> Iterator[None]:
     """Kill MariaDB while a publication has deleted a day's rows and not committed the new ones."""
-    # Not before an insert: in MariaDB such a trigger lets INSERT ... SELECT find NULL in columns that have a value.
-    trigger = f"CREATE OR REPLACE TRIGGER {TRIGGER} AFTER DELETE ON {SLOWED_TABLE} FOR EACH ROW DO SLEEP({SLEEP_SECONDS})"
+    # Not before an insert: in MariaDB such a trigger lets INSERT ... SELECT find NULL in columns
+    # that have a value.
+    trigger = (
+        f"CREATE OR REPLACE TRIGGER {TRIGGER} AFTER DELETE ON {SLOWED_TABLE} FOR EACH ROW DO "
+        f"SLEEP({SLEEP_SECONDS})"
+    )
     pid = service_pid(stack, "mysql")
     try:
         with _root(stack) as cursor:
@@ -194,7 +209,8 @@ def fill(disk: str) -> Hit:
     """Return the filling up of a small disk for `FULL_SECONDS`.
 
     Args:
-        disk: The disk's directory under QIMO_HOME; only the stack's own processes see what is mounted there.
+        disk: The disk's directory under QIMO_HOME; only the stack's own processes see what is
+            mounted there.
     """
 
     @contextmanager
@@ -213,7 +229,9 @@ def fill(disk: str) -> Hit:
 
 @contextmanager
 def reboot(stack: Stack, random: Random) -> Iterator[None]:
-    """Kill every process of the stack at once, the supervisor first, then start it as after a reboot."""
+    """Kill every process of the stack at once, the supervisor first, then start it as after a
+    reboot.
+    """
     everything = processes_of(stack)
     for process in sorted(everything, key=lambda process: not runs(process, "supervisord")):
         with suppress(psutil.NoSuchProcess):
@@ -273,9 +291,9 @@ YARN_FAULTS: tuple[Fault, ...] = (
     # Both managers remember applications and containers that are no more.
     Fault("reboot: kill -9 of everything, then up", reboot),
 )
-# Directory under QIMO_HOME -> size of the disk that is mounted there for these two. Hudi asks for a block of 512 MB for each log file that it
-# appends to, which the data node keeps free until it is closed, with 1 GB beside them (additional-available-space). MariaDB's empty
-# databases take 208 MB.
+# Directory under QIMO_HOME -> size of the disk that is mounted there for these two. Hudi asks for a
+# block of 512 MB for each log file that it appends to, which the data node keeps free until it is
+# closed, with 1 GB beside them (additional-available-space). MariaDB's empty databases take 208 MB.
 SMALL_DISKS = {HDFS_DISK: "4g", MYSQL_DISK: "320m"}
 FULL_DISKS: tuple[Fault, ...] = (
     Fault(f"HDFS disk full for {FULL_SECONDS} s", fill(HDFS_DISK)),
@@ -302,7 +320,9 @@ def _write_for_ever(path: Path) -> NoReturn:
 
 @contextmanager
 def _root(stack: Stack) -> Iterator[Any]:
-    """Give a cursor of the account that may make triggers; that of the host "localhost" comes by the socket."""
+    """Give a cursor of the account that may make triggers; that of the host "localhost" comes by
+    the socket.
+    """
     layout = stack.layout()
     socket, password = str(layout.run / "mysql.sock"), layout.secret("mysql_root")
     connection = connect(

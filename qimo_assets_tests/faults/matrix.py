@@ -1,6 +1,8 @@
-"""One row of the matrix: lines flow, a fault hits, and the row tells whether and when the platform came back and what became of each line.
+"""One row of the matrix: lines flow, a fault hits, and the row tells whether and when the platform
+came back and what became of each line.
 
-A row's own lines are found in lake and quarantine by file and byte offset, so that one that is missing cannot hide behind one that is there twice.
+A row's own lines are found in lake and quarantine by file and byte offset, so that one that is
+missing cannot hide behind one that is there twice.
 """
 
 from __future__ import annotations
@@ -43,8 +45,10 @@ class Row:
         seed: Seed of the lines and of the moment.
         moment: When it was hit: Asia/Shanghai.
         after: Seconds from the first line to the hit.
-        answered: Seconds from the end of the fault until every service answered; None when one did not.
-        recovered: Seconds from the end of the fault until a line written after the hit was in MySQL as well; None when it never was.
+        answered: Seconds from the end of the fault until every service answered; None when one did
+            not.
+        recovered: Seconds from the end of the fault until a line written after the hit was in MySQL
+        as well; None when it never was.
         lines: Lines written during the row.
         rows: Rows of the lake that are these lines.
         quarantined: Lines of these in quarantine.
@@ -92,14 +96,18 @@ class Matrix:
     sent_again: int = 0
 
     def begin(self) -> None:
-        """Recount, so that rows are counted from here on; a stack without any line gets its first ones."""
+        """Recount, so that rows are counted from here on; a stack without any line gets its first
+        ones.
+        """
         chat = self.stack.layout().chat
         if not sizes(chat):
             simulator.feed(chat, LINES_PER_SECOND, seed=self.seed)
         self.sent_again = self._verify()["sent_again"]
 
     def run(self, fault: Fault, number: int) -> Row:
-        """Hit the stack while lines flow, and wait until a line written after the hit is in MySQL; `settle` completes the row."""
+        """Hit the stack while lines flow, and wait until a line written after the hit is in MySQL;
+        `settle` completes the row.
+        """
         row = Row(fault.name, f"{self.seed}/{fault.name}/{number}")
         self.rows.append(row)
         random = Random(row.seed)
@@ -127,9 +135,11 @@ class Matrix:
         return row
 
     def settle(self, rows: Sequence[Row]) -> None:
-        """Wait until everything has arrived, recount all there is, and fill in what became of the lines of these rows.
+        """Wait until everything has arrived, recount all there is, and fill in what became of the
+        lines of these rows.
 
-        What was sent again cannot be told apart between several rows: it stands in the last of them.
+        What was sent again cannot be told apart between several rows: it stands in the last of
+        them.
         """
         answer = self._verify()
         for row in rows:
@@ -169,7 +179,8 @@ class Matrix:
         layout, settings = self.stack.layout(), self.stack.settings()
         lines = line_starts(layout.chat, row.start, row.end)
         where = " OR ".join(
-            f"(source_file = '{layout.chat / name}' AND source_offset >= {row.start.get(name, 0)} AND source_offset < {size})"
+            f"(source_file = '{layout.chat / name}' AND source_offset >= "
+            f"{row.start.get(name, 0)} AND source_offset < {size})"
             for name, size in row.end.items()
         )
         with HiveResource.from_settings(settings.hive).session() as session:
@@ -177,7 +188,8 @@ class Matrix:
                 Counter(
                     (Path(found["source_file"]).name, found["source_offset"])
                     for found in session.query(
-                        f"SELECT source_file, source_offset FROM {settings.lake.database}.{table} WHERE {where}"
+                        "SELECT source_file, source_offset FROM "
+                        f"{settings.lake.database}.{table} WHERE {where}"
                     )
                 )
                 for table in (LAKE_TABLE, QUARANTINE_TABLE)
@@ -189,14 +201,18 @@ class Matrix:
 
 
 def plan(faults: Sequence[Fault], kills: int) -> list[tuple[Fault, int]]:
-    """Return the faults in their order, and how often each hits: without kills the reduced matrix, each once, else those on the data path so often."""
+    """Return the faults in their order, and how often each hits: without kills the reduced matrix,
+    each once, else those on the data path so often.
+    """
     if not kills:
         return [(fault, 1) for fault in faults if fault.in_reduced]
     return [(fault, kills if fault.on_data_path else 1) for fault in faults]
 
 
 def assert_recovers(matrix: Matrix, fault: Fault) -> None:
-    """Hit once, and hold that everything comes back by itself, with each line once and every figure right."""
+    """Hit once, and hold that everything comes back by itself, with each line once and every figure
+    right.
+    """
     row = matrix.run(fault, 0)
     assert row.answered is not None, row
     assert row.recovered is not None, row
@@ -207,7 +223,9 @@ def assert_recovers(matrix: Matrix, fault: Fault) -> None:
 def _seconds_until(
     what: Callable[[], bool], since: float, limit: float = RECOVERY_SECONDS
 ) -> float | None:
-    """Return the seconds from `since` until something is true; None when it does not become so within the limit."""
+    """Return the seconds from `since` until something is true; None when it does not become so
+    within the limit.
+    """
     while not what():
         if time.monotonic() - since > limit:
             return None

@@ -1,4 +1,6 @@
-"""The matrix as one table: JSON for programs, and a marked section of a Markdown page whose other text stays as it is."""
+"""The matrix as one table: JSON for programs, and a marked section of a Markdown page whose other
+text stays as it is.
+"""
 
 from __future__ import annotations
 
@@ -97,7 +99,10 @@ def table(rows: Sequence[Row]) -> str:
 def machine() -> str:
     """Return what the matrix ran on."""
     memory = psutil.virtual_memory().total / 2**30
-    return f"{os.cpu_count()} processors ({platform.machine()}), {memory:.0f} GiB, {platform.system()} {platform.release()}"
+    return (
+        f"{os.cpu_count()} processors ({platform.machine()}), {memory:.0f} GiB, "
+        f"{platform.system()} {platform.release()}"
+    )
 
 
 def _cells(row: Row) -> list[str]:

@@ -1,4 +1,6 @@
-"""A disk that is full for a while: nothing is lost, and the platform goes on by itself when there is room again."""
+"""A disk that is full for a while: nothing is lost, and the platform goes on by itself when there
+is room again.
+"""
 
 from __future__ import annotations
 

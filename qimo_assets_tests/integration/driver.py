@@ -2,8 +2,9 @@
 
     python -m qimo_assets_tests.integration.driver live|catch_up|replay [none|CRASH]
 
-Everything is the platform's own, from the run down to the tables; only the crash is put in here. The tables are compacted, cleaned, archived
-and made known to the metastore at nearly every commit, so that each of these is under way at most moments.
+Everything is the platform's own, from the run down to the tables; only the crash is put in here.
+The tables are compacted, cleaned, archived and made known to the metastore at nearly every commit,
+so that each of these is under way at most moments.
 """
 
 from __future__ import annotations
@@ -49,7 +50,9 @@ class CrashingWriter(write.TableWriter):
     committed: ClassVar[set[Table]] = set()
 
     def write(self, table: Table, *arguments: Any, **options: Any) -> None:
-        """Write one table; die once those are written that are to be, and write none that is not."""
+        """Write one table; die once those are written that are to be, and write none
+        that is not.
+        """
         self.synced.clear()
         last = CRASHES.get(sys.argv[2])
         if last and table not in last:

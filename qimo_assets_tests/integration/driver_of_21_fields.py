@@ -1,4 +1,6 @@
-"""The streaming job by a contract of one field more, as a release has it after the servers began to write the field."""
+"""The streaming job by a contract of one field more, as a release has it after the servers began to
+write the field.
+"""
 
 from __future__ import annotations
 

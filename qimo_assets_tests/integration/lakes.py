@@ -1,4 +1,6 @@
-"""A lake of a test's own: a topic, a database and checkpoints on the shared stack, and a streaming job that may be killed."""
+"""A lake of a test's own: a topic, a database and checkpoints on the shared stack, and a streaming
+job that may be killed.
+"""
 
 from __future__ import annotations
 
@@ -27,12 +29,15 @@ from qimo_assets_tests.conftest import Stack
 from qimo_assets_tests.records import event
 
 PARTITIONS = 2
-# Four batches of a driver, which needs half a minute to its first one on a machine of two processors, and minutes on a busy one.
+# Four batches of a driver, which needs half a minute to its first one on a machine of two
+# processors, and minutes on a busy one.
 LINES, LINES_PER_BATCH = 800, 240
 DRIVER_SECONDS = 600
-# For a few hundred lines, compiling the plan and then the machine code of it takes longer than all the work.
+# For a few hundred lines, compiling the plan and then the machine code of it takes longer than all
+# the work.
 UNCOMPILED = {
-    "spark.driver.extraJavaOptions": "-Dfile.encoding=UTF-8 -XX:+UseSerialGC -XX:TieredStopAtLevel=1",
+    "spark.driver.extraJavaOptions": "-Dfile.encoding=UTF-8 -XX:+UseSerialGC "
+    "-XX:TieredStopAtLevel=1",
     "spark.sql.codegen.wholeStage": "false",
 }
 
@@ -100,7 +105,9 @@ class Lake:
         return {**self.stack.env, **common_environment(self.layout), **own, **self.env}
 
     def send(self, lines: int = LINES) -> None:
-        """Send numbered lines: each fifth is bad, each second has an origin as Flume gives it, and of those each third is sent twice."""
+        """Send numbered lines: each fifth is bad, each second has an origin as Flume gives it, and
+        of those each third is sent twice.
+        """
         producer = Producer(librdkafka_options(self.settings.kafka))
         for number in range(self.sent, self.sent + lines):
             value = (

@@ -1,4 +1,6 @@
-"""A backup of the lake taken while the stream runs, and the lake restored from it: what came since is read from the topic again, each line once."""
+"""A backup of the lake taken while the stream runs, and the lake restored from it: what came since
+is read from the topic again, each line once.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ def command(lake: Lake, tool: str, *arguments: str) -> None:
 
 @pytest.fixture
 def snapshots(lake: Lake) -> Iterator[Lake]:
-    """A lake whose file system takes snapshots of everything at one moment; afterwards it has none."""
+    """A lake whose file system takes snapshots of everything at one moment; afterwards
+    it has none.
+    """
     command(lake, ADMIN, "-allowSnapshot", "/")
     yield lake
     command(lake, SHELL, "-deleteSnapshot", "/", SNAPSHOT)

@@ -1,4 +1,6 @@
-"""Text that other programs take for commands goes from the file to MySQL, to Dagster's pages and into quarantine as it is."""
+"""Text that other programs take for commands goes from the file to MySQL, to Dagster's pages and
+into quarantine as it is.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,8 @@ TEXTS = [
     "a|b `c` **d** [e](javascript:f)",
 ]
 MATERIALIZATIONS = (
-    "query($key: AssetKeyInput!, $days: [String!]) { assetNodeOrError(assetKey: $key) { ... on AssetNode { assetMaterializations(limit: 1, partitions: $days) "
+    "query($key: AssetKeyInput!, $days: [String!]) { assetNodeOrError(assetKey: $key) { "
+    "... on AssetNode { assetMaterializations(limit: 1, partitions: $days) "
     "{ metadataEntries { label ... on MarkdownMetadataEntry { mdStr } } } } } }"
 )
 

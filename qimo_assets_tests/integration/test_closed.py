@@ -1,4 +1,6 @@
-"""What a running stack shows to strangers: nothing listens but on the loopback, and no file or command line that others can see holds a password."""
+"""What a running stack shows to strangers: nothing listens but on the loopback, and no file or
+command line that others can see holds a password.
+"""
 
 from __future__ import annotations
 
@@ -77,7 +79,10 @@ def test_no_log_holds_a_password(stack: Stack) -> None:
 
 
 def test_dagster_tells_no_password(stack: Stack) -> None:
-    locations = "{ workspaceOrError { ... on Workspace { locationEntries { displayMetadata { value } } } } }"
+    locations = (
+        "{ workspaceOrError { ... on Workspace { locationEntries { displayMetadata { value } } "
+        "} } }"
+    )
     told = str(stack.graphql("{ instance { info } }")) + str(stack.graphql(locations))
     assert "LocalRunLauncher" in told
     assert [password for password in secrets(stack) if password in told] == []

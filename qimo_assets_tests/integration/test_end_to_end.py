@@ -1,4 +1,5 @@
-"""From file to figure on the real stack: what is fed arrives once, by itself, whatever is stopped on the way.
+"""From file to figure on the real stack: what is fed arrives once, by itself, whatever is stopped
+on the way.
 
 The tests share one stack and its data, and each ends with a recount that agrees.
 """
@@ -19,10 +20,22 @@ from qimo_assets_tests.processes import processes_of
 Ask = Callable[[str], list[Any]]
 UNFINISHED = ("QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING")
 TERMINATE = "mutation($id: String!) { terminateRun(runId: $id) { __typename } }"
-LAUNCH = "mutation($params: ExecutionParams!) { launchRun(executionParams: $params) { __typename ... on LaunchRunSuccess { run { runId } } } }"
-BACKFILL = "mutation($params: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $params) { __typename ... on LaunchBackfillSuccess { backfillId } } }"
-BACKFILL_STATUS = "query($id: String!) { partitionBackfillOrError(backfillId: $id) { ... on PartitionBackfill { status } } }"
-MATERIALIZATIONS = "query($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key) { ... on AssetNode { assetMaterializations(limit: 1000) { partition timestamp runId } } } }"
+LAUNCH = (
+    "mutation($params: ExecutionParams!) { launchRun(executionParams: $params) { __typename "
+    "... on LaunchRunSuccess { run { runId } } } }"
+)
+BACKFILL = (
+    "mutation($params: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: "
+    "$params) { __typename ... on LaunchBackfillSuccess { backfillId } } }"
+)
+BACKFILL_STATUS = (
+    "query($id: String!) { partitionBackfillOrError(backfillId: $id) { ... on "
+    "PartitionBackfill { status } } }"
+)
+MATERIALIZATIONS = (
+    "query($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key) { ... on AssetNode { "
+    "assetMaterializations(limit: 1000) { partition timestamp runId } } } }"
+)
 SELECTOR = {"repositoryName": "__repository__", "repositoryLocationName": "qimo_assets"}
 
 
@@ -34,7 +47,9 @@ def materializations(stack: Stack, *key: str) -> list[dict[str, Any]]:
 
 
 def runs_over(stack: Stack, days: list[str], *key: str) -> set[str]:
-    """Return the runs that materialized exactly these days of an asset; what is published by itself meanwhile has runs of its own."""
+    """Return the runs that materialized exactly these days of an asset; what is published by itself
+    meanwhile has runs of its own.
+    """
     found: dict[str, set[str]] = {}
     for item in materializations(stack, *key):
         found.setdefault(item["runId"], set()).add(item["partition"])
@@ -131,7 +146,8 @@ def test_verify_names_a_figure_that_is_wrong(stack: Stack, ask_mysql: Ask) -> No
             f"UPDATE message_hourly SET messages = {figure} WHERE day = '{day}' AND hour = {hour}",
         )
 
-    # A run that was still to come publishes the right figure in between; a cluster was slow enough for that.
+    # A run that was still to come publishes the right figure in between; a cluster was slow enough
+    # for that.
     answer = wait_for(of_a_wrong_figure)
     assert answer.returncode == 1
     assert f"{day}" in answer.stdout

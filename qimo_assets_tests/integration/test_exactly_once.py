@@ -1,7 +1,8 @@
 """From the topic on each line stands in the lake once, whatever is killed at whatever moment.
 
-Each test has a lake of its own (lakes.py) and runs the streaming job in a process of its own (driver.py), which is killed with its JVM. What
-was sent is told apart by its number and held against what HiveServer2 answers.
+Each test has a lake of its own (lakes.py) and runs the streaming job in a process of its own
+(driver.py), which is killed with its JVM. What was sent is told apart by its number and held
+against what HiveServer2 answers.
 """
 
 from __future__ import annotations

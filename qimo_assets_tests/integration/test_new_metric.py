@@ -1,6 +1,8 @@
-"""A metric is added by one .sql file and one entry in the catalog, and is then in Hive, MySQL, Dagster and the report.
+"""A metric is added by one .sql file and one entry in the catalog, and is then in Hive, MySQL,
+Dagster and the report.
 
-Both are put into a copy of the checkout, which works on the shared stack beside the checkout itself; at the end the stack is as it was.
+Both are put into a copy of the checkout, which works on the shared stack beside the checkout
+itself; at the end the stack is as it was.
 """
 
 from __future__ import annotations
@@ -99,7 +101,9 @@ def materialize(stack: Stack, key: str, *options: str) -> None:
 
 @pytest.fixture
 def copy(stack: Stack, tmp_path: Path) -> Iterator[Stack]:
-    """The shared stack, commanded from a copy of the checkout; whatever the copy added is taken away again."""
+    """The shared stack, commanded from a copy of the checkout; whatever the copy added is taken
+    away again.
+    """
     checkout = tmp_path / "checkout"
     shutil.copytree(
         PROJECT_ROOT,
@@ -157,7 +161,8 @@ def test_a_metric_is_one_sql_file_and_one_catalog_entry(
         ("各收件人操作系统的消息量",)
     ]
     counted = ask_hive(
-        "SELECT day, coalesce(receiver_os, '未知'), count(*), count(DISTINCT receiver_account) FROM chat_message_rt "
+        "SELECT day, coalesce(receiver_os, '未知'), count(*), count(DISTINCT "
+        "receiver_account) FROM chat_message_rt "
         f"WHERE day IN ('{days[0]}', '{days[-1]}') GROUP BY 1, 2"
     )
     published = [

@@ -1,4 +1,6 @@
-"""The platform on systems that it does not manage: everything from one settings file, every process started by hand as docs/deploy.md says."""
+"""The platform on systems that it does not manage: everything from one settings file, every process
+started by hand as docs/deploy.md says.
+"""
 
 from __future__ import annotations
 

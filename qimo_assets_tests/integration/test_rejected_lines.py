@@ -1,4 +1,5 @@
-"""Rejected lines: each counts once however often it comes, and is read again when the contract has changed.
+"""Rejected lines: each counts once however often it comes, and is read again when the contract has
+changed.
 
 The topic takes the producer's own time here, so that a line can come on two days.
 """
@@ -119,13 +120,18 @@ def test_a_rejected_line_counts_once_and_is_read_again_once(lake: Lake) -> None:
     }
     assert recounted(lake) == {"field_count": 1, "time_ahead": 1, "too_long": 2}
     assert set(messages(lake)) == {"early", "good"}
-    query = f"SELECT raw_text, raw_bytes, day, source_offset FROM {lake.name}.{QUARANTINE_VIEW} WHERE reason = 'field_count'"
+    query = (
+        f"SELECT raw_text, raw_bytes, day, source_offset FROM {lake.name}.{QUARANTINE_VIEW} "
+        "WHERE reason = 'field_count'"
+    )
     assert lake.ask(query) == [("几个\x01字段", len(FEW_FIELDS), "2024-05-07", 0)]
     [(rejected_id,)] = lake.ask(
-        f"SELECT message_id FROM {lake.name}.{QUARANTINE_VIEW} WHERE reason = 'too_long' AND raw_text LIKE '%B%'"
+        f"SELECT message_id FROM {lake.name}.{QUARANTINE_VIEW} WHERE reason = 'too_long' "
+        "AND raw_text LIKE '%B%'"
     )
 
-    # Killed when the good ones are in the lake, and when the others have their new reason: what is in both tables counts once.
+    # Killed when the good ones are in the lake, and when the others have their new reason: what is
+    # in both tables counts once.
     lake.env["QIMO_LAKE__MAX_LINE_BYTES"] = str(2 * len(LONG))
     lake.crash("replay", "after the messages")
     assert set(messages(lake)) == {"early", "good", LONG}

@@ -1,4 +1,6 @@
-"""A 21st field appears in the lines while the stream runs: nothing stops, nothing is lost, and the column arrives in Hudi, Hive and MySQL."""
+"""A 21st field appears in the lines while the stream runs: nothing stops, nothing is lost, and the
+column arrives in Hudi, Hive and MySQL.
+"""
 
 from __future__ import annotations
 
@@ -80,7 +82,8 @@ def test_a_field_more_is_quarantined_then_read_and_arrives_everywhere(
     with stream(lake):
         send(lake, line("old 1"))
         wait_for(lambda: count(lake, "chat_message") == 1, 400)
-        # The servers are ahead of the contract: the new lines wait in quarantine, the old ones go on.
+        # The servers are ahead of the contract: the new lines wait in quarantine, the old ones go
+        # on.
         send(lake, line("early 1", "8.1"), line("old 2"), line("early 2", ""))
         wait_for(
             lambda: (count(lake, "chat_message"), count(lake, "chat_quarantine")) == (2, 2), 400
@@ -88,7 +91,8 @@ def test_a_field_more_is_quarantined_then_read_and_arrives_everywhere(
     with HiveResource.from_settings(lake.settings.hive).session() as session:
         session.execute(sql.view_statement(sql.MESSAGE_VIEW, lake.name))
 
-    # The contract knows the field: lines of both kinds in one batch, and of both kinds in one file of the table.
+    # The contract knows the field: lines of both kinds in one batch, and of both kinds in one file
+    # of the table.
     lake.driver = "driver_of_21_fields"
     with stream(lake):
         send(
@@ -129,7 +133,9 @@ def test_a_field_more_is_quarantined_then_read_and_arrives_everywhere(
 
 
 def published(lake: Lake, row: dict[str, object]) -> None:
-    """Publish a day as a metric without the measure, then with it: the table gets the column, NULL on the day that is not published again."""
+    """Publish a day as a metric without the measure, then with it: the table gets the column, NULL
+    on the day that is not published again.
+    """
     metric = replace(METRICS[0], name=f"{lake.name}_metric", measures=METRICS[0].measures[:2])
     wider = replace(
         metric,

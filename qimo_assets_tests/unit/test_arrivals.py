@@ -1,4 +1,6 @@
-"""What arrived, commit by commit: each commit is recorded once per day, also after a report that was broken off."""
+"""What arrived, commit by commit: each commit is recorded once per day, also after a report that
+was broken off.
+"""
 
 from __future__ import annotations
 
@@ -120,9 +122,7 @@ def test_the_next_run_begins_where_the_events_end(world: World) -> None:
     assert world.reporter(since).report(at_once=True) == 0
 
 
-def test_a_batch_that_was_written_again_keeps_its_name_and_a_commit_of_no_batch_has_one_of_its_own() -> (
-    None
-):
+def test_a_batch_written_again_keeps_its_name_and_a_commit_of_no_batch_has_its_own() -> None:
     commits = [
         Commit("1", "a:0", {MONDAY: 5}),
         Commit("2", "a:0", {MONDAY: 5}),

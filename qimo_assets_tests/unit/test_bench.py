@@ -123,7 +123,8 @@ def test_percentiles_by_nearest_rank(share: float, expected: int) -> None:
 
 
 def test_a_trend_of_the_textbook() -> None:
-    # S = 6 of 4 points: variance 4 * 3 * 13 / 18 = 8.667, z = 5 / 2.944 = 1.698, one-sided p = 0.0447.
+    # S = 6 of 4 points: variance 4 * 3 * 13 / 18 = 8.667, z = 5 / 2.944 = 1.698, one-sided p =
+    # 0.0447.
     found = trend([1.0, 2.0, 3.0, 4.0])
     assert found.slope == 1.0
     assert found.rises == pytest.approx(0.0447, abs=0.0001)

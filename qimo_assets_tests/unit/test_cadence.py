@@ -17,7 +17,9 @@ class Clock:
 
 
 def after(*compactions: tuple[float, float]) -> Cadence:
-    """Return what is known after compactions of the messages, each given by the seconds before it and those that it took."""
+    """Return what is known after compactions of the messages, each given by the seconds before it
+    and those that it took.
+    """
     clock = Clock()
     cadence = Cadence(clock)
     for pause, seconds in compactions:

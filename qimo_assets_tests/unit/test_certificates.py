@@ -1,4 +1,6 @@
-"""The certificates of the stack: whom they let in, and that they are made once and are their owner's alone."""
+"""The certificates of the stack: whom they let in, and that they are made once and are their
+owner's alone.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ def handshake(
     client_file: Path | None = None,
     server_ca: Path | None = None,
 ) -> None:
-    """Let a client meet a server without a network; raises when one of them does not take the other."""
+    """Let a client meet a server without a network; raises when one of them does not take the
+    other.
+    """
     server, client = (
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER),
         ssl.create_default_context(cafile=str(client_ca)),

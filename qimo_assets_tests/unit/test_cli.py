@@ -1,4 +1,6 @@
-"""The command from outside: exit statuses, one message instead of a traceback, and what it says on an empty home."""
+"""The command from outside: exit statuses, one message instead of a traceback, and what it says on
+an empty home.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ TOOLS = ("cmp", "cp", "dirname", "mkdir", "rm", "tail")
 
 
 def qimo(home: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run the command in a process of its own, on this home and on nothing else of this machine's settings."""
+    """Run the command in a process of its own, on this home and on nothing else of this machine's
+    settings.
+    """
     env = {
         **own_environment(),
         "QIMO_HOME": str(home),
@@ -337,7 +341,8 @@ def script(
         major, minor = version.split(".")[:2]
         supported = 0 if (3, 10) <= (int(major), int(minor)) <= (3, 12) else 1
         (bin_dir / name).write_text(
-            f'#!/bin/sh\n[ "$1" = --version ] && echo "Python {version}" && exit 0\nexit {supported}\n'
+            f'#!/bin/sh\n[ "$1" = --version ] && echo "Python {version}" && exit 0\nexit '
+            f"{supported}\n"
         )
         (bin_dir / name).chmod(0o755)
     for name in ("qimo", "requirements.lock"):
@@ -353,8 +358,8 @@ def test_an_unsupported_python_is_told_which_are_needed(tmp_path: Path, version:
     done = script(tmp_path, ("python3", version))
     assert done.returncode == 1
     assert (
-        done.stderr
-        == f"qimo: Python 3.10, 3.11 or 3.12 is needed; found Python {version}. Set QIMO_PYTHON to one.\n"
+        done.stderr == f"qimo: Python 3.10, 3.11 or 3.12 is needed; found Python {version}. Set "
+        "QIMO_PYTHON to one.\n"
     )
     assert not (tmp_path / "home").exists()
 

@@ -39,7 +39,7 @@ from qimo_assets.source.render import FLUME_CONF, agent_configuration, write_age
 ODD = "p\"\\a${env:HOME}s'密 🔑=#%{{s}}"
 SECRETS = {
     "QIMO_KAFKA__PASSWORD": f"kafka {ODD}",
-    "QIMO_KAFKA__CLIENT_KEY_PASSWORD": "key-password",  # pragma: allowlist secret  # made up for a test
+    "QIMO_KAFKA__CLIENT_KEY_PASSWORD": "key-password",  # pragma: allowlist secret
     "QIMO_KAFKA__JAVA_OPTIONS": "java-option",
     "QIMO_KAFKA__LIBRDKAFKA_OPTIONS": "librdkafka-option",
     "QIMO_LAKE__HADOOP_OPTIONS": "hadoop-option",
@@ -106,7 +106,8 @@ def test_every_security_option_reaches_both_kinds_of_client(secured: Settings) -
     }
     assert java["sasl.jaas.config"].startswith(
         # pragma: allowlist nextline secret  # made up for a test
-        'org.apache.kafka.common.security.scram.ScramLoginModule required username="qimo" password="kafka p\\"'
+        'org.apache.kafka.common.security.scram.ScramLoginModule required username="qimo" '
+        'password="kafka p\\"'
     )
     assert (
         java["ssl.truststore.type"],
@@ -195,7 +196,9 @@ def test_a_ca_of_mysql_demands_a_verified_connection() -> None:
 
 @pytest.fixture
 def sasl_server() -> Iterator[tuple[int, list[bytes]]]:
-    """A server that takes the first message of a SASL handshake and ends; its port, and the message."""
+    """A server that takes the first message of a SASL handshake and ends; its port, and the
+    message.
+    """
     got: list[bytes] = []
     with socket.create_server((LOOPBACK, 0)) as listener:
 

@@ -1,4 +1,6 @@
-"""What the source itself has to keep closed, and that each claim of docs/security.md names a test that there is."""
+"""What the source itself has to keep closed, and that each claim of docs/security.md names a test
+that there is.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The code server's watch over its worker, with real child processes, and its start without Dagster's storage."""
+"""The code server's watch over its worker, with real child processes, and its start without
+Dagster's storage.
+"""
 
 from __future__ import annotations
 

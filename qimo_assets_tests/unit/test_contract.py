@@ -38,8 +38,8 @@ def test_an_added_field_is_a_column_at_the_end_of_the_view(monkeypatch: pytest.M
     statement = sql.view_statement(sql.MESSAGE_VIEW, "lake")
     assert sql.declared_columns(statement) == {**before, **VERSION.columns, **PLACE.columns}
     assert (
-        "collected_at, written_at,\n  app_version,\n  server_longitude,\n  server_latitude\nFROM lake."
-        in statement
+        "collected_at, written_at,\n  app_version,\n  server_longitude,\n  "
+        "server_latitude\nFROM lake." in statement
     )
 
 

@@ -33,7 +33,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:Property `OpDefinition.version`:
 
 @pytest.fixture(scope="module")
 def defs() -> Iterator[dg.Definitions]:
-    """The definitions for the required settings and every default, whatever the environment says."""
+    """The definitions for the required settings and every default, whatever the
+    environment says.
+    """
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith("QIMO_") and name != RENEW]:
             patch.delenv(name)
@@ -50,7 +52,10 @@ def partitions(definition: dg.PartitionsDefinition | None) -> str | None:
     if definition is None:
         return None
     assert isinstance(definition, dg.TimeWindowPartitionsDefinition)
-    return f"{definition.cron_schedule} from {definition.start.isoformat()} {definition.timezone}, end offset {definition.end_offset}, as {definition.fmt}"
+    return (
+        f"{definition.cron_schedule} from {definition.start.isoformat()} "
+        f"{definition.timezone}, end offset {definition.end_offset}, as {definition.fmt}"
+    )
 
 
 def names(keys: Any) -> list[str]:
@@ -107,7 +112,9 @@ def snapshot(defs: dg.Definitions) -> dict[str, Any]:
 
 
 def written(found: dict[str, Any]) -> str:
-    """Return the snapshot as JSON, an item a line, so that a difference shows the items that changed."""
+    """Return the snapshot as JSON, an item a line, so that a difference shows the items that
+    changed.
+    """
     sections = []
     for section, items in sorted(found.items()):
         if isinstance(items, dict):
@@ -173,7 +180,8 @@ def test_a_range_of_days_of_all_that_stands_in_mysql_is_one_run(defs: dg.Definit
         key.to_user_string(): graph.get(key).backfill_policy
         for key in dg.AssetSelection.key_prefixes("mysql").resolve(graph)
     }
-    # The command line refuses the whole range when one asset has another policy, also an asset without days.
+    # The command line refuses the whole range when one asset has another policy, also an asset
+    # without days.
     assert set(policies.values()) == {dg.BackfillPolicy.single_run()}
 
 

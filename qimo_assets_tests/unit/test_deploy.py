@@ -1,4 +1,5 @@
-"""The image and the manifests of deploy/, as far as they can be checked without an engine and a cluster: by their own rules, and against each other.
+"""The image and the manifests of deploy/, as far as they can be checked without an engine and a
+cluster: by their own rules, and against each other.
 
 That the roles run stands in contract/test_container.py.
 """
@@ -63,7 +64,9 @@ def labels(workload: Object) -> Object:
 
 
 def listening(selector: Object) -> dict[str, int]:
-    """Return name -> number of the ports that the pods with these labels declare; there are such pods."""
+    """Return name -> number of the ports that the pods with these labels declare; there are such
+    pods.
+    """
     pods = [
         item["spec"]["template"]["spec"]
         for item in WORKLOADS

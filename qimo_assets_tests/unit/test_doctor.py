@@ -1,4 +1,6 @@
-"""What `doctor` tells where nothing answers, and that it neither waits for ever nor tells a secret."""
+"""What `doctor` tells where nothing answers, and that it neither waits for ever nor
+tells a secret.
+"""
 
 from __future__ import annotations
 

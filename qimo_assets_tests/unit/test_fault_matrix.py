@@ -1,4 +1,6 @@
-"""The fault matrix without a stack: which lines are a row's, which hits are planned, and where the table is written."""
+"""The fault matrix without a stack: which lines are a row's, which hits are planned, and where the
+table is written.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The lock of the jars: that it is whole, and that nothing else than what it names is ever installed."""
+"""The lock of the jars: that it is whole, and that nothing else than what it names is ever
+installed.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Ports, paths and passwords of the embedded stack: what the environment may ask for, and what is refused."""
+"""Ports, paths and passwords of the embedded stack: what the environment may ask for, and what is
+refused.
+"""
 
 from __future__ import annotations
 
@@ -73,7 +75,8 @@ def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
         (
             "QIMO_PORT_OFFSET",
             "56000",
-            "Port 65870 of namenode_http is out of range; set QIMO_PORT_NAMENODE_HTTP or QIMO_PORT_OFFSET",
+            "Port 65870 of namenode_http is out of range; set QIMO_PORT_NAMENODE_HTTP or "
+            "QIMO_PORT_OFFSET",
         ),
         (
             "QIMO_PORT_OFFSET",
@@ -189,7 +192,8 @@ def test_data_keeps_the_profile_with_which_it_was_made(
     for other in set(PROFILES) - {kept}:
         with pytest.raises(
             StackError,
-            match=f"was made with the profile {kept}, which it keeps. Run ./qimo up without --profile, set QIMO_HOME",
+            match=f"was made with the profile {kept}, which it keeps. Run ./qimo up without "
+            "--profile, set QIMO_HOME",
         ):
             current_layout(other)
 

@@ -1,4 +1,6 @@
-"""What is remembered of all messages: when the digest serves, what is read beside it, and when all messages are read again."""
+"""What is remembered of all messages: when the digest serves, what is read beside it, and when all
+messages are read again.
+"""
 
 from __future__ import annotations
 

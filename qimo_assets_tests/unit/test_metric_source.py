@@ -1,4 +1,6 @@
-"""What a run of metrics asks of HiveServer2: the messages once, each metric over them, and nothing left behind."""
+"""What a run of metrics asks of HiveServer2: the messages once, each metric over them, and nothing
+left behind.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,8 @@ def test_metrics_of_a_day_are_made_from_messages_that_are_read_once(server: Serv
     assert found == {"os": [(DAY, "1", 1, 1)], "network": [(DAY, "1", 1, 1)]}
     [kept] = server.said("CREATE GLOBAL")
     assert kept.endswith(
-        f"SELECT day, sender_account, sender_os, sender_network FROM lake.v_message WHERE day IN ('{DAY}')"
+        "SELECT day, sender_account, sender_os, sender_network FROM lake.v_message WHERE "
+        f"day IN ('{DAY}')"
     )
     assert len(server.said("CACHE TABLE global_temp.")) == 1
     assert {statement.partition("FROM ")[2].split()[0] for statement in server.said("SELECT")} == {

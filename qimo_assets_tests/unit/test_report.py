@@ -1,4 +1,6 @@
-"""The report's parts that need nothing else: masking, files, the charts' options, and what is shipped."""
+"""The report's parts that need nothing else: masking, files, the charts' options, and what is
+shipped.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The reports of a running stream: how often, for which days, and that a storage which is away loses none of them."""
+"""The reports of a running stream: how often, for which days, and that a storage which is away
+loses none of them.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ class Away(Exception):
 
 @dataclass
 class World:
-    """A clock, a timeline of commits, the events that were stored and the offsets that were committed."""
+    """A clock, a timeline of commits, the events that were stored and the offsets that were
+    committed.
+    """
 
     now: float = 1000.0
     commits: list[tuple[str, dict[str, int]]] = field(default_factory=list)

@@ -1,4 +1,6 @@
-"""Who may import whom, read from the source itself; and that loading the definitions asks nothing of any service."""
+"""Who may import whom, read from the source itself; and that loading the definitions asks nothing
+of any service.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,8 @@ def refuse(self, address):
 socket.socket.connect = socket.socket.connect_ex = refuse
 import psutil, sys
 import qimo_assets.definitions
-assert not {"pandas", "pyecharts"} & set(sys.modules), "each run would spend half a second of a processor on them"
+heavy = {"pandas", "pyecharts"} & set(sys.modules)
+assert not heavy, "each run would spend half a second of a processor on them"
 assert not psutil.Process().children(), psutil.Process().children()
 print(len(list(qimo_assets.definitions.defs.resolve_all_asset_specs())), "assets")
 """
@@ -95,7 +98,8 @@ def test_loading_the_definitions_connects_to_nothing_and_starts_nothing(tmp_path
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)
         port = listener.getsockname()[1]
-        # Kafka's client and others connect without Python's sockets: every endpoint is this listener, which nobody may reach.
+        # Kafka's client and others connect without Python's sockets: every endpoint is this
+        # listener, which nobody may reach.
         endpoints = {
             name: value.replace("127.0.0.1:9", f"127.0.0.1:{port}")
             for name, value in REQUIRED.items()

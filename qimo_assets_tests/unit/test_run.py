@@ -84,6 +84,9 @@ def test_offsets_are_committed_while_a_report_takes_its_time(
 
 
 def test_a_failure_names_its_innermost_cause() -> None:
-    text = "Traceback\n  File x\njava.lang.A: outer\n\tat frame\nCaused by: java.lang.B: middle\n\tat frame\nCaused by: java.io.C: No space left\n\tat frame"
+    text = (
+        "Traceback\n  File x\njava.lang.A: outer\n\tat frame\nCaused by: java.lang.B: "
+        "middle\n\tat frame\nCaused by: java.io.C: No space left\n\tat frame"
+    )
     advice = lake_run._advice(cast("StreamingQueryException", text))  # pyright: ignore[reportPrivateUsage]
     assert "checkpoint. java.io.C: No space left\n" in advice

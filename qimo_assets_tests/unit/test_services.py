@@ -1,4 +1,6 @@
-"""The services of each profile as data, and their rendered configurations: order, ports, passwords, and who may connect."""
+"""The services of each profile as data, and their rendered configurations: order, ports, passwords,
+and who may connect.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,8 @@ from qimo_assets.stack.services import common_environment, services
 
 SECRETS = ("mysql_root", "mysql_publisher", "mysql_reader", "mysql_dagster")
 CLUSTER_SECRETS = ("kafka_qimo", "spark")
-# What a rendered file may hold of the passwords: MariaDB's accounts, the settings' own, and Dagster's, which each process gets.
+# What a rendered file may hold of the passwords: MariaDB's accounts, the settings' own, and
+# Dagster's, which each process gets.
 HOLDS = {
     "secrets/accounts.sql": set(SECRETS),
     "qimo.toml": {"mysql_publisher", "mysql_reader"},
@@ -39,7 +42,9 @@ EACH = pytest.mark.parametrize("layout", PROFILES, indirect=True)
 
 @pytest.fixture
 def layout(request: pytest.FixtureRequest, home: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
-    """A layout whose Java is found without starting one; of the single profile unless a test names another."""
+    """A layout whose Java is found without starting one; of the single profile unless a test names
+    another.
+    """
     monkeypatch.setenv("QIMO_JAVA", "bundled")
     return current_layout(getattr(request, "param", None))
 
@@ -462,8 +467,12 @@ def test_yarn_listens_on_the_loopback_only(configured: Layout) -> None:
     } == {
         "yarn.resourcemanager.hostname": LOOPBACK,
         "yarn.resourcemanager.address": f"{LOOPBACK}:{ports['resourcemanager']}",
-        "yarn.resourcemanager.scheduler.address": f"{LOOPBACK}:{ports['resourcemanager_scheduler']}",
-        "yarn.resourcemanager.resource-tracker.address": f"{LOOPBACK}:{ports['resourcemanager_tracker']}",
+        "yarn.resourcemanager.scheduler.address": (
+            f"{LOOPBACK}:{ports['resourcemanager_scheduler']}"
+        ),
+        "yarn.resourcemanager.resource-tracker.address": (
+            f"{LOOPBACK}:{ports['resourcemanager_tracker']}"
+        ),
         "yarn.resourcemanager.admin.address": f"{LOOPBACK}:{ports['resourcemanager_admin']}",
         "yarn.resourcemanager.webapp.address": f"{LOOPBACK}:{ports['resourcemanager_http']}",
         "yarn.nodemanager.hostname": LOOPBACK,

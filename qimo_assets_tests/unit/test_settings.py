@@ -1,4 +1,6 @@
-"""Settings: where a value comes from, what is said about a missing or wrong one, and that no password is shown."""
+"""Settings: where a value comes from, what is said about a missing or wrong one, and that no
+password is shown.
+"""
 
 from __future__ import annotations
 
@@ -73,7 +75,8 @@ def test_the_environment_wins_over_the_file_value_by_value(
     # pragma: allowlist nextline secret  # made up for a test
     write(
         required / "qimo.toml",
-        '[kafka]\nbootstrap = "file:1"\ntopic = "of the file"\n[mysql]\npassword = "of the file"\n[lake]\nbuckets = 3\n',
+        '[kafka]\nbootstrap = "file:1"\ntopic = "of the file"\n[mysql]\npassword = "of the '
+        'file"\n[lake]\nbuckets = 3\n',
     )
     monkeypatch.setenv("QIMO_LAKE__BUCKETS", "4")
     settings = load_settings()
@@ -116,7 +119,8 @@ def test_a_missing_setting_names_itself_and_what_to_do(
     monkeypatch.delenv(variable)
     said = message()
     assert said.startswith(
-        f"1 setting(s) missing or wrong (file: {required / 'qimo.toml'}):\n  {setting(variable)}: Field required\n"
+        f"1 setting(s) missing or wrong (file: {required / 'qimo.toml'}):\n  "
+        f"{setting(variable)}: Field required\n"
     )
     assert said.endswith(
         "Run ./qimo up to write the embedded stack's settings, or set QIMO_<GROUP>__<NAME>."
@@ -144,8 +148,8 @@ def test_without_any_setting_each_required_one_is_named() -> None:
 def test_a_wrong_value_is_named(monkeypatch: pytest.MonkeyPatch, variable: str, text: str) -> None:
     monkeypatch.setenv(variable, text)
     assert (
-        f"1 setting(s) missing or wrong (file: {settings_file()}):\n  {setting(variable)}: Input should be "
-        in message()
+        f"1 setting(s) missing or wrong (file: {settings_file()}):\n  {setting(variable)}: "
+        "Input should be " in message()
     )
 
 

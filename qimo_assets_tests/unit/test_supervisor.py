@@ -1,4 +1,6 @@
-"""The supervising decision: every state in which the past live runs may be, and when the next one is due."""
+"""The supervising decision: every state in which the past live runs may be, and when the next one
+is due.
+"""
 
 from __future__ import annotations
 
@@ -96,7 +98,9 @@ def test_nothing_is_launched_beside_an_unfinished_run(
 
 
 def stream(seconds: int, progress: list[int], lag: int = 1, name: str = "r") -> Standstill:
-    """Return what a minute's ticks observe of a run that shows this progress, one after the other."""
+    """Return what a minute's ticks observe of a run that shows this progress, one after
+    the other.
+    """
     seen = None
     for place, number in enumerate(progress):
         cursor = seen and seen.to_cursor()

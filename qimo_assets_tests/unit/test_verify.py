@@ -1,4 +1,6 @@
-"""The recount: hand-written files against known figures, made-up answers against the difference they must show."""
+"""The recount: hand-written files against known figures, made-up answers against the difference
+they must show.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +66,9 @@ def number(address: str) -> int:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """Settings of a directory `logs` and a small address database; nothing listens at the endpoints."""
+    """Settings of a directory `logs` and a small address database; nothing listens at the
+    endpoints.
+    """
     regions = [text.encode() for _, text in REGIONS]
     starts = [number(address) for address, _ in REGIONS]
     ends = [start - 1 for start in starts[1:]] + [2**32 - 1]
@@ -429,7 +433,9 @@ def of_file(
 
 
 def published(counted: Recount, sent_again: int = 0) -> dict[str, Table]:
-    """Return the tables as they should be in MySQL; what is in quarantine was collected on the day."""
+    """Return the tables as they should be in MySQL; what is in quarantine was collected
+    on the day.
+    """
     quality: Table = {
         ("2024-04-30",): (1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0),
         (DAY,): (4, 2, 0, 0, 1, 0, 0, 1, 0, sent_again, 0, 5, 9),

@@ -1,4 +1,6 @@
-"""Spark's work is done in YARN's containers; one that is killed, or YARN itself, costs no line and comes back by itself."""
+"""Spark's work is done in YARN's containers; one that is killed, or YARN itself, costs no line and
+comes back by itself.
+"""
 
 from __future__ import annotations
 
