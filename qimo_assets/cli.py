@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, cast
 import click
 
 from qimo_assets import simulator, verify
-from qimo_assets.bench.commands import bench
 from qimo_assets.settings import LOOPBACK, PROJECT_ROOT, Settings, SettingsError, load_settings
 from qimo_assets.stack import control, install
 from qimo_assets.stack.accounts import make_kafka_account
@@ -375,7 +374,11 @@ def env() -> None:
         click.echo(f"export {name}={shlex.quote(value)}")
 
 
-cli.add_command(bench)
+if (PROJECT_ROOT / "benchmarks").is_dir():
+    # Of the checkout alone: an installed package has none.
+    from benchmarks.commands import bench
+
+    cli.add_command(bench)
 
 
 def _pytest_arguments(arguments: tuple[str, ...]) -> list[str]:

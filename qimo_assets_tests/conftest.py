@@ -25,7 +25,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from qimo_assets.bench.testbed import FOREIGN
+from benchmarks.testbed import FOREIGN
 from qimo_assets.settings import LOOPBACK, PROJECT_ROOT, Settings, qimo_home
 from qimo_assets.stack import control, install
 from qimo_assets.stack.layout import Layout, current_layout

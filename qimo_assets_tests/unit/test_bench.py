@@ -9,12 +9,12 @@ from random import Random
 import click
 import pytest
 
-from qimo_assets.bench import ingest
-from qimo_assets.bench.age import Line, Watched, commits_of, followers
-from qimo_assets.bench.age import figures as age_figures
-from qimo_assets.bench.commands import PLANS, bench
-from qimo_assets.bench.grow import blocks, grown
-from qimo_assets.bench.measure import (
+from benchmarks import ingest
+from benchmarks.age import Line, Watched, commits_of, followers
+from benchmarks.age import figures as age_figures
+from benchmarks.commands import PLANS, bench
+from benchmarks.grow import blocks, grown
+from benchmarks.measure import (
     Figure,
     Machine,
     Report,
@@ -24,8 +24,8 @@ from qimo_assets.bench.measure import (
     rounded,
     trend,
 )
-from qimo_assets.bench.plans import AgePlan, CollectPlan, chosen
-from qimo_assets.bench.testbed import DEFAULT_PORT_OFFSET, tuning
+from benchmarks.plans import AgePlan, CollectPlan, chosen
+from benchmarks.testbed import DEFAULT_PORT_OFFSET, tuning
 from qimo_assets.stack.layout import DEFAULT_PORT_OFFSET as STACK_PORT_OFFSET
 from qimo_assets.stack.profiles import PROFILES
 from qimo_assets_tests.conftest import TEST_PORT_OFFSET

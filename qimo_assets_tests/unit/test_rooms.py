@@ -17,6 +17,7 @@ from qimo_assets_tests.conftest import own_environment
 from qimo_assets_tests.unit.conftest import REQUIRED
 
 PACKAGE = PROJECT_ROOT / "qimo_assets"
+BENCHMARKS = PROJECT_ROOT / "benchmarks"
 ROOMS = ("source", "topic", "lake", "views", "metrics", "report")
 SHARED = {"settings", "clients", "probes", "contract", "partitions", "automation", "housekeeping"}
 EVERYTHING = {*ROOMS, *SHARED, "resources", "stack", "simulator", "verify", "doctor"}
@@ -37,10 +38,10 @@ ALLOWED: dict[str, set[str]] = {
     "container": {"settings", "resources", "stack"},
     # Only these know all, and only the command knows the benchmarks.
     "definitions": EVERYTHING - {"stack", "simulator", "verify", "doctor"},
-    "bench": {*EVERYTHING, "definitions"},
-    "cli": {*EVERYTHING, "bench"},
+    "benchmarks": {*EVERYTHING, "definitions"},
+    "cli": {*EVERYTHING, "benchmarks"},
 }
-MODULES = sorted(PACKAGE.rglob("*.py"))
+MODULES = sorted([*PACKAGE.rglob("*.py"), *BENCHMARKS.rglob("*.py")])
 LOAD = """
 import os, socket
 def refuse(self, address):
@@ -57,6 +58,8 @@ print(len(list(qimo_assets.definitions.defs.resolve_all_asset_specs())), "assets
 
 def part_of(path: Path) -> str:
     """Return the part to which a module belongs."""
+    if path.is_relative_to(BENCHMARKS):
+        return BENCHMARKS.name
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
@@ -70,7 +73,10 @@ def imported_parts(source: str) -> set[str]:
             assert node.level == 0, f"line {node.lineno}: a relative import"
             names += [f"{node.module}.{alias.name}" for alias in node.names]
     parts = [name.split(".") for name in names]
-    return {part[1] if len(part) > 1 else "__init__" for part in parts if part[0] == "qimo_assets"}
+    of_package = [part for part in parts if part[0] == PACKAGE.name]
+    return {part[1] if len(part) > 1 else "__init__" for part in of_package} | {
+        part[0] for part in parts if part[0] == BENCHMARKS.name
+    }
 
 
 @pytest.mark.parametrize(
@@ -81,6 +87,7 @@ def imported_parts(source: str) -> set[str]:
         ("from qimo_assets.views.sql import render", {"views"}),
         ("def f():\n    from qimo_assets.stack import jars", {"stack"}),
         ("import qimo_assets", {"__init__"}),
+        ("from benchmarks.commands import bench", {"benchmarks"}),
         ("import json\nfrom qimo_assets_tests.conftest import Stack", set()),
     ],
 )
@@ -88,7 +95,7 @@ def test_imports_of_every_form_are_seen(source: str, parts: set[str]) -> None:
     assert imported_parts(source) == parts
 
 
-@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(PROJECT_ROOT)))
 def test_a_module_imports_only_what_its_part_may_know(module: Path) -> None:
     part = part_of(module)
     assert imported_parts(module.read_text()) <= ALLOWED[part] | {part}

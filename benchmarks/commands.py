@@ -12,8 +12,8 @@ from typing import Any
 
 import click
 
-from qimo_assets.bench.measure import Machine, Report
-from qimo_assets.bench.plans import (
+from benchmarks.measure import Machine, Report
+from benchmarks.plans import (
     HELP,
     QUICK,
     AgePlan,
@@ -24,7 +24,7 @@ from qimo_assets.bench.plans import (
     StartPlan,
     chosen,
 )
-from qimo_assets.bench.testbed import DEFAULT_PORT_OFFSET, testbed
+from benchmarks.testbed import DEFAULT_PORT_OFFSET, testbed
 
 # Name -> plan; the module of this name in this room has `run(plan, bed)`, which returns figures.
 PLANS: dict[str, type[Any]] = {
@@ -52,7 +52,7 @@ def _command(name: str, kind: type[Any]) -> click.Command:
         plan = chosen(kind, quick=quick, **given)
         machine = Machine.of_now()
         with testbed(name, port_offset) as bed:
-            figures = import_module(f"qimo_assets.bench.{name}").run(plan, bed)
+            figures = import_module(f"benchmarks.{name}").run(plan, bed)
         report = Report(name, figures, asdict(plan), machine)
         click.echo(
             json.dumps(report.as_dict(), indent=2, ensure_ascii=False)

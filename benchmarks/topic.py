@@ -13,7 +13,7 @@ import psutil
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from qimo_assets.bench.testbed import Bed, say, wait_for
+from benchmarks.testbed import Bed, say, wait_for
 from qimo_assets.clients import librdkafka_options
 from qimo_assets.resources.kafka import KafkaResource
 from qimo_assets.settings import KafkaSettings, Settings

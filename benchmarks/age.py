@@ -34,11 +34,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from benchmarks import hdfs
+from benchmarks.measure import Figure, percentile
+from benchmarks.plans import AgePlan
+from benchmarks.testbed import Bed, BenchError, say, wait_for
 from qimo_assets import simulator
-from qimo_assets.bench import hdfs
-from qimo_assets.bench.measure import Figure, percentile
-from qimo_assets.bench.plans import AgePlan
-from qimo_assets.bench.testbed import Bed, BenchError, say, wait_for
 from qimo_assets.lake.tables import MESSAGE
 from qimo_assets.metrics.catalog import METRICS, TOTAL
 from qimo_assets.resources.hive import HiveResource

@@ -1,7 +1,7 @@
 """One Spark SQL job that makes every metric's table anew from its view: what publishing costs
 without partitions.
 
-    python -m qimo_assets.bench.rewrite
+    python -m benchmarks.rewrite
 
 The tables are named `rewritten_*` and stand beside the platform's own.
 """

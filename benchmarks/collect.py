@@ -18,11 +18,11 @@ from itertools import count
 
 import psutil
 
+from benchmarks.measure import Figure, alternate
+from benchmarks.plans import CollectPlan
+from benchmarks.testbed import Bed, say
+from benchmarks.topic import TopicEnds, await_lines, running_agent, topic
 from qimo_assets import simulator
-from qimo_assets.bench.measure import Figure, alternate
-from qimo_assets.bench.plans import CollectPlan
-from qimo_assets.bench.testbed import Bed, say
-from qimo_assets.bench.topic import TopicEnds, await_lines, running_agent, topic
 from qimo_assets.settings import SourceSettings
 from qimo_assets.stack import control
 

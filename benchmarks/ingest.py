@@ -33,12 +33,12 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StringType
 
+from benchmarks.lakes import own_lake, spark_session, stream_all
+from benchmarks.measure import Figure, alternate
+from benchmarks.plans import IngestPlan
+from benchmarks.testbed import Bed, BenchError, say
+from benchmarks.topic import fill, topic
 from qimo_assets import simulator
-from qimo_assets.bench.lakes import own_lake, spark_session, stream_all
-from qimo_assets.bench.measure import Figure, alternate
-from qimo_assets.bench.plans import IngestPlan
-from qimo_assets.bench.testbed import Bed, BenchError, say
-from qimo_assets.bench.topic import fill, topic
 from qimo_assets.lake import regions
 from qimo_assets.lake.continuity import open_reading
 from qimo_assets.lake.parse import parse

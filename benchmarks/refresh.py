@@ -32,12 +32,12 @@ import dagster as dg
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from benchmarks.ingest import BAD_SHARE, LATE_SHARE, midnight
+from benchmarks.lakes import compact_all, own_lake, reporters, spark_session
+from benchmarks.measure import Figure, alternate
+from benchmarks.plans import RefreshPlan
+from benchmarks.testbed import Bed, BenchError, say
 from qimo_assets import simulator
-from qimo_assets.bench.ingest import BAD_SHARE, LATE_SHARE, midnight
-from qimo_assets.bench.lakes import compact_all, own_lake, reporters, spark_session
-from qimo_assets.bench.measure import Figure, alternate
-from qimo_assets.bench.plans import RefreshPlan
-from qimo_assets.bench.testbed import Bed, BenchError, say
 from qimo_assets.lake.compaction import compact
 from qimo_assets.lake.parse import parse
 from qimo_assets.lake.stream import BatchWriter
@@ -220,7 +220,7 @@ def _backfill(history: History) -> float:
 
 def _rewrite(history: History) -> float:
     began = time.monotonic()
-    history.bed.python("-m", "qimo_assets.bench.rewrite", variables=history.variables)
+    history.bed.python("-m", "benchmarks.rewrite", variables=history.variables)
     seconds = time.monotonic() - began
     say(f"all tables made anew in {seconds:.1f} s")
     return seconds

@@ -23,10 +23,10 @@ from pathlib import Path
 
 import psutil
 
+from benchmarks.measure import Figure
+from benchmarks.plans import StartPlan
+from benchmarks.testbed import Bed, say
 from qimo_assets import simulator
-from qimo_assets.bench.measure import Figure
-from qimo_assets.bench.plans import StartPlan
-from qimo_assets.bench.testbed import Bed, say
 from qimo_assets.stack.layout import Layout
 
 # The software, and the passwords that this process knows already.

@@ -34,13 +34,13 @@ from pyspark import SparkContext
 from pyspark.sql import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
-from qimo_assets.bench import hdfs
-from qimo_assets.bench.ingest import one_day
-from qimo_assets.bench.lakes import compact_all, own_lake, spark_session, stream_all
-from qimo_assets.bench.measure import Figure, trend
-from qimo_assets.bench.plans import GrowPlan
-from qimo_assets.bench.testbed import Bed, BenchError, say
-from qimo_assets.bench.topic import fill, topic
+from benchmarks import hdfs
+from benchmarks.ingest import one_day
+from benchmarks.lakes import compact_all, own_lake, spark_session, stream_all
+from benchmarks.measure import Figure, trend
+from benchmarks.plans import GrowPlan
+from benchmarks.testbed import Bed, BenchError, say
+from benchmarks.topic import fill, topic
 from qimo_assets.lake.tables import COMPACTED_AFTER, MESSAGE
 from qimo_assets.resources.hive import HiveResource
 from qimo_assets.settings import Settings
