@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dagster as dg
 
-from qimo_assets.automation import RunPerRangeSensor
+from qimo_assets.automation.ranges import RunPerRangeSensor
 from qimo_assets.housekeeping import build_housekeeping_definitions
 from qimo_assets.lake.assets import QUARANTINE_CHECK, build_lake_definitions
 from qimo_assets.metrics.assets import build_metric_assets, build_metric_checks

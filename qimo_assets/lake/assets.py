@@ -7,7 +7,8 @@ import time
 import dagster as dg
 from dagster_pyspark import LazyPySparkResource
 
-from qimo_assets.automation import MESSAGES, TRIES_LOOKED_AT
+from qimo_assets.automation.backoff import TRIES_LOOKED_AT
+from qimo_assets.automation.conditions import MESSAGES
 from qimo_assets.lake.quarantine import CHECK, build_quarantine_check
 from qimo_assets.lake.run import Mode, run_stream
 from qimo_assets.lake.supervisor import (

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 
-from qimo_assets.automation import hourly
+from qimo_assets.automation.conditions import hourly
 from qimo_assets.contract import TIMEZONE
 from qimo_assets.lake.tables import MESSAGE, QUARANTINE
 from qimo_assets.resources.hive import HiveResource, HiveSession

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 
 import dagster as dg
 
-from qimo_assets.automation import failures_in_a_row, pause_seconds
+from qimo_assets.automation.backoff import failures_in_a_row, pause_seconds
 
 # Set on a run before `./qimo down` ends it, so that a stop by the platform is not taken for one by
 # a person.

@@ -14,7 +14,7 @@ from mysql.connector import Error as MySQLServerError
 from mysql.connector import ProgrammingError, errorcode
 from mysql.connector.abstracts import MySQLConnectionAbstract
 
-from qimo_assets.automation import metric_condition
+from qimo_assets.automation.conditions import metric_condition
 from qimo_assets.metrics.catalog import METRICS, TOTAL, Metric
 from qimo_assets.metrics.mask import mask_account
 from qimo_assets.metrics.publish import (

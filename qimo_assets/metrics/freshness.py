@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 
-from qimo_assets.automation import MESSAGES
+from qimo_assets.automation.conditions import MESSAGES
 from qimo_assets.contract import TIMEZONE
 from qimo_assets.lake.assets import STREAM_JOB
 from qimo_assets.lake.reporter import INSTANT

@@ -6,7 +6,7 @@ import time
 
 import dagster as dg
 
-from qimo_assets.automation import TRIES_LOOKED_AT, failures_in_a_row, pause_seconds
+from qimo_assets.automation.backoff import TRIES_LOOKED_AT, failures_in_a_row, pause_seconds
 from qimo_assets.metrics.assets import metric_key
 from qimo_assets.metrics.catalog import METRICS
 from qimo_assets.report.files import Site

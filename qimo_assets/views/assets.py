@@ -4,7 +4,7 @@ import hashlib
 
 import dagster as dg
 
-from qimo_assets.automation import view_condition
+from qimo_assets.automation.conditions import view_condition
 from qimo_assets.resources.hive import HiveResource
 from qimo_assets.views.sql import (
     SNAPSHOT,

@@ -12,13 +12,8 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 from dagster._core.test_utils import freeze_time
 
-from qimo_assets.automation import (
-    MESSAGES,
-    RANGE_END_TAG,
-    RANGE_START_TAG,
-    metric_condition,
-    view_condition,
-)
+from qimo_assets.automation.conditions import MESSAGES, metric_condition, view_condition
+from qimo_assets.automation.ranges import RANGE_END_TAG, RANGE_START_TAG
 from qimo_assets.contract import TIMEZONE
 from qimo_assets.lake.reporter import INSTANT
 from qimo_assets.partitions import daily, window

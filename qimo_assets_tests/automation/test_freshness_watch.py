@@ -16,7 +16,7 @@ from dagster._core.definitions.freshness import FreshnessState
 from dagster._core.definitions.freshness_evaluator import TimeWindowFreshnessPolicyEvaluator
 from dagster._core.test_utils import create_run_for_test, freeze_time
 
-from qimo_assets.automation import MESSAGES
+from qimo_assets.automation.conditions import MESSAGES
 from qimo_assets.lake.assets import STREAM_JOB
 from qimo_assets.metrics.catalog import METRICS, TOTAL, Metric
 from qimo_assets.metrics.freshness import Published, judge, quiet_metrics, still_fresh

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from qimo_assets.automation import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, pause_seconds
+from qimo_assets.automation.backoff import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, pause_seconds
 from qimo_assets_tests.automation.graph import METRIC, NOON, VIEW, Graph, running
 
 OLDER, OLD, TODAY = "2021-11-06", "2021-11-07", NOON[:10]

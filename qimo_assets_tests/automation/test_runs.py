@@ -8,7 +8,8 @@ from datetime import date, timedelta
 import dagster as dg
 import pytest
 
-from qimo_assets.automation import MESSAGES, PARTITION_TAG, RANGE_END_TAG, RANGE_START_TAG
+from qimo_assets.automation.conditions import MESSAGES
+from qimo_assets.automation.ranges import PARTITION_TAG, RANGE_END_TAG, RANGE_START_TAG
 from qimo_assets.metrics.assets import metric_key
 from qimo_assets.metrics.catalog import METRICS, TOTAL
 from qimo_assets.partitions import daily

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import dagster as dg
 
-from qimo_assets.automation import MESSAGES, hourly, view_condition
+from qimo_assets.automation.conditions import MESSAGES, hourly, view_condition
 from qimo_assets.partitions import daily
 
 DAY = "2021-11-07"

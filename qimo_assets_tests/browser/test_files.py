@@ -12,7 +12,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from qimo_assets.automation import pause_seconds
+from qimo_assets.automation.backoff import pause_seconds
 from qimo_assets.metrics.catalog import METRICS, Metric
 from qimo_assets.report.assets import REFRESHING, _reason_to_wait, build_report_definitions
 from qimo_assets.report.files import Site

@@ -24,7 +24,7 @@ from mysql.connector.abstracts import MySQLConnectionAbstract
 from mysql.connector.cursor import MySQLCursor
 from pydantic import SecretStr
 
-from qimo_assets.automation import MESSAGES
+from qimo_assets.automation.conditions import MESSAGES
 from qimo_assets.metrics.assets import ADDS_UP, build_metric_assets, build_metric_checks
 from qimo_assets.metrics.catalog import METRICS, TEXT, TEXT_LENGTH, Column, Metric
 from qimo_assets.metrics.course import build_course_report

@@ -9,7 +9,7 @@ from dataclasses import replace
 import dagster as dg
 import pytest
 
-from qimo_assets.automation import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS
+from qimo_assets.automation.backoff import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS
 from qimo_assets.lake.supervisor import (
     STALLED_SECONDS,
     UNFINISHED,

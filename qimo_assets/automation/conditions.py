@@ -1,0 +1,94 @@
+"""When an asset is materialized without being asked: the conditions of metrics, views and checks,
+as Dagster automation.
+
+Each condition is "something happened since it was last requested". Two of Dagster's own building
+blocks are left out on purpose:
+
+- `since_last_handled()` also forgets a change when the asset is materialized, so a day that is
+  touched while its run is reading would stay old for ever.
+- `any_deps_updated()` drops the time of an event, so a day that is touched in the interval after
+  its request would be forgotten at the next tick. `newly_updated()` by itself keeps the time; for
+  the same reason each cause below has a `since` of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import reduce
+from operator import and_
+
+import dagster as dg
+
+from qimo_assets.automation.backoff import PausedAfterFailure, RestsAfterRun
+
+HOURLY_CRON = "5 * * * *"
+MESSAGES = dg.AssetKey(["hudi", "chat_message"])
+# Whatever a metric reads there, a day changes when one of its tables does.
+LAKE = dg.AssetSelection.key_prefixes(["hudi"], include_sources=True)
+
+_Condition = dg.AutomationCondition
+
+
+def metric_condition(rest: int = 0, beside: dg.AssetKey | None = None) -> dg.AutomationCondition:
+    """Request exactly the days whose lake data changed, the days never published, and failed days
+    again with growing pauses.
+
+    A view that is created again requests nothing: that would be every day of history.
+
+    Args:
+        rest: How many times as long as its last run took a metric rests after it; 0 follows each
+            change.
+        beside: The metric for whose run this one waits as for its own, so that both share the next
+        one; two that began at different times would take
+            turns for ever, each with a reading of the messages of its own.
+    """
+    ready = ~_Condition.any_deps_missing().ignore(LAKE) & _Condition.any_deps_match(
+        ~_Condition.missing()
+    ).allow(LAKE)
+    touched = _Condition.any_deps_match(_Condition.newly_updated()).allow(LAKE)
+    unpublished = (_Condition.missing() & ready).newly_true()
+    wanted = (
+        (_pending(touched) | _pending(unpublished) | _pending(_Condition.execution_failed()))
+        & ready
+        & ~_Condition.in_progress()
+        & ~_resting()
+    )
+    alone = (
+        wanted & ~_Condition.asset_matches(beside, _Condition.in_progress()) if beside else wanted
+    )
+    return alone & ~RestsAfterRun(times=rest) if rest else alone
+
+
+def view_condition(deps: Sequence[dg.AssetKey]) -> dg.AutomationCondition:
+    """Request a view when it does not exist or its SQL changed, as soon as all that it reads
+    exists, and after a failure with growing pauses.
+
+    Args:
+        deps: What the view reads; of a dated table one day is enough.
+    """
+    each = [
+        _Condition.any_deps_match(~_Condition.missing()).allow(dg.AssetSelection.assets(key))
+        for key in deps
+    ]
+    readable = reduce(and_, each)
+    absent = _Condition.missing().newly_true()
+    changed = _Condition.code_version_changed()
+    return (
+        (_pending(absent) | _pending(changed) | _pending(_Condition.execution_failed()))
+        & readable
+        & ~_Condition.in_progress()
+        & ~_resting()
+    )
+
+
+def hourly() -> dg.AutomationCondition:
+    """Request once an hour."""
+    return _Condition.cron_tick_passed(HOURLY_CRON) & ~_Condition.in_progress()
+
+
+def _pending(cause: dg.AutomationCondition) -> dg.AutomationCondition:
+    return cause.since(_Condition.newly_requested())
+
+
+def _resting() -> dg.AutomationCondition:
+    return _Condition.execution_failed() & PausedAfterFailure()
