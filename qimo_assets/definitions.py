@@ -7,7 +7,8 @@ import dagster as dg
 from qimo_assets.automation.ranges import RunPerRangeSensor
 from qimo_assets.housekeeping import build_housekeeping_definitions
 from qimo_assets.lake.assets import QUARANTINE_CHECK, build_lake_definitions
-from qimo_assets.metrics.assets import build_metric_assets, build_metric_checks
+from qimo_assets.metrics.assets import build_metric_assets
+from qimo_assets.metrics.checks import build_metric_checks
 from qimo_assets.metrics.course import build_course_report
 from qimo_assets.metrics.freshness import build_freshness_definitions
 from qimo_assets.report.assets import build_report_definitions

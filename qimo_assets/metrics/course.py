@@ -9,9 +9,9 @@ import hashlib
 import dagster as dg
 
 from qimo_assets.automation.conditions import view_condition
-from qimo_assets.metrics.assets import metric_key
 from qimo_assets.metrics.catalog import METRICS
 from qimo_assets.metrics.publish import SQL_DIR, ensure_tables
+from qimo_assets.metrics.specs import metric_key
 from qimo_assets.resources.mysql import MySQLResource
 from qimo_assets.views.sql import render
 

@@ -20,8 +20,8 @@ from qimo_assets.automation.conditions import MESSAGES
 from qimo_assets.contract import TIMEZONE
 from qimo_assets.lake.assets import STREAM_JOB
 from qimo_assets.lake.reporter import INSTANT
-from qimo_assets.metrics.assets import metric_key
 from qimo_assets.metrics.catalog import METRICS, Metric
+from qimo_assets.metrics.specs import metric_key
 from qimo_assets.partitions import daily
 from qimo_assets.resources.kafka import KafkaResource
 from qimo_assets.resources.mysql import MySQLResource

@@ -7,8 +7,8 @@ import time
 import dagster as dg
 
 from qimo_assets.automation.backoff import TRIES_LOOKED_AT, failures_in_a_row, pause_seconds
-from qimo_assets.metrics.assets import metric_key
 from qimo_assets.metrics.catalog import METRICS
+from qimo_assets.metrics.specs import metric_key
 from qimo_assets.report.files import Site
 from qimo_assets.report.refresh import refresh, shown_state
 from qimo_assets.report.tables import state

@@ -10,8 +10,8 @@ import pytest
 
 from qimo_assets.automation.conditions import MESSAGES
 from qimo_assets.automation.ranges import PARTITION_TAG, RANGE_END_TAG, RANGE_START_TAG
-from qimo_assets.metrics.assets import metric_key
 from qimo_assets.metrics.catalog import METRICS, TOTAL
+from qimo_assets.metrics.specs import metric_key
 from qimo_assets.partitions import daily
 from qimo_assets.settings import load_settings
 from qimo_assets.views.assets import view_key

@@ -25,8 +25,9 @@ from mysql.connector.cursor import MySQLCursor
 from pydantic import SecretStr
 
 from qimo_assets.automation.conditions import MESSAGES
-from qimo_assets.metrics.assets import ADDS_UP, build_metric_assets, build_metric_checks
+from qimo_assets.metrics.assets import build_metric_assets
 from qimo_assets.metrics.catalog import METRICS, TEXT, TEXT_LENGTH, Column, Metric
+from qimo_assets.metrics.checks import ADDS_UP, build_metric_checks
 from qimo_assets.metrics.course import build_course_report
 from qimo_assets.metrics.publish import (
     PublicationError,

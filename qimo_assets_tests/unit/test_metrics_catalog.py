@@ -8,18 +8,13 @@ import dagster as dg
 import pytest
 
 from qimo_assets.contract import Reason
-from qimo_assets.metrics.assets import (
-    ADDS_UP,
-    INVARIANTS,
-    build_metric_assets,
-    build_metric_checks,
-    markdown_table,
-    masked,
-    pictures,
-)
+from qimo_assets.metrics.assets import build_metric_assets
 from qimo_assets.metrics.catalog import METRICS, TEXT_LENGTH, TOTAL, Metric
+from qimo_assets.metrics.checks import ADDS_UP, INVARIANTS, build_metric_checks
 from qimo_assets.metrics.mask import mask_account
+from qimo_assets.metrics.page import markdown_table, pictures
 from qimo_assets.metrics.publish import PublicationError, checksum, publish, shorten
+from qimo_assets.metrics.refresh import masked
 from qimo_assets.views.assets import build_view_assets
 from qimo_assets.views.sql import (
     MESSAGE_VIEW,
