@@ -95,8 +95,8 @@ _SEXES = {"男": "男", "女": "女"}
 # Late messages of each day, and the ages of the others at which half and 99 % of them are reached:
 # the sorted ages themselves, by place.
 _AGE_AT = (
-    "coalesce(element_at(array_sort(collect_list(age)), CAST(greatest(ceil({share}D * "
-    "count(age)), 1) AS INT)), 0)"
+    "element_at(array_sort(collect_list(age)), CAST(greatest(ceil({share}D * "
+    "count(age)), 1) AS INT))"
 )
 _ARRIVALS = f"""
 SELECT day, count(*) - count(age), {_AGE_AT.format(share=0.5)}, {_AGE_AT.format(share=0.99)}
@@ -159,7 +159,7 @@ class LakeAnswer:
             the last time that would not have been.
         rejected: Rejected lines of each day of collection and reason.
         arrivals: For each day of messages how many of them are late, and the ages in seconds that
-            half and 99 % of the others do not exceed.
+            half and 99 % of the others do not exceed; None where all are late.
     """
 
     rows: dict[tuple[SourceFile | None, str], int]
@@ -169,7 +169,7 @@ class LakeAnswer:
     ahead: int
     rejected_ahead: dict[SourceFile, dict[int, str]] = field(default_factory=dict)
     rejected: dict[str, dict[str, int]] = field(default_factory=dict)
-    arrivals: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    arrivals: dict[str, tuple[int | None, ...]] = field(default_factory=dict)
 
     def files(self) -> dict[SourceFile, int]:
         """Return the rows of lake and quarantine of each known file."""
@@ -796,7 +796,7 @@ def _quality(counted: Recount, lake: LakeAnswer, published: Table) -> Table:
             rows,
             *rejected,
             again,
-            *lake.arrivals.get(day, (0, 0, 0)),
+            *lake.arrivals.get(day, (0, None, None)),
         )
     return table
 

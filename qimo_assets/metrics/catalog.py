@@ -32,6 +32,7 @@ class Column:
         is_account: Whether it names a user, which the setting `mysql.mask_accounts` hides.
         adds: Whether it may be added over days. A distinct count or an age may not: of those only
             the mean of the days says something.
+        nullable: Whether a day may have no such figure, which is not the same as 0.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Column:
     at_most: str | None = None
     is_account: bool = False
     adds: bool = False
+    nullable: bool = False
 
     @property
     def is_text(self) -> bool:
@@ -240,8 +242,19 @@ METRICS: tuple[Metric, ...] = (
             ),
             Column("sent_again", COUNT, "重发行数", adds=True),
             Column("late", COUNT, "迟到行数(采集日期晚于消息日期)", at_most="rows", adds=True),
-            Column("age_p50", COUNT, "未迟到消息从发送到入湖的秒数: 中位数", at_most="age_p99"),
-            Column("age_p99", COUNT, "未迟到消息从发送到入湖的秒数: 99%分位"),
+            Column(
+                "age_p50",
+                COUNT,
+                "未迟到消息从发送到入湖的秒数: 中位数; 全部迟到时为空",
+                at_most="age_p99",
+                nullable=True,
+            ),
+            Column(
+                "age_p99",
+                COUNT,
+                "未迟到消息从发送到入湖的秒数: 99%分位; 全部迟到时为空",
+                nullable=True,
+            ),
         ),
         title_zh="数据质量",
         title_en="Data quality",

@@ -91,6 +91,8 @@ def ensure_tables(connection: MySQLConnectionAbstract, metric: Metric) -> list[s
             )
         for column in added:
             _add(cursor, metric, column)
+        for column in _too_strict(cursor, metric):
+            cursor.execute(render(SQL_DIR / "nullable_column.sql", metric=metric, column=column))
     connection.commit()
     return [column.name for column in added]
 
@@ -179,6 +181,8 @@ def _by_day(metric: Metric, days: Sequence[str], rows: Iterable[Sequence[Any]]) 
 
 def _value(metric: Metric, column: Column, value: Any) -> Any:
     if value is None:
+        if column.nullable:
+            return None
         raise PublicationError(
             f"{metric.name}.{column.name} is NULL in a row: let the view give it a value "
             "with coalesce."
@@ -329,6 +333,17 @@ def _add(cursor: MySQLCursorAbstract, metric: Metric, column: Column) -> None:
 
 def _declared(metric: Metric) -> dict[str, str]:
     return {column.name: column.mysql_type.lower() for column in metric.columns}
+
+
+def _too_strict(cursor: MySQLCursorAbstract, metric: Metric) -> list[Column]:
+    """Return the columns that may be NULL by the catalog, and not in a table from before that."""
+    cursor.execute(
+        "SELECT column_name FROM information_schema.columns WHERE "
+        "table_schema = DATABASE() AND table_name = %s AND is_nullable = 'NO'",
+        (metric.name,),
+    )
+    strict = {str(name) for (name,) in _fetch(cursor)}
+    return [column for column in metric.measures if column.nullable and column.name in strict]
 
 
 def _columns(cursor: MySQLCursorAbstract, table: str) -> dict[str, str]:

@@ -111,6 +111,8 @@ def test_tables_are_made_once_with_key_and_chinese_comments(
     assert table == [(metric.title_zh, "InnoDB")]
 
 
+QUALITY = next(metric for metric in METRICS if metric.name == "data_quality")
+AGES = tuple(column.name for column in QUALITY.columns if column.nullable)
 RETRIES = Column("retries", "BIGINT", "重试次数")
 LABEL = Column("label", TEXT, "标签")
 
@@ -532,8 +534,22 @@ def test_a_publisher_killed_inside_its_transaction_leaves_the_old_day(
         assert publish(connection, HOURLY, [DAY], hours(DAY, 2), T2).published == [DAY]
 
 
+def test_a_day_without_a_measured_age_has_none_also_in_a_table_from_before(
+    connection: MySQLConnectionAbstract,
+) -> None:
+    strict = replace(
+        QUALITY, measures=tuple(replace(column, nullable=False) for column in QUALITY.measures)
+    )
+    ensure_tables(connection, strict)
+    ensure_tables(connection, QUALITY)
+    assert publish(connection, QUALITY, [DAY], [(DAY, *[1] * 11, None, None)], T1).published
+    assert fetch(connection, f"SELECT {', '.join(AGES)} FROM data_quality") == [(None, None)]
+    # The same again changes nothing, and no figure is not 0.
+    assert publish(connection, QUALITY, [DAY], [(DAY, *[1] * 11, None, None)], T2).unchanged
+    assert publish(connection, QUALITY, [DAY], [(DAY, *[1] * 11, 0, 0)], T2).published
+
+
 ONE_DAY: dict[str, Any] = {"partition_key": "2021-11-07"}
-QUALITY = next(metric for metric in METRICS if metric.name == "data_quality")
 
 
 class FakeHive(dg.ConfigurableResource):

@@ -178,6 +178,15 @@ def test_the_tables_that_a_view_reads_stand_in_its_sql() -> None:
     assert lake_tables("data_quality") == ["chat_arrival", "chat_message", "chat_quarantine"]
 
 
+def test_a_figure_that_a_day_may_not_have_is_published_as_null() -> None:
+    quality = BY_NAME["data_quality"]
+    assert [column.name for column in quality.columns if column.nullable] == ["age_p50", "age_p99"]
+    # Without a connection it gets as far as the first statement, past the look at the values.
+    row = ("2021-11-07", *[1] * (len(quality.measures) - 2), None, None)
+    with pytest.raises(AttributeError, match="rollback"):
+        publish(None, quality, ["2021-11-07"], [row], "1")  # pyright: ignore[reportArgumentType]
+
+
 def test_every_reason_has_its_column() -> None:
     names = [column.name for column in BY_NAME["data_quality"].measures]
     assert [name for name in names if name.startswith("quarantined_")] == [

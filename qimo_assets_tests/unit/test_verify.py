@@ -413,7 +413,7 @@ def counted(settings: Settings) -> Recount:
 
 def agreeing(counted: Recount) -> LakeAnswer:
     rows = sum(counted.rows.values())
-    arrivals = {"2024-04-30": (1, 0, 0), DAY: (0, 5, 9)}
+    arrivals = {"2024-04-30": (1, None, None), DAY: (0, 5, 9)}
     return LakeAnswer(
         of_file(counted.rows),
         of_file(counted.quarantined),
@@ -437,7 +437,7 @@ def published(counted: Recount, sent_again: int = 0) -> dict[str, Table]:
     on the day.
     """
     quality: Table = {
-        ("2024-04-30",): (1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0),
+        ("2024-04-30",): (1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, None, None),
         (DAY,): (4, 2, 0, 0, 1, 0, 0, 1, 0, sent_again, 0, 5, 9),
     }
     return counted.tables | {"data_quality": quality}
@@ -638,6 +638,12 @@ def test_a_file_is_counted_through_its_link_under_its_first_name(settings: Setti
             (DAY,),
             (4, 2, 0, 0, 1, 0, 0, 1, 0, 0, 0, 5, 8),
             f"data_quality {DAY}: age_p99 expected 9, found 8",
+        ),
+        (
+            "data_quality",
+            ("2024-04-30",),
+            (1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0),
+            "data_quality 2024-04-30: age_p50 expected None, found 0",
         ),
         (
             "data_quality",

@@ -1,7 +1,7 @@
 -- What arrived for each day and how good it was. A message belongs to the day of its time, a rejected line to the day of its collection.
 -- lines are physical lines, each once; sent_again are their further arrivals, known some seconds after the lines themselves.
 -- late are messages collected after their day had ended. The age of a message is the seconds from its time to its writing into the lake;
--- late ones are left out of it, since one line of last year would hide how today's come. Where all are late the ages are 0.
+-- late ones are left out of it, since one line of last year would hide how today's come. Where all are late there is no age.
 CREATE OR REPLACE VIEW {{ database }}.data_quality (
   day COMMENT '日期',
   lines COMMENT '收到的行数(入湖与隔离, 重发不计)',
@@ -11,8 +11,8 @@ CREATE OR REPLACE VIEW {{ database }}.data_quality (
 {% endfor %}
   sent_again COMMENT '重发行数',
   late COMMENT '迟到行数(采集日期晚于消息日期)',
-  age_p50 COMMENT '未迟到消息从发送到入湖的秒数: 中位数',
-  age_p99 COMMENT '未迟到消息从发送到入湖的秒数: 99%分位'
+  age_p50 COMMENT '未迟到消息从发送到入湖的秒数: 中位数; 全部迟到时为空',
+  age_p99 COMMENT '未迟到消息从发送到入湖的秒数: 99%分位; 全部迟到时为空'
 )
 COMMENT '数据质量'
 AS
@@ -33,8 +33,8 @@ FROM (
     day, NULL AS reason, 0 AS rejected, 0 AS arrived,
     count(*) AS rows,
     count_if(age IS NULL) AS late,
-    coalesce(percentile_disc(0.5) WITHIN GROUP (ORDER BY age), 0) AS age_p50,
-    coalesce(percentile_disc(0.99) WITHIN GROUP (ORDER BY age), 0) AS age_p99
+    percentile_disc(0.5) WITHIN GROUP (ORDER BY age) AS age_p50,
+    percentile_disc(0.99) WITHIN GROUP (ORDER BY age) AS age_p99
   FROM (
     SELECT
       day,
@@ -44,11 +44,11 @@ FROM (
   )
   GROUP BY day
   UNION ALL
-  SELECT day, reason, count(DISTINCT message_id) AS rejected, 0 AS arrived, 0 AS rows, 0 AS late, 0 AS age_p50, 0 AS age_p99
+  SELECT day, reason, count(DISTINCT message_id) AS rejected, 0 AS arrived, 0 AS rows, 0 AS late, NULL AS age_p50, NULL AS age_p99
   FROM {{ database }}.chat_quarantine_rt
   GROUP BY day, reason
   UNION ALL
-  SELECT day, NULL AS reason, 0 AS rejected, sum(lines) AS arrived, 0 AS rows, 0 AS late, 0 AS age_p50, 0 AS age_p99
+  SELECT day, NULL AS reason, 0 AS rejected, sum(lines) AS arrived, 0 AS rows, 0 AS late, NULL AS age_p50, NULL AS age_p99
   FROM (
     -- A batch that was written a second time after a crash has two commits.
     SELECT day, table_name, batch, max(lines) AS lines
