@@ -33,6 +33,7 @@ class Column:
         adds: Whether it may be added over days. A distinct count or an age may not: of those only
             the mean of the days says something.
         nullable: Whether a day may have no such figure, which is not the same as 0.
+        comment_en: What a measure counts, in English, for the report.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Column:
     is_account: bool = False
     adds: bool = False
     nullable: bool = False
+    comment_en: str = ""
 
     @property
     def is_text(self) -> bool:
@@ -101,11 +103,15 @@ class Metric:
 
 TOTAL = "message_total"
 DAY = Column("day", "DATE", "日期")
-MESSAGES = Column("messages", COUNT, "消息数", adds=True)
+MESSAGES = Column("messages", COUNT, "消息数", adds=True, comment_en="messages")
 
 
-def _distinct(name: str, comment_zh: str) -> Column:
-    return Column(name, COUNT, comment_zh, at_most=MESSAGES.name)
+def _distinct(name: str, comment_zh: str, comment_en: str) -> Column:
+    return Column(name, COUNT, comment_zh, at_most=MESSAGES.name, comment_en=comment_en)
+
+
+SENDERS = _distinct("senders", "发件人数", "distinct accounts that sent")
+RECEIVERS = _distinct("receivers", "收件人数", "distinct accounts that were written to")
 
 
 def _by_province(party: str, party_zh: str) -> Metric:
@@ -115,7 +121,7 @@ def _by_province(party: str, party_zh: str) -> Metric:
             Column("country", TEXT, f"{party_zh}国家"),
             Column("province", TEXT, f"{party_zh}省份"),
         ),
-        measures=(MESSAGES, _distinct("users", f"{party_zh}数")),
+        measures=(MESSAGES, _distinct("users", f"{party_zh}数", f"distinct {party}s")),
         title_zh=f"各省份{party_zh}消息量",
         title_en=f"Messages by {party}'s province",
         unit="条",
@@ -143,7 +149,7 @@ def _by_senders(name: str, dimension: str, dimension_zh: str, title_en: str) -> 
     return Metric(
         name=name,
         grain=(Column(dimension, TEXT, dimension_zh),),
-        measures=(MESSAGES, _distinct("senders", "发件人数")),
+        measures=(MESSAGES, SENDERS),
         title_zh=f"各{dimension_zh}的消息量",
         title_en=title_en,
         unit="条",
@@ -157,9 +163,13 @@ METRICS: tuple[Metric, ...] = (
         grain=(),
         measures=(
             MESSAGES,
-            _distinct("senders", "发件人数"),
-            _distinct("receivers", "收件人数"),
-            _distinct("pairs", "会话对数(发件人与收件人的不同组合)"),
+            SENDERS,
+            RECEIVERS,
+            _distinct(
+                "pairs",
+                "会话对数(发件人与收件人的不同组合)",
+                "distinct pairs of sender and receiver",
+            ),
         ),
         title_zh="每日消息总量",
         title_en="Messages by day",
@@ -169,7 +179,7 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         name="message_hourly",
         grain=(Column("hour", "TINYINT", "小时(0-23)"),),
-        measures=(MESSAGES, _distinct("senders", "发件人数"), _distinct("receivers", "收件人数")),
+        measures=(MESSAGES, SENDERS, RECEIVERS),
         title_zh="每小时消息量",
         title_en="Messages by hour",
         unit="条",
@@ -208,11 +218,40 @@ METRICS: tuple[Metric, ...] = (
         name="active_user",
         grain=(),
         measures=(
-            Column("daily", COUNT, "日活跃用户数(当日发过消息的账号)", at_most="weekly"),
-            Column("weekly", COUNT, "周活跃用户数(截至当日的7天)", at_most="monthly"),
-            Column("monthly", COUNT, "月活跃用户数(截至当日的30天)"),
-            Column("new", COUNT, "新用户数(此前从未发过消息)", at_most="daily"),
-            Column("returning_next_day", COUNT, "次日仍活跃的用户数", at_most="daily"),
+            Column(
+                "daily",
+                COUNT,
+                "日活跃用户数(当日发过消息的账号)",
+                at_most="weekly",
+                comment_en="accounts that sent on the day",
+            ),
+            Column(
+                "weekly",
+                COUNT,
+                "周活跃用户数(截至当日的7天)",
+                at_most="monthly",
+                comment_en="accounts that sent in the 7 days up to the day",
+            ),
+            Column(
+                "monthly",
+                COUNT,
+                "月活跃用户数(截至当日的30天)",
+                comment_en="accounts that sent in the 30 days up to the day",
+            ),
+            Column(
+                "new",
+                COUNT,
+                "新用户数(此前从未发过消息)",
+                at_most="daily",
+                comment_en="accounts that had never sent before",
+            ),
+            Column(
+                "returning_next_day",
+                COUNT,
+                "次日仍活跃的用户数",
+                at_most="daily",
+                comment_en="accounts of the day that send on the next day too",
+            ),
         ),
         title_zh="活跃用户与次日留存",
         title_en="Active users and retention",
@@ -228,8 +267,21 @@ METRICS: tuple[Metric, ...] = (
         name="data_quality",
         grain=(),
         measures=(
-            Column("lines", COUNT, "收到的行数(入湖与隔离, 重发不计)", adds=True),
-            Column("rows", COUNT, "入湖行数", at_most="lines", adds=True),
+            Column(
+                "lines",
+                COUNT,
+                "收到的行数(入湖与隔离, 重发不计)",
+                adds=True,
+                comment_en="lines that arrived, in the lake or in quarantine, each once",
+            ),
+            Column(
+                "rows",
+                COUNT,
+                "入湖行数",
+                at_most="lines",
+                adds=True,
+                comment_en="lines in the lake",
+            ),
             *(
                 Column(
                     f"quarantined_{reason.value}",
@@ -237,23 +289,41 @@ METRICS: tuple[Metric, ...] = (
                     f"隔离行数: {text}",
                     at_most="lines",
                     adds=True,
+                    comment_en=f"lines in quarantine: {reason.value.replace('_', ' ')}",
                 )
                 for reason, text in REASONS_ZH.items()
             ),
-            Column("sent_again", COUNT, "重发行数", adds=True),
-            Column("late", COUNT, "迟到行数(采集日期晚于消息日期)", at_most="rows", adds=True),
+            Column(
+                "sent_again",
+                COUNT,
+                "重发行数",
+                adds=True,
+                comment_en="further arrivals of lines that were there, counted once all the same",
+            ),
+            Column(
+                "late",
+                COUNT,
+                "迟到行数(采集日期晚于消息日期)",
+                at_most="rows",
+                adds=True,
+                comment_en="messages that were collected after their day was over",
+            ),
             Column(
                 "age_p50",
                 COUNT,
                 "未迟到消息从发送到入湖的秒数: 中位数; 全部迟到时为空",
                 at_most="age_p99",
                 nullable=True,
+                comment_en="seconds from a message to the lake, half of those not late; none where "
+                "all are late",
             ),
             Column(
                 "age_p99",
                 COUNT,
                 "未迟到消息从发送到入湖的秒数: 99%分位; 全部迟到时为空",
                 nullable=True,
+                comment_en="seconds from a message to the lake, 99 % of those not late; none where "
+                "all are late",
             ),
         ),
         title_zh="数据质量",

@@ -9,7 +9,7 @@ import pytest
 
 from qimo_assets.contract import Reason
 from qimo_assets.metrics.assets import build_metric_assets
-from qimo_assets.metrics.catalog import METRICS, TEXT_LENGTH, TOTAL, Metric
+from qimo_assets.metrics.catalog import COUNT, METRICS, TEXT_LENGTH, TOTAL, Metric
 from qimo_assets.metrics.checks import ADDS_UP, INVARIANTS, build_metric_checks
 from qimo_assets.metrics.mask import mask_account
 from qimo_assets.metrics.page import markdown_table, pictures
@@ -185,6 +185,16 @@ def test_a_figure_that_a_day_may_not_have_is_published_as_null() -> None:
     row = ("2021-11-07", *[1] * (len(quality.measures) - 2), None, None)
     with pytest.raises(AttributeError, match="rollback"):
         publish(None, quality, ["2021-11-07"], [row], "1")  # pyright: ignore[reportArgumentType]
+
+
+def test_every_measure_of_a_number_is_explained_in_both_languages() -> None:
+    without = [
+        (metric.name, column.name)
+        for metric in METRICS
+        for column in metric.measures
+        if column.mysql_type == COUNT and not (column.comment_zh and column.comment_en)
+    ]
+    assert without == []
 
 
 def test_every_reason_has_its_column() -> None:
