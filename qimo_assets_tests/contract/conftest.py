@@ -19,11 +19,11 @@ from qimo_assets.settings import LOOPBACK
 from qimo_assets.stack import control, install
 from qimo_assets.stack.layout import Layout
 from qimo_assets.stack.profiles import USUAL_PORTS
-from qimo_assets_tests.conftest import own_layout
+from qimo_assets_tests.conftest import TEST_PORT_OFFSET, own_layout
 
 # Beside the stack of the other tests; the other services are not started, their ports are only
 # named.
-PORT_OFFSET = 22_650
+PORT_OFFSET = int(TEST_PORT_OFFSET) + 1150
 
 
 @dataclass(frozen=True)
