@@ -2,7 +2,7 @@
 as Flume's event.
 
 What is expected stands three times: by hand in the corpus, in `reading` (plain Python on
-verify.py's own reader), and in what Spark answers.
+the recount's own reader), and in what Spark answers.
 """
 
 from __future__ import annotations
@@ -47,6 +47,8 @@ from qimo_assets.settings import (
 from qimo_assets.stack.jars import class_path
 from qimo_assets.stack.java import java_home
 from qimo_assets.stack.layout import current_layout
+from qimo_assets.verify.line import latest_time, read_line
+from qimo_assets.verify.regions import open_regions
 from qimo_assets_tests.records import event, varint
 
 ZONE = ZoneInfo("Asia/Shanghai")
@@ -280,10 +282,10 @@ CASES = [
 
 
 def reading(body: bytes) -> tuple[str | None, Row]:
-    """Return the line's reason, or its columns, by verify.py's reading and the contract's rule of
+    """Return the line's reason, or its columns, by the recount's reading and the contract's rule of
     each field.
     """
-    fields = verify._read(body, LONGEST, verify._latest(COLLECTED, LAKE))
+    fields = read_line(body, LONGEST, latest_time(COLLECTED, LAKE))
     if isinstance(fields, str):
         return fields, {}
     columns: Row = {}
@@ -765,7 +767,7 @@ def located(spark: SparkSession, addresses: list[str | None]) -> list[tuple[str 
 def test_addresses_are_where_the_plain_reading_of_the_database_finds_them(
     spark: SparkSession,
 ) -> None:
-    random, locate = Random(1), verify._open_ip2region(IP2REGION)
+    random, locate = Random(1), open_regions(IP2REGION)
     numbers = [random.randrange(2**32) for _ in range(1_000)]
     # Segments begin and end at such addresses.
     numbers += [number & ~255 for number in numbers[:500]] + [

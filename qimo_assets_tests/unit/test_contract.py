@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from qimo_assets import contract, verify
+from qimo_assets import contract
 from qimo_assets.contract import FEWEST_FIELDS, FIELDS, Field
 from qimo_assets.lake.tables import MESSAGE
+from qimo_assets.verify import line as recount_line
+from qimo_assets.verify.line import FIELD_COUNTS, read_line
 from qimo_assets.views import sql
 
 VERSION = Field("app_version", "text", "客户端版本", added=True)
@@ -20,7 +22,7 @@ def test_added_fields_stand_at_the_end_and_are_not_required() -> None:
 
 
 def test_the_recount_counts_the_same_lines_as_good() -> None:
-    assert list(verify._FIELD_COUNTS) == list(range(FEWEST_FIELDS, len(FIELDS) + 1))
+    assert list(FIELD_COUNTS) == list(range(FEWEST_FIELDS, len(FIELDS) + 1))
 
 
 def test_every_column_of_the_contract_is_in_the_table() -> None:
@@ -46,7 +48,7 @@ def test_an_added_field_is_a_column_at_the_end_of_the_view(monkeypatch: pytest.M
 def test_the_recount_may_take_lines_of_both_kinds(monkeypatch: pytest.MonkeyPatch) -> None:
     line = "\x01".join(["2024-05-01 10:00:00", "", "A", *[""] * 8, "B", *[""] * 8])
     longer = f"{line}\x018.1"
-    assert verify._read(longer.encode(), 1000, "9999") == "field_count"
-    monkeypatch.setattr(verify, "_FIELD_COUNTS", (20, 21))
-    assert [len(verify._read(text.encode(), 1000, "9999")) for text in (line, longer)] == [20, 21]
-    assert verify._read(f"{longer}\x01x".encode(), 1000, "9999") == "field_count"
+    assert read_line(longer.encode(), 1000, "9999") == "field_count"
+    monkeypatch.setattr(recount_line, "FIELD_COUNTS", (20, 21))
+    assert [len(read_line(text.encode(), 1000, "9999")) for text in (line, longer)] == [20, 21]
+    assert read_line(f"{longer}\x01x".encode(), 1000, "9999") == "field_count"

@@ -10,9 +10,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from qimo_assets import simulator
 from qimo_assets.contract import FIELDS, Reason
-from qimo_assets.simulator import FeedError, FeedReport, feed
+from qimo_assets.simulator import MOST_TOO_LONG, FeedError, FeedReport, feed
 
 NOW = datetime(2024, 5, 3, 15, 30, tzinfo=ZoneInfo("Asia/Shanghai"))
 POSITION = {field.name: position for position, field in enumerate(FIELDS)}
@@ -168,9 +167,9 @@ def test_only_the_bad_lines_are_bad(tmp_path: Path) -> None:
 
 
 def test_too_long_lines_are_few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(simulator, "TOO_LONG_SHARE", 1.0)
+    monkeypatch.setattr("qimo_assets.simulator.lines.TOO_LONG_SHARE", 1.0)
     report = feed(tmp_path, 50, bad=1.0, seed=1, now=NOW)
-    assert sum(len(line) > 1_048_576 for line in lines_of(report)) == simulator.MOST_TOO_LONG
+    assert sum(len(line) > 1_048_576 for line in lines_of(report)) == MOST_TOO_LONG
 
 
 def test_rate_is_steady_and_of_the_present(tmp_path: Path) -> None:
@@ -211,7 +210,7 @@ def test_a_write_cut_short_leaves_whole_lines(
 ) -> None:
     whole = os.write
     monkeypatch.setattr(
-        simulator.os, "write", lambda descriptor, block: whole(descriptor, block[: len(block) // 2])
+        os, "write", lambda descriptor, block: whole(descriptor, block[: len(block) // 2])
     )
     with pytest.raises(FeedError, match="Make room"):
         feed(tmp_path, 100, seed=1, now=NOW)

@@ -1,0 +1,210 @@
+"""What lake and quarantine say, by queries of their own through HiveServer2."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from qimo_assets.clients import hive_transport
+from qimo_assets.settings import HiveSettings, Settings
+from qimo_assets.verify.errors import Ask, VerifyError, first_line
+from qimo_assets.verify.line import ZONE, latest_time
+from qimo_assets.verify.metrics import Row
+from qimo_assets.verify.recount import SourceFile
+
+LAKE_TABLE = "chat_message_rt"
+QUARANTINE_TABLE = "chat_quarantine_rt"
+_ORIGIN = "source_host, source_file, source_id"
+# Late messages of each day, and the ages of the others at which half and 99 % of them are reached:
+# the sorted ages themselves, by place.
+_AGE_AT = (
+    "element_at(array_sort(collect_list(age)), CAST(greatest(ceil({share}D * "
+    "count(age)), 1) AS INT))"
+)
+_ARRIVALS = f"""
+SELECT day, count(*) - count(age), {_AGE_AT.format(share=0.5)}, {_AGE_AT.format(share=0.99)}
+FROM (
+  SELECT day, IF(to_date(msg_time) < to_date(collected_at), NULL,
+                 greatest(CAST(written_at AS BIGINT) - CAST(msg_time AS BIGINT), 0)) AS age
+  FROM {{table}}
+)
+GROUP BY 1
+"""  # nosec B608  # this file's names
+
+
+@dataclass(frozen=True)
+class LakeAnswer:
+    """What lake and quarantine say.
+
+    Attributes:
+        rows: Rows of each file and day; the file is None where the records tell none.
+        quarantined: Rows in quarantine of each file and reason.
+        messages: Distinct message ids of the lake.
+        records: Distinct (partition, offset) of the lake.
+        ahead: Rows of the lake whose time is too far after their collection.
+        rejected_ahead: For each file the byte offsets of the lines rejected as `time_ahead`, with
+            the last time that would not have been.
+        rejected: Rejected lines of each day of collection and reason.
+        arrivals: For each day of messages how many of them are late, and the ages in seconds that
+            half and 99 % of the others do not exceed; None where all are late.
+    """
+
+    rows: dict[tuple[SourceFile | None, str], int]
+    quarantined: dict[tuple[SourceFile | None, str], int]
+    messages: int
+    records: int
+    ahead: int
+    rejected_ahead: dict[SourceFile, dict[int, str]] = field(default_factory=dict)
+    rejected: dict[str, dict[str, int]] = field(default_factory=dict)
+    arrivals: dict[str, tuple[int | None, ...]] = field(default_factory=dict)
+
+    def files(self) -> dict[SourceFile, int]:
+        """Return the rows of lake and quarantine of each known file."""
+        counts: Counter[SourceFile] = Counter()
+        for (file, _), count in (*self.rows.items(), *self.quarantined.items()):
+            if file is not None:
+                counts[file] += count
+        return dict(counts)
+
+
+def read_lake(settings: Settings) -> LakeAnswer:
+    """Read the lake and the quarantine through HiveServer2.
+
+    Raises:
+        VerifyError: HiveServer2 does not answer.
+    """
+    from pyhive.exc import Error
+    from thrift.Thrift import TException
+
+    hive = settings.hive
+    try:
+        with closing(_connect_hive(hive)) as connection:
+
+            def ask(query: str) -> list[Row]:
+                with closing(connection.cursor()) as cursor:
+                    cursor.execute(query)
+                    return cursor.fetchall()
+
+            return lake_answer(ask, settings)
+    except (Error, TException, OSError) as error:
+        raise VerifyError(
+            f"HiveServer2 at {hive.host}:{hive.port} cannot be read: "
+            f"{_hive_message(error)}. See ./qimo status; ./qimo up starts the embedded stack."
+        ) from error
+
+
+def lake_answer(ask: Ask, settings: Settings) -> LakeAnswer:
+    """Put the lake's answer together out of queries.
+
+    Args:
+        ask: Runs a query and returns its rows.
+        settings: The database's name and the limits.
+
+    Returns:
+        What lake and quarantine say; a table that is not there yet has no rows.
+    """
+    database = settings.lake.database
+    # The stream makes the database when it first starts; on a cluster, whose executors start first,
+    # `verify` asked before it.
+    present = (
+        {row[1] for row in ask(f"SHOW TABLES IN `{database}`")}
+        if (database,) in ask("SHOW DATABASES")
+        else set()
+    )
+
+    def rows_of(table: str, query: str) -> list[Row]:
+        if table not in present:
+            return []
+        return ask(
+            query.format(
+                table=_rejected(database, LAKE_TABLE in present)
+                if table == QUARANTINE_TABLE
+                else f"`{database}`.`{table}`"
+            )
+        )
+
+    ahead = settings.lake.max_ahead_minutes * 60
+    [(messages, records, too_far)] = rows_of(
+        LAKE_TABLE,
+        "SELECT count(DISTINCT message_id), count(DISTINCT kafka_partition, kafka_offset), "  # nosec B608  # this file's names
+        f"count_if(unix_timestamp(msg_time) - unix_timestamp(collected_at) > {ahead}) FROM "
+        f"{{table}}",
+    ) or [(0, 0, 0)]
+
+    def counts_of(table: str, column: str) -> dict[tuple[SourceFile | None, str], int]:
+        query = f"SELECT {_ORIGIN}, {column}, count(*) FROM {{table}} GROUP BY {_ORIGIN}, {column}"  # nosec B608  # this file's names
+        # Two directories may hold files of one name, where only the name is known.
+        counts: Counter[tuple[SourceFile | None, str]] = Counter()
+        for *origin, name, count in rows_of(table, query):
+            counts[_source_file(*origin), name] += count
+        return dict(counts)
+
+    rejected_ahead: dict[SourceFile, dict[int, str]] = defaultdict(dict)
+    query = (
+        f"SELECT {_ORIGIN}, source_offset, unix_timestamp(collected_at) FROM {{table}} WHERE "
+        "reason = 'time_ahead'"
+    )  # nosec B608  # this file's names
+    for *origin, offset, collected in rows_of(QUARANTINE_TABLE, query):
+        if file := _source_file(*origin):
+            rejected_ahead[file][offset] = latest_time(
+                datetime.fromtimestamp(collected, ZONE), settings.lake
+            )
+    rejected: dict[str, dict[str, int]] = defaultdict(dict)
+    if QUARANTINE_TABLE in present:
+        query = (
+            "SELECT day, reason, count(DISTINCT message_id) FROM "
+            f"`{database}`.`{QUARANTINE_TABLE}` GROUP BY reason, day"
+        )  # nosec B608  # this file's names
+        for day, reason, count in ask(query):
+            rejected[day][reason] = count
+    return LakeAnswer(
+        rows=counts_of(LAKE_TABLE, "day"),
+        quarantined=counts_of(QUARANTINE_TABLE, "reason"),
+        messages=messages,
+        records=records,
+        ahead=too_far,
+        rejected_ahead=dict(rejected_ahead),
+        rejected=dict(rejected),
+        arrivals={day: tuple(figures) for day, *figures in rows_of(LAKE_TABLE, _ARRIVALS)},
+    )
+
+
+def _source_file(host: str | None, file: str | None, source_id: str | None) -> SourceFile | None:
+    return (host or "", Path(file).name, source_id or "") if file else None
+
+
+def _rejected(database: str, with_lake: bool) -> str:
+    """Return a query for the rejected lines, each once: the newest arrival counts, and a line that
+    is in the lake was accepted in the end.
+    """
+    last = (
+        "struct(collected_at, kafka_partition, kafka_offset, reason, source_host, source_file, "
+        "source_id, source_offset)"
+    )
+    lines = (
+        f"SELECT message_id, max({last}) AS last FROM `{database}`.`{QUARANTINE_TABLE}` GROUP "
+        "BY message_id"
+    )  # nosec B608  # this file's names
+    accepted = (
+        f" LEFT ANTI JOIN `{database}`.`{LAKE_TABLE}` USING (message_id)" if with_lake else ""
+    )
+    return f"(SELECT message_id, last.* FROM ({lines}){accepted})"  # nosec B608  # this file's names
+
+
+def _connect_hive(hive: HiveSettings) -> Any:
+    from pyhive.hive import Connection
+
+    transport, _ = hive_transport(hive, hive.timeout_seconds)
+    return Connection(username=hive.username, thrift_transport=transport)
+
+
+def _hive_message(error: Exception) -> str:
+    """Return the server's own message, which PyHive hides in the whole reply."""
+    status = getattr(error.args[0], "status", None) if error.args else None
+    return (
+        status.errorMessage.splitlines()[0] if status and status.errorMessage else first_line(error)
+    )
