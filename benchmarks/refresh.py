@@ -38,6 +38,7 @@ from benchmarks.measure import Figure, alternate
 from benchmarks.plans import RefreshPlan
 from benchmarks.testbed import Bed, BenchError, say
 from qimo_assets import simulator
+from qimo_assets.instance.storage import make_room
 from qimo_assets.lake.compaction import compact
 from qimo_assets.lake.parse import parse
 from qimo_assets.lake.stream import BatchWriter
@@ -47,7 +48,6 @@ from qimo_assets.metrics.catalog import METRICS
 from qimo_assets.resources.mysql import MySQLResource
 from qimo_assets.settings import Settings
 from qimo_assets.stack.services import DEFINITIONS
-from qimo_assets.stack.storage import make_room
 
 # Lines that a history is written by. The stream's own largest batch is less than the usual day, and
 # makes as many commits as there are days: twice as many.

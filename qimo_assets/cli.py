@@ -12,12 +12,13 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import click
 
 from qimo_assets import simulator, verify
-from qimo_assets.settings import LOOPBACK, PROJECT_ROOT, Settings, SettingsError, load_settings
+from qimo_assets.errors import QimoError
+from qimo_assets.settings import LOOPBACK, PROJECT_ROOT, Settings, load_settings
 from qimo_assets.stack import control, install
 from qimo_assets.stack.accounts import make_kafka_account
 from qimo_assets.stack.errors import StackError
@@ -25,27 +26,11 @@ from qimo_assets.stack.jars import PYSPARK_HOME, wanted
 from qimo_assets.stack.layout import Layout, current_layout
 from qimo_assets.stack.profiles import PROFILES
 from qimo_assets.stack.services import DEFINITIONS, common_environment, flume_configuration
+from qimo_assets.timeouts import REPLAY_SECONDS, VERIFY_STALLED_SECONDS
 
-if TYPE_CHECKING:
-    import dagster as dg
-
-# What people see as one line; everything else is a defect of ours and says so.
-KNOWN_ERRORS = (StackError, SettingsError, simulator.FeedError, verify.VerifyError)
 READER = "finebi_reader"
-# A batch of full size takes 35 s in the first minute of a JVM, and it is let end.
-STREAM_STOP_SECONDS = 120
-# A run of metrics over a few days takes 10 to 20 s; one that is not done then is ended and tried
-# again after the next start.
-RUNS_STOP_SECONDS = 30
-# The end of a live run, the start of another JVM, and reading a quarantine of millions of lines.
-REPLAY_SECONDS = 3600
-GRAPHQL_SECONDS = 60
-REPLAYS_LOOKED_AT = 20
 WAIT_POLL_SECONDS = 3
 QUIET_SECONDS = 8
-# Every path ends within this time without any number moving: the slowest is active_user, which
-# rests five minutes at most after a run of about one.
-STALLED_SECONDS = 420
 TESTS = PROJECT_ROOT / "qimo_assets_tests"
 # What runs on each profile beside the single one.
 ON_EACH_PROFILE = tuple(
@@ -432,7 +417,7 @@ def _ensure_topic(layout: Layout, settings: Settings) -> None:
 
 def _make_room(layout: Layout) -> None:
     os.environ.update(common_environment(layout))
-    from qimo_assets.stack.storage import make_room
+    from qimo_assets.instance.storage import make_room
 
     make_room()
 
@@ -485,7 +470,7 @@ def _wait_until_verified(settings: Settings) -> verify.Verification:
             and not counts["bytes unread"]
             and counts["topic"] == counts["in the lake"]
         )
-        stalled = time.monotonic() - moved > STALLED_SECONDS
+        stalled = time.monotonic() - moved > VERIFY_STALLED_SECONDS
         if stalled or (stands and recounted != (seen, published)):
             recounted = seen, published
             if (verification := verify.verify(settings)).ok or stalled:
@@ -517,34 +502,18 @@ def _replay(layout: Layout) -> dict[str, dict[str, int]]:
     """
     os.environ.update(common_environment(layout))
     import dagster as dg
-    from dagster_graphql import DagsterGraphQLClient
 
-    from qimo_assets.lake.assets import QUARANTINED, REPLAY_JOB
-    from qimo_assets.lake.supervisor import UNFINISHED
+    from qimo_assets.instance.runs import run_in_place_of
+    from qimo_assets.lake.assets import QUARANTINED, REPLAY_JOB, STREAM_JOB
 
-    client = DagsterGraphQLClient(
-        LOOPBACK, port_number=layout.ports["dagster"], timeout=GRAPHQL_SECONDS
-    )
     with dg.DagsterInstance.get() as instance:
-        # Launched first: it stands in the queue before the next live run, which the supervising
-        # sensor launches within seconds.
-        run_id = client.submit_job_execution(REPLAY_JOB)
-        _end_live_runs(instance, "replay")
-        _wait_for_runs(
-            instance, dg.RunsFilter(run_ids=[run_id], statuses=list(UNFINISHED)), REPLAY_SECONDS
-        )
-        observations = instance.fetch_observations(
-            dg.AssetRecordsFilter(QUARANTINED), limit=REPLAYS_LOOKED_AT
-        ).records
-        told = next(
-            (record.asset_observation for record in observations if record.run_id == run_id), None
-        )
-        run = instance.get_run_by_id(run_id)
-    if told is None or run is None or run.status is not dg.DagsterRunStatus.SUCCESS:
-        state = run.status.value if run else "gone"
-        raise StackError(
-            f"The replay did not succeed (run {run_id} is {state}); see "
-            f"http://{LOOPBACK}:{layout.ports['dagster']}/runs/{run_id}"
+        told = run_in_place_of(
+            instance,
+            REPLAY_JOB,
+            STREAM_JOB,
+            QUARANTINED,
+            layout.ports["dagster"],
+            REPLAY_SECONDS,
         )
     return {
         name: cast("dict[str, int]", told.metadata[name].value)
@@ -553,43 +522,14 @@ def _replay(layout: Layout) -> dict[str, dict[str, int]]:
 
 
 def _end_runs(layout: Layout) -> None:
-    """End the live stream between two batches, and let the other runs end; those that do not are
-    tried again after the next start.
-    """
     os.environ.update(common_environment(layout))
     import dagster as dg
 
+    from qimo_assets.instance.runs import end_all
     from qimo_assets.lake.assets import STREAM_JOB
 
     with dg.DagsterInstance.get() as instance:
-        _end_live_runs(instance, "down")
-        started = [
-            dg.DagsterRunStatus.STARTED,
-            dg.DagsterRunStatus.STARTING,
-            dg.DagsterRunStatus.CANCELING,
-        ]
-        _wait_for_runs(
-            instance, dg.RunsFilter(job_name=STREAM_JOB, statuses=started), STREAM_STOP_SECONDS
-        )
-        _wait_for_runs(instance, dg.RunsFilter(statuses=started), RUNS_STOP_SECONDS)
-
-
-def _end_live_runs(instance: dg.DagsterInstance, stopped_by: str) -> None:
-    """Ask the live stream to end between two batches, and mark that no person did."""
-    import dagster as dg
-
-    from qimo_assets.lake.assets import STREAM_JOB
-    from qimo_assets.lake.supervisor import STOPPED_BY_TAG, UNFINISHED
-
-    for run in instance.get_runs(dg.RunsFilter(job_name=STREAM_JOB, statuses=list(UNFINISHED))):
-        instance.add_run_tags(run.run_id, {STOPPED_BY_TAG: stopped_by})
-        instance.run_coordinator.cancel_run(run.run_id)
-
-
-def _wait_for_runs(instance: dg.DagsterInstance, which: dg.RunsFilter, seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while instance.get_runs_count(which) and time.monotonic() < deadline:
-        time.sleep(0.5)
+        end_all(instance, STREAM_JOB)
 
 
 def _overall(states: set[str]) -> str:
@@ -656,7 +596,7 @@ def main() -> None:
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
-    except KNOWN_ERRORS as error:
+    except QimoError as error:
         if debug:
             raise
         click.echo(f"qimo: {error}", err=True)

@@ -14,7 +14,8 @@ import sys
 
 import click
 
-from qimo_assets.settings import SettingsError, load_settings
+from qimo_assets.errors import QimoError
+from qimo_assets.settings import load_settings
 from qimo_assets.stack.jars import class_path
 from qimo_assets.stack.java import java_home
 from qimo_assets.stack.layout import Layout, current_layout
@@ -44,8 +45,8 @@ def setup() -> None:
         SettingsError: A setting is missing or has a wrong value; nothing was made.
     """
     kafka = load_settings().kafka
+    from qimo_assets.instance.storage import make_room
     from qimo_assets.resources.kafka import KafkaResource
-    from qimo_assets.stack.storage import make_room
 
     make_room()
     KafkaResource.from_settings(kafka).ensure_topic()
@@ -65,7 +66,7 @@ def main(role: str, arguments: tuple[str, ...]) -> None:
             raise click.UsageError(f"{SETUP} takes no arguments.")
         try:
             setup()
-        except SettingsError as error:
+        except QimoError as error:
             raise click.ClickException(str(error)) from error
         return
     found = commands(layout).get(role)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dagster as dg
 
 from qimo_assets.automation.ranges import RunPerRangeSensor
-from qimo_assets.housekeeping import build_housekeeping_definitions
+from qimo_assets.instance.retention import build_retention_definitions
 from qimo_assets.lake.assets import QUARANTINE_CHECK, build_lake_definitions
 from qimo_assets.metrics.assets import build_metric_assets
 from qimo_assets.metrics.checks import build_metric_checks
@@ -18,6 +18,7 @@ from qimo_assets.resources.mysql import MySQLResource
 from qimo_assets.resources.spark import spark_resource
 from qimo_assets.settings import Settings, load_settings
 from qimo_assets.source.assets import build_source_definitions
+from qimo_assets.timeouts import METRICS_RUN_SECONDS
 from qimo_assets.topic.assets import build_topic_definitions
 from qimo_assets.views.assets import build_view_assets
 
@@ -25,7 +26,6 @@ from qimo_assets.views.assets import build_view_assets
 # history; of a line's way to MySQL, which shall take 75 s at most, the default of 30 s would be a
 # large part.
 AUTOMATION_SECONDS = 5
-LONGEST_RUN_SECONDS = 1800
 
 
 def build_definitions(settings: Settings) -> dg.Definitions:
@@ -40,7 +40,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         minimum_interval_seconds=AUTOMATION_SECONDS,
         # A run that hangs would keep its days old for ever; one takes seconds, and a year of days
         # at once minutes.
-        run_tags={"dagster/max_runtime": str(LONGEST_RUN_SECONDS)},
+        run_tags={"dagster/max_runtime": str(METRICS_RUN_SECONDS)},
         description="Creates the views, publishes the days whose messages changed, and checks the "
         "quarantine once an hour.",
     )
@@ -65,7 +65,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         build_freshness_definitions(metrics),
         build_report_definitions(settings),
     )
-    return dg.Definitions.merge(*rooms, own, build_housekeeping_definitions())
+    return dg.Definitions.merge(*rooms, own, build_retention_definitions())
 
 
 defs = build_definitions(load_settings())

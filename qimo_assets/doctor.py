@@ -28,6 +28,7 @@ from pydantic import BaseModel, SecretStr
 
 from qimo_assets import probes
 from qimo_assets.clients import librdkafka_options
+from qimo_assets.errors import QimoError
 from qimo_assets.resources.hive import HiveResource
 from qimo_assets.resources.mysql import MySQLResource
 from qimo_assets.settings import MySQLSettings, Settings
@@ -46,7 +47,7 @@ SHELL = "org.apache.hadoop.fs.FsShell"
 REGION_DATABASE = "ip2region/ip2region.xdb"
 
 
-class Wrong(Exception):
+class Wrong(QimoError):
     """What was found is not right; the message says what it is."""
 
 

@@ -18,11 +18,13 @@ from thrift.Thrift import TMessageType
 from thrift.transport.TSocket import TSocket
 from thrift.transport.TTransport import TBufferedTransport
 
+from qimo_assets.errors import RefusedError
+
 # Of a page of an error the first words tell enough.
 ERROR_BYTES = 300
 
 
-class ProbeError(Exception):
+class ProbeError(RefusedError):
     """The answer is not the right one; the message says what it is."""
 
 

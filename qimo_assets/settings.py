@@ -34,6 +34,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from qimo_assets.errors import ConfigurationError
+
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 LOOPBACK = "127.0.0.1"
 LOOPBACK_NAMES = (LOOPBACK, "localhost", "::1")
@@ -96,7 +98,7 @@ Url = Annotated[str, _form(r"https?://\S+", "an http:// or https:// URL")]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
-class SettingsError(Exception):
+class SettingsError(ConfigurationError):
     """A setting is missing or wrong; the message names it and says what to do."""
 
 

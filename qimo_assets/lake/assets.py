@@ -9,10 +9,11 @@ from dagster_pyspark import LazyPySparkResource
 
 from qimo_assets.automation.backoff import TRIES_LOOKED_AT
 from qimo_assets.automation.conditions import MESSAGES
+from qimo_assets.instance.failures import as_failure
+from qimo_assets.instance.runs import STOPPED_BY_TAG
 from qimo_assets.lake.quarantine import CHECK, build_quarantine_check
 from qimo_assets.lake.run import Mode, run_stream
 from qimo_assets.lake.supervisor import (
-    STOPPED_BY_TAG,
     Decision,
     PastRun,
     Standstill,
@@ -22,7 +23,7 @@ from qimo_assets.lake.supervisor import (
 from qimo_assets.lake.tables import ARRIVAL, MESSAGE, QUARANTINE, Table
 from qimo_assets.lake.writer_lock import is_held
 from qimo_assets.partitions import daily
-from qimo_assets.resources.kafka import KafkaResource
+from qimo_assets.resources.kafka import KafkaResource, KafkaUnreachable
 from qimo_assets.resources.mysql import MySQLResource
 from qimo_assets.settings import Settings
 from qimo_assets.topic.assets import topic_key
@@ -73,16 +74,17 @@ def build_lake_definitions(settings: Settings) -> dg.Definitions:
         kafka: KafkaResource,
         mysql: MySQLResource,
     ):
-        run_stream(
-            context,
-            settings,
-            TABLES,
-            ARRIVALS,
-            MODES.get(context.run.job_name, Mode.CATCH_UP),
-            spark,
-            kafka,
-            mysql,
-        )
+        with as_failure():
+            run_stream(
+                context,
+                settings,
+                TABLES,
+                ARRIVALS,
+                MODES.get(context.run.job_name, Mode.CATCH_UP),
+                spark,
+                kafka,
+                mysql,
+            )
         if context.has_partition_key or context.has_partition_key_range:
             # The days that were asked for are caught up now, also those to which no line came.
             for day in context.partition_keys:
@@ -154,8 +156,8 @@ def _observe(
         return None
     try:
         partitions = kafka.state()
-    except dg.Failure as error:
-        context.log.warning(f"Whether the stream moves is not known: {error.description}")
+    except KafkaUnreachable as error:
+        context.log.warning(f"Whether the stream moves is not known: {error}")
         return None
     progress, lag = (
         sum(item.progress or 0 for item in partitions),

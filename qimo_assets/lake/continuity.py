@@ -14,6 +14,7 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
+from qimo_assets.errors import DataLossError
 from qimo_assets.lake.timeline import file_system
 from qimo_assets.resources.kafka import KafkaResource, PartitionState
 from qimo_assets.settings import LakeSettings
@@ -25,7 +26,7 @@ WAYS_ON = (
 )
 
 
-class LinesLost(Exception):
+class LinesLost(DataLossError):
     """The topic no longer holds lines that the lake may not have; the message says which and what
     to do.
     """
@@ -54,7 +55,7 @@ def open_reading(spark: SparkSession, lake: LakeSettings, kafka: KafkaResource) 
 
     Raises:
         LinesLost: Lines are missing and nobody accepted the loss.
-        dg.Failure: The broker gives no answer.
+        KafkaUnreachable: The broker gives no answer.
     """
     topic_id = kafka.topic_id().replace("+", "-").replace("/", "_")
     name = f"{kafka.topic}.{topic_id}"

@@ -18,6 +18,7 @@ from pyspark.errors import StreamingQueryException
 from pyspark.sql import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
+from qimo_assets.errors import QimoError
 from qimo_assets.lake.beside import repeated
 from qimo_assets.lake.cadence import Cadence
 from qimo_assets.lake.compaction import compacting
@@ -25,20 +26,17 @@ from qimo_assets.lake.continuity import WAYS_ON, LinesLost, open_reading
 from qimo_assets.lake.replay import replay
 from qimo_assets.lake.reporter import Reporter, StreamReporter, arrival_reporter, table_reporter
 from qimo_assets.lake.stream import start_query
-from qimo_assets.lake.supervisor import STALLED_SECONDS
 from qimo_assets.lake.tables import ARRIVAL, QUARANTINE, Table
 from qimo_assets.lake.writer_lock import WriterLock, WriterLockHeld
 from qimo_assets.resources.kafka import KafkaResource
 from qimo_assets.resources.mysql import MySQLResource
 from qimo_assets.settings import Settings
+from qimo_assets.timeouts import BATCH_STOP_SECONDS, STREAM_STALLED_SECONDS
 
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5
 LOCK_SECONDS = 15
-# A batch under way is let end, because stop() would break off its write and leave a rollback to the
-# next run; one of 200,000 lines took 35 s in the first minute of a JVM.
-STOP_SECONDS = 90
 
 
 class Mode(str, Enum):
@@ -74,8 +72,8 @@ def run_stream(
         mysql: Holds the writer's lock.
 
     Raises:
-        dg.Failure: The query failed, or another live run writes already; the description says what
-        to do.
+        QimoError: The query failed, or another live run writes already; the message says what to
+            do.
     """
     try:
         with WriterLock(mysql, settings.lake.database) as lock:
@@ -85,9 +83,7 @@ def run_stream(
                 _write(context, settings, tables, arrivals, mode, spark, kafka, lock)
     except WriterLockHeld as error:
         if mode is not Mode.CATCH_UP:
-            raise dg.Failure(
-                f"{error} This run ends; the other one goes on.", allow_retries=False
-            ) from error
+            raise WriterLockHeld(f"{error} This run ends; the other one goes on.") from error
         _wait_for_live_run(context, kafka)
 
 
@@ -103,10 +99,7 @@ def _write(
 ) -> None:
     session = _session(spark)
     session.sparkContext.setLogLevel("WARN")
-    try:
-        reading = open_reading(session, settings.lake, kafka)
-    except LinesLost as error:
-        raise dg.Failure(str(error)) from error
+    reading = open_reading(session, settings.lake, kafka)
     cadence = Cadence()
     query = start_query(session, settings, reading, cadence, until_caught_up=mode is Mode.CATCH_UP)
     context.log.info(
@@ -192,7 +185,7 @@ def _follow(
             renewed = time.monotonic()
     error = query.exception()
     if error is not None:
-        raise dg.Failure(_advice(error)) from error
+        raise _failed(error) from error
 
 
 def _was_ended(context: dg.AssetExecutionContext) -> bool:
@@ -209,18 +202,19 @@ def _was_ended(context: dg.AssetExecutionContext) -> bool:
     return run is None or run.is_finished or run.status is dg.DagsterRunStatus.CANCELING
 
 
-def _advice(error: StreamingQueryException) -> str:
+def _failed(error: StreamingQueryException) -> QimoError:
     text = str(error)
+    # Spark has no type of its own for lines that are gone (IllegalStateException).
     if (
         "Some data may have been lost" in text
         or "failOnDataLoss" in text
         or "OffsetOutOfRange" in text
     ):
-        return (
+        return LinesLost(
             "The topic no longer holds lines that the lake has not read: retention deleted "
             f"them, or the topic was made anew. {WAYS_ON}\n{text[:1500]}"
         )
-    return (
+    return QimoError(
         "The streaming query failed; the supervising sensor starts it again from its "
         f"checkpoint. {_root_cause(text)}\n{text[:3000]}"
     )
@@ -235,7 +229,7 @@ def _root_cause(text: str) -> str:
 
 
 def _stop_gently(query: StreamingQuery) -> None:
-    deadline = time.monotonic() + STOP_SECONDS
+    deadline = time.monotonic() + BATCH_STOP_SECONDS
     while query.isActive and query.status["isTriggerActive"] and time.monotonic() < deadline:
         time.sleep(0.05)
     query.stop()
@@ -259,9 +253,9 @@ def _wait_for_live_run(
     }:
         if missing != seen:
             seen, moved_at = missing, time.monotonic()
-        elif time.monotonic() - moved_at > STALLED_SECONDS:
-            raise dg.Failure(
-                f"The live run has not moved for {STALLED_SECONDS} s and "
+        elif time.monotonic() - moved_at > STREAM_STALLED_SECONDS:
+            raise QimoError(
+                f"The live run has not moved for {STREAM_STALLED_SECONDS} s and "
                 f"{sum(missing.values())} lines are missing; look at its log."
             )
         sleep(2)

@@ -13,24 +13,8 @@ from dataclasses import asdict, dataclass
 import dagster as dg
 
 from qimo_assets.automation.backoff import failures_in_a_row, pause_seconds
-
-# Set on a run before `./qimo down` ends it, so that a stop by the platform is not taken for one by
-# a person.
-STOPPED_BY_TAG = "qimo/stopped_by"
-# Dagster's own list of unfinished statuses leaves QUEUED and NOT_STARTED out; a second run would be
-# launched beside a queued one.
-UNFINISHED = (
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.MANAGED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.SUSPENDED,
-    dg.DagsterRunStatus.CANCELING,
-)
-# A live stream that writes nothing for so long while lines wait has stalled. The slowest batch
-# seen, the first one of a cold JVM with 200,000 lines of 11 days, took 60 s on a busy machine.
-STALLED_SECONDS = 300
+from qimo_assets.instance.runs import UNFINISHED
+from qimo_assets.timeouts import STREAM_STALLED_SECONDS
 
 
 @dataclass(frozen=True)
@@ -142,7 +126,7 @@ def _about_unfinished(run: PastRun, now: float, standstill: Standstill | None) -
     if (
         run.status is dg.DagsterRunStatus.STARTED
         and standstill is not None
-        and now - standstill.since > STALLED_SECONDS
+        and now - standstill.since > STREAM_STALLED_SECONDS
     ):
         return Decision(
             False,

@@ -9,12 +9,13 @@ from __future__ import annotations
 import logging
 from contextlib import ExitStack
 
+from qimo_assets.errors import BusyError
 from qimo_assets.resources.mysql import MySQLError, MySQLResource
 
 logger = logging.getLogger(__name__)
 
 
-class WriterLockHeld(Exception):
+class WriterLockHeld(BusyError):
     """Another process writes the lake."""
 
 

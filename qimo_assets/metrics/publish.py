@@ -17,6 +17,7 @@ from typing import Any, cast
 from mysql.connector import DatabaseError, errorcode
 from mysql.connector.abstracts import MySQLConnectionAbstract, MySQLCursorAbstract
 
+from qimo_assets.errors import RefusedError
 from qimo_assets.metrics.catalog import TEXT_LENGTH, Column, Metric
 from qimo_assets.views.sql import render
 
@@ -29,7 +30,7 @@ Row = tuple[Any, ...]
 Days = dict[str, list[Row]]
 
 
-class PublicationError(Exception):
+class PublicationError(RefusedError):
     """A metric cannot be published; the message says what to do."""
 
 

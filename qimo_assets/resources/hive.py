@@ -14,6 +14,7 @@ from pyhive import hive
 from thrift.Thrift import TException
 
 from qimo_assets.clients import hive_transport
+from qimo_assets.errors import QimoError, RefusedError, UnreachableError
 from qimo_assets.settings import HiveSettings
 
 CONNECT_SECONDS = 10
@@ -24,8 +25,16 @@ GRACE_SECONDS = 10
 Row = dict[str, Any]
 
 
-class HiveError(Exception):
-    """HiveServer2 cannot be reached or refused a statement; the message says what to do."""
+class HiveError(QimoError):
+    """HiveServer2 did not do what it was asked; the message says what to do."""
+
+
+class HiveUnreachable(HiveError, UnreachableError):
+    """HiveServer2 cannot be reached, or the connection broke."""
+
+
+class HiveRefused(HiveError, RefusedError):
+    """HiveServer2 refused a statement, or broke it off at its time-out."""
 
 
 class HiveSession:
@@ -98,7 +107,7 @@ class HiveResource(dg.ConfigurableResource):
                 f"SET spark.sql.thriftServer.queryTimeout={self.timeout_seconds}"
             )
         except (TException, OSError, hive.Error) as error:
-            raise HiveError(
+            raise HiveUnreachable(
                 f"HiveServer2 at {self.host}:{self.port} cannot be reached ({_reason(error)}). "
                 "Check that it runs (./qimo status) and that the settings QIMO_HIVE__* are right."
             ) from error
@@ -113,11 +122,15 @@ def _run(
         with connection.cursor() as cursor:
             cursor.execute(sql, params)
             yield cursor
-    except (TException, OSError, hive.Error) as error:
+    except hive.Error as error:
         # PyHive's error carries the server's whole Java stack trace; the reason is all of it that
         # helps.
-        raise HiveError(
-            f"HiveServer2 refused or lost a statement: {_reason(error)}\nThe statement was:\n{sql}"
+        raise HiveRefused(
+            f"HiveServer2 refused a statement: {_reason(error)}\nThe statement was:\n{sql}"
+        ) from None
+    except (TException, OSError) as error:
+        raise HiveUnreachable(
+            f"HiveServer2 lost a statement: {_reason(error)}\nThe statement was:\n{sql}"
         ) from None
 
 

@@ -20,7 +20,12 @@ from confluent_kafka.cimpl import NewTopic
 from pydantic import Field
 
 from qimo_assets.clients import librdkafka_options
+from qimo_assets.errors import UnreachableError
 from qimo_assets.settings import KafkaSettings
+
+
+class KafkaUnreachable(UnreachableError):
+    """Kafka gives no answer about the topic; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +104,7 @@ class KafkaResource(dg.ConfigurableResource):
         made anew has another.
 
         Raises:
-            dg.Failure: The broker cannot be reached or does not know the topic.
+            KafkaUnreachable: The broker cannot be reached or does not know the topic.
         """
         admin = self._admin()
         try:
@@ -114,7 +119,7 @@ class KafkaResource(dg.ConfigurableResource):
         """Return the state of each partition.
 
         Raises:
-            dg.Failure: The broker cannot be reached or does not know the topic.
+            KafkaUnreachable: The broker cannot be reached or does not know the topic.
         """
         with self._consumer() as consumer:
             try:
@@ -174,8 +179,8 @@ class KafkaResource(dg.ConfigurableResource):
                     raise
             time.sleep(0.2)
 
-    def _no_answer(self, error: Exception) -> dg.Failure:
-        return dg.Failure(
+    def _no_answer(self, error: Exception) -> KafkaUnreachable:
+        return KafkaUnreachable(
             f"Kafka at {self.bootstrap} gave no answer about topic {self.topic}: {error}. "
             "Is it up (./qimo status)?"
         )

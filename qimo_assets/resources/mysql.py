@@ -12,12 +12,13 @@ from mysql.connector.abstracts import MySQLConnectionAbstract
 from pydantic import Field, SecretStr
 
 from qimo_assets.clients import mysql_arguments
+from qimo_assets.errors import UnreachableError
 from qimo_assets.settings import MySQLSettings
 
 STATEMENT_SECONDS = 120
 
 
-class MySQLError(Exception):
+class MySQLError(UnreachableError):
     """MySQL cannot be reached; the message says what to do."""
 
 

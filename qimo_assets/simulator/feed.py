@@ -12,13 +12,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
 
+from qimo_assets.errors import QimoError
 from qimo_assets.simulator.lines import Writer
 from qimo_assets.simulator.times import ZONE, paced, spread
 
 FILES = ("chat-1.log", "chat-2.log", "chat-3.log")
 
 
-class FeedError(Exception):
+class FeedError(QimoError):
     """The lines cannot be written; the message says why and what to do."""
 
 

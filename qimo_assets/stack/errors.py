@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from qimo_assets.errors import QimoError
 
-class StackError(Exception):
+
+class StackError(QimoError):
     """A part of the stack cannot be installed, started or reached; the message says why and what to
     do.
     """

@@ -26,7 +26,7 @@ from qimo_assets.stack.profiles import port_name
 # The module that Dagster loads.
 DEFINITIONS = "qimo_assets.definitions"
 # The module that runs Dagster's code server and watches its worker.
-CODE_SERVER = "qimo_assets.stack.code_server"
+CODE_SERVER = "qimo_assets.instance.code_server"
 # Where the main classes of HDFS are.
 HDFS = "org.apache.hadoop.hdfs.server"
 YARN = "org.apache.hadoop.yarn.server"

@@ -6,6 +6,7 @@ import time
 
 import dagster as dg
 
+from qimo_assets.instance.failures import as_failure
 from qimo_assets.resources.kafka import KafkaResource, PartitionState
 from qimo_assets.settings import Settings
 from qimo_assets.source.assets import AGENT
@@ -34,9 +35,11 @@ def build_topic_definitions(settings: Settings) -> dg.Definitions:
         "it where it is missing, and to see its offsets.",
     )
     def topic(context: dg.AssetExecutionContext, kafka: KafkaResource) -> dg.MaterializeResult:
-        created = kafka.ensure_topic()
+        with as_failure():
+            created = kafka.ensure_topic()
+            partitions = kafka.state()
         return dg.MaterializeResult(
-            metadata=_metadata(context.instance, key, kafka.state()) | {"created": created}
+            metadata=_metadata(context.instance, key, partitions) | {"created": created}
         )
 
     @dg.asset_check(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from qimo_assets.errors import UnreachableError
 from qimo_assets.verify.metrics import Row
 
 Ask = Callable[[str], list[Row]]
 
 
-class VerifyError(Exception):
+class VerifyError(UnreachableError):
     """Something that has to be read cannot be read; the message says what and what to do."""
 
 

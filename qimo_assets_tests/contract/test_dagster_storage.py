@@ -10,8 +10,8 @@ from contextlib import ExitStack
 import dagster as dg
 import pytest
 
+from qimo_assets.instance.storage import KEPT_CONNECTIONS, engine
 from qimo_assets.stack.services import common_environment
-from qimo_assets.stack.storage import KEPT_CONNECTIONS, engine
 from qimo_assets_tests.contract.conftest import Server
 
 CONNECTIONS = "SELECT count(*) FROM information_schema.processlist WHERE user = 'dagster'"

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import dagster as dg
 import psutil
 import pytest
 from confluent_kafka import Consumer, Producer
@@ -24,7 +23,7 @@ from confluent_kafka.admin._scram import (
 from pydantic import SecretStr
 
 from qimo_assets.clients import librdkafka_options
-from qimo_assets.resources.kafka import KafkaResource
+from qimo_assets.resources.kafka import KafkaResource, KafkaUnreachable
 from qimo_assets.resources.mysql import MySQLError, MySQLResource
 from qimo_assets.settings import LOOPBACK, KafkaSettings, Settings
 from qimo_assets.source.links import keep, read_configuration
@@ -165,7 +164,7 @@ def test_who_is_not_known_gets_no_answer_and_no_password_is_told(
     broker: Broker, wrong: dict[str, object]
 ) -> None:
     kafka = broker.kafka("scram").model_copy(update={**wrong, "timeout_seconds": 3})
-    with pytest.raises(dg.Failure) as failure:
+    with pytest.raises(KafkaUnreachable) as failure:
         KafkaResource.from_settings(kafka).state()
     assert kafka.password is not None
     assert kafka.password.get_secret_value() not in str(failure.value)
@@ -176,7 +175,7 @@ def test_the_certificate_has_to_name_the_host(broker: Broker) -> None:
     kafka = kafka.model_copy(
         update={"bootstrap": kafka.bootstrap.replace(LOOPBACK, "localhost"), "timeout_seconds": 3}
     )
-    with pytest.raises(dg.Failure):
+    with pytest.raises(KafkaUnreachable):
         KafkaResource.from_settings(kafka).state()
 
 

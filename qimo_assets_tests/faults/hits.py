@@ -23,11 +23,10 @@ import pytest
 from mysql.connector import Error as MySQLError
 from mysql.connector import connect
 
-from qimo_assets.lake.supervisor import STALLED_SECONDS
 from qimo_assets.settings import PROJECT_ROOT
 from qimo_assets.stack import control
-from qimo_assets.stack.launcher import KILL_AFTER_SECONDS
 from qimo_assets.stack.profiles import Profile
+from qimo_assets.timeouts import KILL_AFTER_SECONDS, STREAM_STALLED_SECONDS
 from qimo_assets_tests.conftest import Stack, wait_for
 from qimo_assets_tests.processes import (
     driver_jvm,
@@ -269,7 +268,7 @@ FAULTS: tuple[Fault, ...] = (
         "stop streaming driver's JVM for good",
         hang_driver_jvm,
         in_reduced=False,
-        unnoticed_seconds=STALLED_SECONDS + KILL_AFTER_SECONDS,
+        unnoticed_seconds=STREAM_STALLED_SECONDS + KILL_AFTER_SECONDS,
     ),
     Fault(f"stop kafka for {PAUSE_SECONDS} s", pause("kafka"), in_reduced=False),
     Fault(f"stop mysql for {PAUSE_SECONDS} s", pause("mysql"), in_reduced=False),

@@ -121,7 +121,7 @@ def test_the_platform_runs_on_systems_that_it_does_not_manage(company: Layout, h
     env = write_settings(home, company)
     ports, workspace, agent = company.ports, str(home / "workspace.yaml"), home / "agent.properties"
     webserver = f"http://{LOOPBACK}:{ports['dagster']}"
-    run(env, PYTHON, "-m", "qimo_assets.stack.storage")
+    run(env, PYTHON, "-m", "qimo_assets.instance.storage")
     run(env, PYTHON, "-m", "qimo_assets.cli", "agent", agent)
     run(
         env,

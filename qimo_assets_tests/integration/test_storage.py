@@ -4,8 +4,8 @@ MySQL's TEXT.
 
 from __future__ import annotations
 
+from qimo_assets.instance.storage import BODIES
 from qimo_assets.stack.health import mysql_connection
-from qimo_assets.stack.storage import BODIES
 from qimo_assets_tests.conftest import Stack
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from qimo_assets.instance.code_server import living_workers, wait_for_loss
 from qimo_assets.settings import PROJECT_ROOT
-from qimo_assets.stack.code_server import living_workers, wait_for_loss
 from qimo_assets.stack.services import CODE_SERVER, DEFINITIONS
 from qimo_assets_tests.conftest import wait_for
 

@@ -18,8 +18,8 @@ import yaml
 
 from qimo_assets.container import SETUP, commands
 from qimo_assets.doctor import secrets_of
+from qimo_assets.instance.launcher import LocalRunLauncher
 from qimo_assets.settings import LOOPBACK, PROJECT_ROOT, Settings, load_settings
-from qimo_assets.stack.launcher import LocalRunLauncher
 from qimo_assets.stack.layout import current_layout
 from qimo_assets.stack.profiles import USUAL_PORTS
 from qimo_assets_tests.manifests import (

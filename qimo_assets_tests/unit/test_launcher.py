@@ -18,8 +18,9 @@ from dagster._core.events import DagsterEvent
 from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
 from dagster._core.storage.tags import GRPC_INFO_TAG
 
+from qimo_assets.instance.launcher import CLOCK_SLACK_SECONDS, LocalRunLauncher
 from qimo_assets.settings import LOOPBACK, PROJECT_ROOT
-from qimo_assets.stack.launcher import CLOCK_SLACK_SECONDS, KILL_AFTER_SECONDS, LocalRunLauncher
+from qimo_assets.timeouts import KILL_AFTER_SECONDS
 from qimo_assets_tests.conftest import wait_for
 
 JOB = "j"

@@ -19,7 +19,17 @@ from qimo_assets_tests.unit.conftest import REQUIRED
 PACKAGE = PROJECT_ROOT / "qimo_assets"
 BENCHMARKS = PROJECT_ROOT / "benchmarks"
 ROOMS = ("source", "topic", "lake", "views", "metrics", "report")
-SHARED = {"settings", "clients", "probes", "contract", "partitions", "automation", "housekeeping"}
+SHARED = {
+    "errors",
+    "timeouts",
+    "settings",
+    "clients",
+    "probes",
+    "contract",
+    "partitions",
+    "automation",
+    "instance",
+}
 EVERYTHING = {*ROOMS, *SHARED, "resources", "stack", "simulator", "verify", "doctor"}
 # A part (a module or a folder of the package) -> the parts that it may import beside itself.
 ALLOWED: dict[str, set[str]] = {
@@ -30,14 +40,14 @@ ALLOWED: dict[str, set[str]] = {
     "resources": SHARED,
     **{room: {*ROOMS[:place], *SHARED, "resources"} for place, room in enumerate(ROOMS)},
     # The same software as a company's: it knows no asset, and the rooms know nothing of it.
-    "stack": {"settings", "clients", "probes"},
-    "simulator": {"contract"},
+    "stack": {"errors", "timeouts", "settings", "clients", "probes"},
+    "simulator": {"contract", "errors"},
     # The recount shares nothing with the pipeline.
-    "verify": {"settings", "clients"},
+    "verify": {"settings", "clients", "errors"},
     # It asks the settings' endpoints, and knows no asset.
-    "doctor": {"settings", "clients", "probes", "resources", "stack"},
+    "doctor": {"errors", "settings", "clients", "probes", "resources", "stack"},
     # It starts the others as processes of their own.
-    "container": {"settings", "resources", "stack"},
+    "container": {"errors", "settings", "instance", "resources", "stack"},
     # Only these know all, and only the command knows the benchmarks.
     "definitions": EVERYTHING - {"stack", "simulator", "verify", "doctor"},
     "benchmarks": {*EVERYTHING, "definitions"},

@@ -14,6 +14,7 @@ from dagster._core.test_utils import create_run_for_test
 from pyspark.errors import StreamingQueryException
 
 from qimo_assets.lake import run as lake_run
+from qimo_assets.lake.continuity import LinesLost
 
 
 class Following:
@@ -88,5 +89,11 @@ def test_a_failure_names_its_innermost_cause() -> None:
         "Traceback\n  File x\njava.lang.A: outer\n\tat frame\nCaused by: java.lang.B: "
         "middle\n\tat frame\nCaused by: java.io.C: No space left\n\tat frame"
     )
-    advice = lake_run._advice(cast("StreamingQueryException", text))  # pyright: ignore[reportPrivateUsage]
-    assert "checkpoint. java.io.C: No space left\n" in advice
+    failed = lake_run._failed(cast("StreamingQueryException", text))  # pyright: ignore[reportPrivateUsage]
+    assert "checkpoint. java.io.C: No space left\n" in str(failed)
+    assert not isinstance(failed, LinesLost)
+
+
+def test_a_failure_over_lines_that_are_gone_is_of_its_own_kind() -> None:
+    text = "java.lang.IllegalStateException: Some data may have been lost because ..."
+    assert isinstance(lake_run._failed(cast("StreamingQueryException", text)), LinesLost)  # pyright: ignore[reportPrivateUsage]

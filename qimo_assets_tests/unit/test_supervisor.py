@@ -10,14 +10,14 @@ import dagster as dg
 import pytest
 
 from qimo_assets.automation.backoff import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS
+from qimo_assets.instance.runs import UNFINISHED
 from qimo_assets.lake.supervisor import (
-    STALLED_SECONDS,
-    UNFINISHED,
     PastRun,
     Standstill,
     decide,
     observe,
 )
+from qimo_assets.timeouts import STREAM_STALLED_SECONDS
 
 NOW = 1_700_000_000.0
 FAILURE, SUCCESS, CANCELED = (
@@ -131,8 +131,8 @@ def test_another_run_stands_still_from_its_own_beginning() -> None:
 def test_a_run_that_stands_still_for_too_long_is_ended_and_the_next_one_launched() -> None:
     started = [run(dg.DagsterRunStatus.STARTED, None)]
     still = Standstill("r", 7, NOW)
-    assert decide(started, NOW + STALLED_SECONDS, writing=True, standstill=still).end is None
-    decision = decide(started, NOW + STALLED_SECONDS + 1, writing=True, standstill=still)
+    assert decide(started, NOW + STREAM_STALLED_SECONDS, writing=True, standstill=still).end is None
+    decision = decide(started, NOW + STREAM_STALLED_SECONDS + 1, writing=True, standstill=still)
     assert (decision.end, decision.launch) == ("r", False)
     assert "although lines wait" in decision.reason
     assert decide([run(CANCELED, by="supervisor")], NOW, writing=False).launch

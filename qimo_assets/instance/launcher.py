@@ -18,11 +18,10 @@ import psutil
 from dagster._core.errors import DagsterUserCodeProcessError, DagsterUserCodeUnreachableError
 from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
 
+from qimo_assets.timeouts import KILL_AFTER_SECONDS
+
 # A process that began later than its run's first event is another one with the same number.
 CLOCK_SLACK_SECONDS = 2.0
-# The stream lets its batch end, which takes up to 90 s; Dagster itself calls a run canceled after
-# 180 s (cancel_timeout_seconds).
-KILL_AFTER_SECONDS = 120
 
 
 class LocalRunLauncher(dg.DefaultRunLauncher):

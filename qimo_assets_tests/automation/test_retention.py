@@ -14,8 +14,8 @@ import pytest
 from dagster._core.storage.compute_log_manager import ComputeIOType
 from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 
-from qimo_assets import housekeeping
-from qimo_assets.housekeeping import delete_tick_logs, sweep
+from qimo_assets.instance import retention
+from qimo_assets.instance.retention import delete_tick_logs, sweep
 from qimo_assets.partitions import daily
 
 OLD, NEW = "2021-11-06", "2021-11-07"
@@ -89,7 +89,7 @@ def test_young_and_unfinished_runs_stay(instance: dg.DagsterInstance) -> None:
 def test_a_sweep_goes_on_where_the_last_one_ended(
     instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(housekeeping, "MOST_RUNS", 2)
+    monkeypatch.setattr(retention, "MOST_RUNS", 2)
     days = [f"2021-11-{day:02d}" for day in range(1, 6)]
     for day in days:
         run(instance, metric, day)

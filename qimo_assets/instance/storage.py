@@ -10,7 +10,7 @@ MySQL and without a limit elsewhere. What automation thinks of one metric with d
 to 64,424 bytes on a quiet day and to more at midnight, when a new day begins: each evaluation
 failed from then on, and no metric was ever computed again (seen; dagster-io/dagster has the same of
 other columns, 33155 and 33229). `up` does it for the embedded stack, and `python -m
-qimo_assets.stack.storage` for an instance of your own.
+qimo_assets.instance.storage` for an instance of your own.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ LONGEST_SWEEP_SECONDS = 30
 FINISHED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 
 
-def build_housekeeping_definitions() -> dg.Definitions:
+def build_retention_definitions() -> dg.Definitions:
     """Return the sensor that forgets old runs and the logs of old ticks."""
 
     @dg.sensor(
