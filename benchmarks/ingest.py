@@ -224,7 +224,7 @@ def with_provinces(parsed: DataFrame, lake: LakeSettings) -> DataFrame:
 
 
 def province_of(jar: str, address: str | None) -> str | None:
-    """Return the province of an IPv4 address given as text; None where nothing is known."""
+    """Return the province of an address given as text; None where nothing is known."""
     starts, provinces = _provinces(jar)
     try:
         return provinces[bisect_right(starts, int(IPv4Address(address or ""))) - 1]
@@ -234,8 +234,8 @@ def province_of(jar: str, address: str | None) -> str | None:
 
 @lru_cache(maxsize=1)
 def _provinces(jar: str) -> tuple[list[int], list[str | None]]:
-    starts, found = regions.load(jar)
-    return starts.tolist(), found["province"].tolist()
+    starts, places, table = regions.load(jar)
+    return starts.tolist(), table["province"].gather(places).to_list()
 
 
 def _stream(spark: SparkSession, settings: Settings, write: Write) -> float:

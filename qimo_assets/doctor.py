@@ -44,7 +44,7 @@ WAREHOUSE_SECONDS = 90
 QUESTION_SECONDS = 120
 MOST_SHOWN = 400
 SHELL = "org.apache.hadoop.fs.FsShell"
-REGION_DATABASE = "ip2region/ip2region.xdb"
+REGION_DATABASES = ("ip2region/ip2region.xdb", "ip2region/ipv6wry.db")
 
 
 class Wrong(QimoError):
@@ -223,7 +223,7 @@ def _java(settings: Settings) -> str:
 def _region_database(settings: Settings) -> str:
     jar = settings.lake.ip2region_jar
     with zipfile.ZipFile(jar) as archive:
-        size = archive.getinfo(REGION_DATABASE).file_size
+        size = sum(archive.getinfo(name).file_size for name in REGION_DATABASES)
     return f"{jar.name} with {size:,} bytes of regions"
 
 

@@ -1,56 +1,269 @@
-"""Country, province and city of an IP address, out of ip2region's database, offline and in bulk.
+"""Country, province and city of IP addresses, out of ip2region's two databases, offline and in
+bulk.
 
-The database's sorted segments become one array; an Arrow batch of addresses is looked up by one
-binary search over all of them (numpy.searchsorted). IPv6 addresses have no region here: the
-database holds IPv4 only.
+Both databases become one sorted array of first addresses, and a column of addresses is looked up by
+one binary search over all of them. The names of the IPv4 database are the names of both.
+
+Which addresses have no region, and which are looked up as another one:
+
+- Private, shared (100.64.0.0/10), link-local, loopback, documentation, benchmark, multicast and
+  reserved ranges of either kind have none, whatever the databases say of them.
+- An IPv4-mapped address (`::ffff:a.b.c.d`), one of NAT64 (`64:ff9b::a.b.c.d`), of 6to4
+  (`2002::/16`) and of Teredo (`2001::/32`, the client's address) is the IPv4 address in it.
+- What is no country has no region: `全球`, IANA's ranges, and a registry's area (`亚太地区`).
 """
 
 from __future__ import annotations
 
 import gc
+import re
 import sys
 import zipfile
+from collections import Counter, defaultdict
 from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
+from typing import Any, NamedTuple
 from zipimport import zipimporter
 
 import numpy as np
 import pandas as pd
+import polars as pl
 from pyspark.sql import Column
-from pyspark.sql import functions as F
 from pyspark.sql.pandas.functions import pandas_udf
 from pyspark.sql.types import StringType, StructField, StructType
 
-DATABASE = "ip2region/ip2region.xdb"
+IPV4_DATABASE = "ip2region/ip2region.xdb"
+IPV6_DATABASE = "ip2region/ipv6wry.db"
 # xdb structure 2.0 (lionsoul2014/ip2region, binding/golang/xdb/maker.go): bytes 8 to 16 of the
 # header give the first and the last entry of the index; an entry is start, end, and length and
 # place of the region's text.
 HEADER_INDEX = slice(8, 16)
 SEGMENT = np.dtype([("start", "<u4"), ("end", "<u4"), ("length", "<u2"), ("place", "<u4")])
+# ZX's ipv6wry: bytes 8 to 24 of the header give the number of entries and the place of the index;
+# an entry is the upper half of the first address and the 3-byte place of its text, which ends with
+# a NUL. A text that begins with 1 or 2 is the place of another text.
+IPV6_HEADER = slice(8, 24)
+IPV6_SEGMENT = np.dtype([("start", "<u8"), ("place", "u1", 3)])
+ELSEWHERE = (1, 2)
+
 PARTS: list[str] = ["country", "province", "city"]
 REGION_TYPE = StructType([StructField(part, StringType()) for part in PARTS])
 
+# Upper halves below 2**32 are reserved in IPv6 (::/32): there the IPv4 addresses have their place.
+FIRST_IPV6 = 1 << 32
+NO_ADDRESS = (1 << 64) - 1
+GLOBAL_UNICAST = IPv6Network("2000::/3")
+# RFC 6890 and IANA's registries of special addresses.
+SPECIAL_IPV4 = [
+    IPv4Network(network)
+    for network in (
+        *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16"),
+        *("172.16.0.0/12", "192.0.0.0/24", "192.0.2.0/24", "192.168.0.0/16", "198.18.0.0/15"),
+        *("198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4"),
+    )
+]
+SPECIAL_IPV6 = [
+    IPv6Network(network) for network in ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")
+]
+
+AREA = re.compile(r"欧洲|.*地区")
+SUFFIX = re.compile(r"(?<=..)(特别行政区|自治区|自治州|地区|省|市|区|州|盟|县|府|都)$")
+# Countries that the IPv6 database calls by another name.
+COUNTRIES = {
+    "北马其顿": "马其顿",
+    "孟加拉国": "孟加拉",
+    "密克罗尼西亚联邦": "密克罗尼西亚",
+    "波斯尼亚和黑塞哥维那": "波黑",
+    "留尼汪": "留尼旺",
+    "刚果(布)": "刚果布",
+    "刚果(金)": "刚果金",
+}
+
+Region = tuple[str | None, str | None, str | None]
+Row = tuple[str | None, ...]
+NOWHERE: Region = (None, None, None)
+
+
+class Regions(NamedTuple):
+    """What an address is looked up in.
+
+    Attributes:
+        starts: First addresses of the segments, sorted: IPv4 ones as they are, of IPv6 the upper
+            half.
+        places: The row of each segment's region.
+        table: The regions: country, province, city.
+    """
+
+    starts: np.ndarray
+    places: np.ndarray
+    table: pl.DataFrame
+
+
+def look_up(addresses: Any, jar: Path | str) -> pl.DataFrame:
+    """Return the regions of a column of addresses.
+
+    Args:
+        addresses: Texts by the contract, IPv4 or IPv6, or nothing: a column of polars, pandas or
+            pyarrow.
+        jar: The jar that holds the databases.
+
+    Returns:
+        Columns country, province and city, one row an address; NULL where nothing is known.
+    """
+    starts, places, table = load(str(jar))
+    keys = _keys(pl.Series(addresses, dtype=pl.String))
+    return table[places[np.searchsorted(starts, keys, side="right") - 1]]
+
+
+def region_of(address: Column, jar: Path) -> Column:
+    """Return the struct (country, province, city) of an address given as text."""
+    location = str(jar)
+
+    def regions(addresses: pd.Series) -> pd.DataFrame:
+        return look_up(addresses, location).to_pandas()
+
+    return pandas_udf(regions, REGION_TYPE)(address)  # pyright: ignore[reportCallIssue, reportArgumentType]  # stubs know no struct result
+
+
+# --- from text to number
+
+
+def _keys(text: pl.Series) -> np.ndarray:
+    """Return what each address is looked up by; NO_ADDRESS where there is none."""
+    is_ipv6 = text.str.contains(":", literal=True).fill_null(False)
+    keys = np.full(len(text), NO_ADDRESS, dtype=np.uint64)
+    keys[(~is_ipv6).to_numpy()] = _ipv4_numbers(text.filter(~is_ipv6))
+    if is_ipv6.any():
+        keys[is_ipv6.to_numpy()] = _ipv6_keys(text.filter(is_ipv6))
+    return keys
+
+
+def _ipv4_numbers(text: pl.Series) -> np.ndarray:
+    octets = text.str.split_exact(".", 3).struct.unnest().cast(pl.UInt64, strict=False)
+    number = octets.select(
+        pl.fold(pl.lit(0, pl.UInt64), lambda so_far, octet: so_far * 256 + octet, pl.all())
+    ).to_series()
+    return number.fill_null(NO_ADDRESS).to_numpy()
+
+
+def _ipv6_keys(text: pl.Series) -> np.ndarray:
+    """Return the upper halves, or the IPv4 addresses that the IPv6 addresses stand for."""
+    dotted = text.str.extract(r":(\d+\.\d+\.\d+\.\d+)$")
+    groups = _groups(text.str.replace(r":\d+\.\d+\.\d+\.\d+$", ":0:0"))
+    upper, lower = (
+        groups[:, at] << 48 | groups[:, at + 1] << 32 | groups[:, at + 2] << 16 | groups[:, at + 3]
+        for at in (0, 4)
+    )
+    if dotted.is_not_null().any():
+        lower |= np.where(dotted.is_null().to_numpy(), 0, _ipv4_numbers(dotted)).astype(np.uint64)
+    last = lower & 0xFFFF_FFFF
+    mapped = (upper == 0) & (lower >> 32 == 0xFFFF)
+    nat64 = (upper == 0x0064_FF9B_0000_0000) & (lower >> 32 == 0)
+    six_to_four = upper >> 48 == 0x2002
+    teredo = upper >> 32 == 0x2001_0000
+    # What else lies below the first IPv6 key would be taken for an IPv4 address.
+    reserved = upper < FIRST_IPV6
+    return np.select(
+        [mapped | nat64, six_to_four, teredo, reserved],
+        [last, upper >> 16 & 0xFFFF_FFFF, last ^ 0xFFFF_FFFF, np.uint64(NO_ADDRESS)],
+        upper,
+    ).astype(np.uint64)
+
+
+def _groups(text: pl.Series) -> np.ndarray:
+    """Return the eight groups of each address, `::` filled up with zeros; ones throughout where the
+    text is none.
+    """
+    missing = 8 - text.str.count_matches("[0-9a-fA-F]+")
+    zeros = pl.Series([":" + "0:" * count for count in range(9)])[missing.clip(0, 8)]
+    halves = text.str.split_exact("::", 1).struct.unnest()
+    whole = pl.select(
+        pl.when(text.str.contains("::", literal=True))
+        .then(halves["field_0"] + zeros + halves["field_1"])
+        .otherwise(text)
+    ).to_series()
+    groups = whole.str.strip_chars(":").str.split_exact(":", 7).struct.unnest()
+    numbers = groups.select(pl.all().str.to_integer(base=16, dtype=pl.UInt64, strict=False))
+    is_none = numbers.select(pl.any_horizontal(pl.all().is_null())).to_series()
+    return np.where(is_none.to_numpy()[:, None], np.uint64(0xFFFF), numbers.fill_null(0).to_numpy())
+
+
+# --- the databases
+
 
 @lru_cache(maxsize=2)
-def load(jar: str) -> tuple[np.ndarray, pd.DataFrame]:
-    """Return the segments' first addresses, sorted, and the region of each; one more region at the
-    end is that of no address.
-    """
+def load(jar: str) -> Regions:
+    """Read both databases of the jar."""
     with zipfile.ZipFile(Path(jar)) as archive:
-        data = archive.read(DATABASE)
+        starts4, texts4, which4 = _read_ipv4(archive.read(IPV4_DATABASE))
+        starts6, texts6, which6 = _read_ipv6(archive.read(IPV6_DATABASE))
+    regions = [_ipv4_region(text) for text in texts4]
+    names = _Names(regions)
+    regions = [names.of(region) for region in [*regions, *map(_ipv6_region, texts6)]]
+    table = list(dict.fromkeys([NOWHERE, *regions]))
+    row = {region: at for at, region in enumerate(table)}
+    rows = np.array([row[region] for region in regions])
+    starts, places = starts4, rows[which4]
+    for network in SPECIAL_IPV4:
+        first = int(network.network_address)
+        starts, places = _without(starts, places, first, first + network.num_addresses)
+    place6 = rows[which6 + len(texts4)]
+    inside = starts6 >= FIRST_IPV6
+    starts, places = np.append(starts, starts6[inside]), np.append(places, place6[inside])
+    first, end = _upper_halves(GLOBAL_UNICAST)
+    for since, until in [(FIRST_IPV6, first), (end, NO_ADDRESS), *map(_upper_halves, SPECIAL_IPV6)]:
+        starts, places = _without(starts, places, since, until)
+    _lighten_each_task()
+    return Regions(starts, places, pl.DataFrame(table, schema=PARTS, orient="row"))
+
+
+def _read_ipv4(data: bytes) -> tuple[np.ndarray, list[str], np.ndarray]:
+    """Return the segments' first addresses, the distinct texts, and which text is each one's."""
     first, last = np.frombuffer(data[HEADER_INDEX], "<u4")
     segments = np.frombuffer(data[first : last + SEGMENT.itemsize], SEGMENT)
     places, which = np.unique(segments["place"], return_inverse=True)
     lengths = np.zeros(len(places), dtype=int)
     lengths[which] = segments["length"]
-    regions = [
-        _region(data[place : place + length]) for place, length in zip(places, lengths, strict=True)
-    ]
-    table = pd.DataFrame([*regions, [None] * len(PARTS)], columns=pd.Index(PARTS), dtype=object)
-    _lighten_each_task()
-    return segments["start"].astype(np.int64), table.iloc[
-        np.append(which, len(regions))
-    ].reset_index(drop=True)
+    texts = [data[at : at + length].decode() for at, length in zip(places, lengths, strict=True)]
+    return segments["start"].astype(np.uint64), texts, which
+
+
+def _read_ipv6(data: bytes) -> tuple[np.ndarray, list[str], np.ndarray]:
+    """Return what `_read_ipv4` does, of the upper halves of addresses."""
+    count, index = (int(number) for number in np.frombuffer(data[IPV6_HEADER], "<u8"))
+    segments = np.frombuffer(data, IPV6_SEGMENT, count, index)
+    octets = np.frombuffer(data, np.uint8)
+    place_of = np.array([1, 1 << 8, 1 << 16], dtype=np.int64)
+    places = (segments["place"] @ place_of).astype(np.int64)
+    while (moved := np.isin(octets[places], ELSEWHERE)).any():
+        pointers = octets[places[moved, None] + np.array([1, 2, 3])]
+        places[moved] = (pointers @ place_of).astype(np.int64)
+    places, which = np.unique(places, return_inverse=True)
+    texts = [data[at : data.index(b"\0", at)].decode() for at in places]
+    return segments["start"].astype(np.uint64), texts, which
+
+
+def _upper_halves(network: IPv6Network) -> tuple[int, int]:
+    """Return the first upper half of a network and the one after its last."""
+    first = int(network.network_address) >> 64
+    return first, first + (1 << (64 - network.prefixlen))
+
+
+def _without(
+    starts: np.ndarray, places: np.ndarray, first: int, end: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the segments without the range from first up to end: it is nowhere."""
+    begin, after = np.searchsorted(starts, np.array([first, end], dtype=np.uint64))
+    # What goes on behind the range begins there.
+    goes_on = [(end, places[after - 1])] if after == len(starts) or starts[after] != end else []
+    inserted = [(first, 0), *goes_on]
+    return (
+        np.concatenate(
+            [starts[:begin], np.array([at for at, _ in inserted], dtype=np.uint64), starts[after:]]
+        ),
+        np.concatenate([places[:begin], [place for _, place in inserted], places[after:]]),
+    )
 
 
 def _lighten_each_task() -> None:
@@ -66,41 +279,67 @@ def _lighten_each_task() -> None:
     gc.freeze()
 
 
-def _region(text: bytes) -> list[str | None]:
+# --- the names
+
+
+def _ipv4_region(text: str) -> Region:
     # country|area|province|city|provider, "0" for what is not known; a private network has a city
     # and no country.
-    country, _, province, city, _ = text.decode().split("|")
-    return (
-        [None, None, None]
-        if country == "0"
-        else [None if part == "0" else part for part in (country, province, city)]
-    )
+    country, _, province, city, _ = (None if part == "0" else part for part in text.split("|"))
+    return country, province, city
 
 
-def region_of(address: Column, jar: Path) -> Column:
-    """Return the struct (country, province, city) of an IPv4 address given as text; its parts are
-    NULL where nothing is known.
-    """
-    location = str(jar)
-
-    def look_up(numbers: pd.Series) -> pd.DataFrame:
-        starts, regions = load(location)
-        # A missing address comes before all others, so that its place is -1: the last region, which
-        # is none.
-        places = (
-            np.searchsorted(starts, numbers.fillna(-1).to_numpy(dtype=np.int64), side="right") - 1
-        )
-        return regions.iloc[places].reset_index(drop=True)
-
-    return pandas_udf(look_up, REGION_TYPE)(_number(address))  # pyright: ignore[reportCallIssue, reportArgumentType]  # stubs know no struct result
+def _ipv6_region(text: str) -> Region:
+    # country, province, city, district, as many as are known; "country part" for an own region.
+    country, province, city, *_ = [*(part or None for part in text.split("\t")), None, None, None]
+    if country and " " in country:
+        country, part = country.split(" ", 1)
+        return (country, part, city) if country == "中国" else (part, province, city)
+    return country, province, city
 
 
-def _number(address: Column) -> Column:
-    octets = F.split(address, r"\.")
-    number = (
-        octets[0].cast("long") * (1 << 24)
-        + octets[1].cast("long") * (1 << 16)
-        + octets[2].cast("long") * (1 << 8)
-        + octets[3].cast("long")
-    )
-    return F.when(~address.contains(":"), number)
+class _Names:
+    """The names of the IPv4 database, as the names of both."""
+
+    def __init__(self, regions: list[Region]) -> None:
+        self._countries = {country for country, _, _ in regions if country}
+        # Country, or country and province -> stem -> names and how often they are there.
+        self._known: dict[Row, dict[str, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
+        for country, province, _ in regions:
+            if province:
+                self._known[country,][_stem(province)][province] += 1
+        for country, province, city in regions:
+            if province and city:
+                province = self._of((country,), province)
+                self._known[country, province][_stem(city)][city] += 1
+
+    def of(self, region: Region) -> Region:
+        """Return the region in the IPv4 database's names; a place that it does not know keeps its
+        own.
+        """
+        country, province, city = region
+        country = country and COUNTRIES.get(country, country)
+        if country not in self._countries or AREA.fullmatch(country):
+            return NOWHERE
+        province = province and self._of((country,), province)
+        return country, province, city and self._city(country, province, city)
+
+    def _of(self, within: Row, name: str) -> str:
+        """Return the known name of the same stem: `北京` for `北京市`, `延边` for `延边州`."""
+        stem = _stem(name)
+        names = self._known[within][stem]
+        # Of 新竹市 and 新竹县 neither is the other.
+        if not names or (name in names and sum(known != stem for known in names) > 1):
+            return name
+        return max(names, key=lambda known: (names[known], known))
+
+    def _city(self, country: str, province: str | None, city: str) -> str:
+        cities = self._known[country, province]
+        # A province that is one city has districts in the IPv6 database.
+        if province and list(cities) == [_stem(province)]:
+            city = province
+        return self._of((country, province), city)
+
+
+def _stem(name: str) -> str:
+    return SUFFIX.sub("", name)

@@ -13,6 +13,9 @@ from qimo_assets.contract import FEWEST_FIELDS, FIELDS, SEPARATOR, TIMEZONE
 from qimo_assets.simulator.tables import TABLES
 
 PEOPLE = 20_000
+CARRIER_OF = {
+    prefix: carrier for carrier, prefixes in TABLES["carriers"].items() for prefix in prefixes
+}
 TAILS = 8_192
 POSITION = {field.name: position for position, field in enumerate(FIELDS)}
 
@@ -57,19 +60,21 @@ def _appearances(random: Random) -> Iterator[tuple[dict[str, str], float]]:
     """
     system = _pick(random, TABLES["systems"])
     place = random.choices(TABLES["places"], [place["weight"] for place in TABLES["places"]])[0]
+    prefix = random.choice(tuple(CARRIER_OF))
     person = {
         "nickname": _nickname(random),
-        "account": random.choice(TABLES["mobile_prefixes"]) + f"{random.randrange(10**8):08d}",
+        "account": f"{prefix}{random.randrange(10**8):08d}",
         "sex": _pick(random, TABLES["sexes"]),
         "os": system,
         "phone_type": random.choice(TABLES["phones"][system]),
     }
     for share in (0.5, 0.3, 0.2):
+        network = _pick(random, TABLES["networks"])
         yield (
             person
             | {
-                "network": _pick(random, TABLES["networks"]),
-                "ip": _address(random, place),
+                "network": network,
+                "ip": _address(random, place, network, CARRIER_OF[prefix]),
                 "gps": _gps(random, place),
             },
             share,
@@ -99,9 +104,13 @@ def _nickname(random: Random) -> str:
     )
 
 
-def _address(random: Random, place: Mapping[str, Any]) -> str:
+def _address(random: Random, place: Mapping[str, Any], network: str, carrier: str) -> str:
+    """Return an address at the place: in China mostly IPv6 of the carrier's, less so on WIFI."""
     if random.random() < 0.02:
         return random.choice(TABLES["odd_addresses"])
+    if "ipv6" in place and random.random() < TABLES["ipv6_shares"].get(network, 0):
+        interface = ":".join(f"{random.randrange(1, 1 << 16):x}" for _ in range(5))
+        return f"{random.choice(place['ipv6'][carrier])}:{interface}"
     return f"{random.choice(place['ipv4'])}.{random.randrange(256)}.{random.randrange(1, 255)}"
 
 

@@ -79,6 +79,22 @@ def test_plain_lines_keep_the_contract_and_look_like_chat(tmp_path: Path) -> Non
     assert sum(text.endswith("KM") for text in column(report, "distance")) > 9_500
 
 
+def test_phones_of_the_three_carriers_mostly_have_ipv6(tmp_path: Path) -> None:
+    report = feed(tmp_path, 10_000, seed=3, now=NOW)
+    addresses = list(
+        zip(column(report, "sender_network"), column(report, "sender_ip"), strict=True)
+    )
+
+    def share(network: str) -> float:
+        own = [address for of, address in addresses if of == network]
+        return sum(":" in address for address in own) / len(own)
+
+    assert 0.5 < share("4G") < share("5G") < 0.75
+    assert 0.15 < share("WIFI") < 0.35
+    for block in ("240e:", "2408:8", "2409:8"):
+        assert sum(address.startswith(block) for _, address in addresses) > 500
+
+
 @pytest.mark.parametrize("days", [1, 3])
 def test_times_run_in_order_up_to_now_and_mostly_by_day(tmp_path: Path, days: int) -> None:
     report = feed(tmp_path, 20_000, days=days, seed=4, now=NOW)

@@ -56,12 +56,27 @@ REGIONS = [
     ("2.0.0.0", "美国|0|0|0|Level3"),
     ("3.0.0.0", "0|0|0|内网IP|内网IP"),
 ]
+# First upper halves and texts of the IPv6 database.
+IPV6_REGIONS = [
+    (0, "IANA保留地址"),
+    (0x240E_0000_0000_0000, "中国\t广东省\t深圳市\t南山区"),
+    (0x240F_0000_0000_0000, "全球"),
+]
 EMPTY = LakeAnswer({}, {}, 0, 0, 0)
 FILE = ("chat", "chat-1.log", "")
 
 
 def number(address: str) -> int:
     return int.from_bytes(bytes(map(int, address.split("."))), "big")
+
+
+def ipv6_database() -> bytes:
+    texts, entries = b"", b""
+    for start, text in IPV6_REGIONS:
+        entries += struct.pack("<Q", start) + (24 + len(texts)).to_bytes(3, "little")
+        texts += text.encode() + b"\0" + b"\0"
+    header = struct.pack("<4sHBBQQ", b"IPDB", 1, 3, 8, len(IPV6_REGIONS), 24 + len(texts))
+    return header + texts + entries
 
 
 @pytest.fixture
@@ -82,6 +97,7 @@ def settings(tmp_path: Path) -> Settings:
     )
     with zipfile.ZipFile(tmp_path / "ip.jar", "w") as jar:
         jar.writestr("ip2region/ip2region.xdb", header + b"".join(regions) + entries)
+        jar.writestr("ip2region/ipv6wry.db", ipv6_database())
     (tmp_path / "logs").mkdir()
     return Settings.model_construct(
         source=SourceSettings(
@@ -357,7 +373,12 @@ def test_top_is_a_hundred_and_ties_go_by_account(settings: Settings) -> None:
         ("1.0.0.00", ("未知", "未知")),
         (" 1.0.0.1", ("未知", "未知")),
         ("１.0.0.1", ("未知", "未知")),
-        ("::ffff:1.0.0.1", ("未知", "未知")),
+        ("::ffff:1.0.0.1", ("中国", "广东省")),
+        ("240e:3a1::1", ("中国", "广东省")),
+        ("240E:3A1::1", ("中国", "广东省")),
+        ("240e:3a1::1%1", ("未知", "未知")),
+        ("240f::1", ("未知", "未知")),
+        ("2001:db8::1", ("未知", "未知")),
     ],
 )
 def test_place_of_an_address(settings: Settings, address: str, place: tuple[str, str]) -> None:
