@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import cast
@@ -22,7 +22,7 @@ from qimo_assets.settings import LOOPBACK, PROJECT_ROOT, Settings, load_settings
 from qimo_assets.stack import control, install
 from qimo_assets.stack.accounts import make_kafka_account
 from qimo_assets.stack.errors import StackError
-from qimo_assets.stack.jars import PYSPARK_HOME, wanted
+from qimo_assets.stack.jars import PYSPARK_HOME
 from qimo_assets.stack.layout import Layout, current_layout
 from qimo_assets.stack.profiles import PROFILES
 from qimo_assets.stack.services import DEFINITIONS, common_environment, flume_configuration
@@ -31,6 +31,7 @@ from qimo_assets.timeouts import REPLAY_SECONDS, VERIFY_STALLED_SECONDS
 READER = "finebi_reader"
 WAIT_POLL_SECONDS = 3
 QUIET_SECONDS = 8
+Say = Callable[[str], None]
 TESTS = PROJECT_ROOT / "qimo_assets_tests"
 # What runs on each profile beside the single one.
 ON_EACH_PROFILE = tuple(
@@ -60,15 +61,18 @@ def demo(lines: int) -> None:
     """Install and start everything, feed lines, wait until MySQL shows them, and verify; it is left
     running.
     """
+    clock = Clock(time.monotonic)
     layout = current_layout()
-    spent = _up(layout)
+    _up(layout, clock)
     settings = load_settings()
-    began = time.monotonic()
-    _feed(settings, lines=lines, rate=None, days=7, bad=0.01, late=0.01, repeat=0.01, seed=None)
-    verification = _wait_until_verified(settings)
-    spent["data"] = time.monotonic() - began
-    click.echo(verify.render(verification))
-    click.echo("\n" + ", ".join(f"{name} {seconds:.0f} s" for name, seconds in spent.items()))
+    fed = _feed(
+        settings, lines=lines, rate=None, days=7, bad=0.01, late=0.01, repeat=0.01, seed=None
+    )
+    clock.say(fed)
+    verification = _wait_until_verified(settings, clock.say)
+    clock.say("recounted")
+    clock.end("data")
+    click.echo(f"\n{verify.render(verification)}\n\n{clock.sum()}")
     click.echo("\nWhere to look:")
     for name, address in _endpoints(layout, secrets=False).items():
         if address:
@@ -90,12 +94,10 @@ def up(profile: str | None) -> None:
     SASL_SSL, two data nodes, Spark's own cluster of two workers, and MariaDB by TLS. `yarn` is
     `single` with a resource manager and a node manager, which runs Spark's executors.
     """
+    clock = Clock(time.monotonic)
     layout = current_layout(profile)
-    spent = _up(layout)
-    click.echo(
-        f"Up in {sum(spent.values()):.0f} s. Dagster: "
-        f"{_endpoints(layout, secrets=False)['dagster']}"
-    )
+    _up(layout, clock)
+    click.echo(f"Up: {clock.sum()}. Dagster: {_endpoints(layout, secrets=False)['dagster']}")
 
 
 @cli.command()
@@ -199,7 +201,7 @@ def feed(
         raise click.UsageError(
             "--bad, --late and --repeat are shares of the lines: together at most 1."
         )
-    _feed(
+    fed = _feed(
         load_settings(),
         lines=lines,
         rate=rate,
@@ -209,6 +211,7 @@ def feed(
         repeat=repeat,
         seed=seed,
     )
+    click.echo(fed)
 
 
 @cli.command(name="verify")
@@ -219,7 +222,7 @@ def verify_command(as_json: bool, wait: bool) -> None:
     exit status 1 on any difference.
     """
     settings = load_settings()
-    verification = _wait_until_verified(settings) if wait else verify.verify(settings)
+    verification = _wait_until_verified(settings, _say_aside) if wait else verify.verify(settings)
     click.echo(
         json.dumps(verification.as_dict(), indent=2, ensure_ascii=False)
         if as_json
@@ -375,13 +378,46 @@ def _pytest_arguments(arguments: tuple[str, ...]) -> list[str]:
     return list(arguments)
 
 
-def _up(layout: Layout) -> dict[str, float]:
-    """Install, configure and start; return the seconds of each part."""
-    began = time.monotonic()
-    if not (layout.install / "jars").exists():
-        click.echo(f"Fetching {len(wanted(layout))} jars; the first time takes minutes.")
-    install.install(layout)
-    installed = time.monotonic()
+class Clock:
+    """Tells each line with the minutes and seconds since the start, and what each part took: the
+    parts add up to the last of them.
+
+    Args:
+        now: Returns seconds that only grow.
+    """
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now, self._began = now, now()
+        self._parts: dict[str, int] = {}
+
+    def say(self, text: str) -> None:
+        """Print a line."""
+        minutes, seconds = divmod(self._elapsed(), 60)
+        click.echo(f"[{minutes:>2}:{seconds:02}] {text}")
+
+    def end(self, part: str) -> None:
+        """End a part, which began with the end of the one before."""
+        self._parts[part] = self._elapsed() - sum(self._parts.values())
+
+    def sum(self) -> str:
+        """Return the seconds of each part and of all."""
+        parts = " + ".join(f"{name} {seconds} s" for name, seconds in self._parts.items())
+        return f"{parts} = {sum(self._parts.values())} s"
+
+    def _elapsed(self) -> int:
+        return int(self._now() - self._began)
+
+
+def _say_aside(text: str) -> None:
+    """Tell the progress where the answer is not."""
+    click.echo(text, err=True)
+
+
+def _up(layout: Layout, clock: Clock) -> None:
+    """Install, configure and start; the clock tells each step."""
+    fetched = install.install(layout)
+    clock.say(f"the software is there, {fetched} jars of it new")
+    clock.end("install")
     install.configure(layout)
     settings = load_settings()
     if not settings.report.is_local:
@@ -396,8 +432,8 @@ def _up(layout: Layout) -> dict[str, float]:
         layout.profile.brokers[-1]: lambda: _ensure_topic(layout, settings),
         "mysql": lambda: _make_room(layout),
     }
-    control.start(layout, click.echo, once_ready=hooks)
-    return {"install": installed - began, "start": time.monotonic() - installed}
+    control.start(layout, clock.say, once_ready=hooks)
+    clock.end("start")
 
 
 def _render_agent(layout: Layout, settings: Settings) -> None:
@@ -432,7 +468,8 @@ def _feed(
     late: float,
     repeat: float,
     seed: int | None,
-) -> None:
+) -> str:
+    """Append lines, and return what was appended."""
     report = simulator.feed(
         settings.source.log_dir,
         lines,
@@ -443,14 +480,14 @@ def _feed(
         repeat=repeat,
         seed=seed,
     )
-    click.echo(
+    return (
         f"{report.lines:,} lines ({report.bytes:,} bytes; {report.bad:,} bad, "
         f"{report.late:,} late, {report.repeated:,} repeated) "
         f"appended in {settings.source.log_dir} in {report.seconds:.1f} s"
     )
 
 
-def _wait_until_verified(settings: Settings) -> verify.Verification:
+def _wait_until_verified(settings: Settings, say: Say) -> verify.Verification:
     """Wait until what is under way has arrived everywhere, then verify; give the answer as it is
     when nothing moves any more.
     """
@@ -460,7 +497,7 @@ def _wait_until_verified(settings: Settings) -> verify.Verification:
     while True:
         counts, state = _progress(settings)
         if counts != seen:
-            click.echo(" · ".join(f"{name} {count:,}" for name, count in counts.items()), err=True)
+            say(" · ".join(f"{name} {count:,}" for name, count in counts.items()))
         if (counts, state) != (seen, published):
             seen, published, moved = counts, state, time.monotonic()
         # A recount costs seconds of a processor, so it waits for figures that stand still, and for

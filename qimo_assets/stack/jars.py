@@ -2,32 +2,32 @@
 
 `ROOTS` is the only place that names a jar's version. `python -m qimo_assets.stack.jars` resolves
 them with Ivy (from pyspark's own jars) and writes `jars.lock`; an installation fetches exactly the
-lock's coordinates, without following any dependency, and checks each file's SHA-256. Ivy takes the
-registry that the machine is set to; `QIMO_IVY_SETTINGS` names an ivysettings.xml for a mirror.
+lock's coordinates, without following any dependency, and checks each file's SHA-256
+(`stack/download.py`). Both take the registry that the machine is set to; `QIMO_IVY_SETTINGS` names
+an ivysettings.xml for a mirror.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
 import pyspark
 
+from qimo_assets.stack.download import YARN, Jar, download, read_lock, sha256
 from qimo_assets.stack.errors import StackError
 from qimo_assets.stack.java import java_home
 from qimo_assets.stack.layout import Layout, current_layout, project_file
 
 PYSPARK_HOME = Path(pyspark.__file__).parent
 LOCK_FILE = project_file("jars.lock")
-# A first installation fetches 420 MB; on a slow line (1 Mbit/s) that is an hour.
-FETCH_TIMEOUT_SECONDS = 3600
+# Resolving fetches what an installation does, 420 MB; on a slow line (1 Mbit/s) that is an hour.
+RESOLVE_TIMEOUT_SECONDS = 3600
 
 # Group -> (coordinates, whether to follow their dependencies). A group is one class path.
 ROOTS: dict[str, tuple[tuple[str, bool], ...]] = {
@@ -77,86 +77,42 @@ ROOTS: dict[str, tuple[tuple[str, bool], ...]] = {
 NATIVE_NETTY = '<exclude org="io.netty" module="netty-.*-native-.*" matcher="regexp"/>'
 
 
-@dataclass(frozen=True, order=True)
-class Jar:
-    """One locked jar."""
-
-    group: str
-    coordinates: str
-    sha256: str
-
-    def path(self, layout: Layout) -> Path:
-        """Return where the jar stands once it is installed."""
-        return layout.install / "jars" / self.group / _file_name(self.coordinates)
-
-
-def read_lock(path: Path = LOCK_FILE) -> list[Jar]:
-    """Read `jars.lock`: lines of `group coordinates sha256`, `#` begins a comment."""
-    jars = []
-    for number, line in enumerate(path.read_text().splitlines(), 1):
-        if line and not line.startswith("#"):
-            parts = line.split()
-            if len(parts) != 3:
-                raise StackError(
-                    f"{path.name}, line {number}: expected 'group coordinates sha256'."
-                )
-            jars.append(Jar(*parts))
-    return jars
+def locked() -> list[Jar]:
+    """Return the jars of `jars.lock`."""
+    return read_lock(LOCK_FILE)
 
 
 def wanted(layout: Layout) -> list[Jar]:
     """Return the locked jars that a profile runs: YARN's 80 MB are for the one that has it."""
-    return [jar for jar in read_lock() if jar.group != "yarn" or layout.profile.node_managers]
+    return [jar for jar in locked() if jar.group != YARN or layout.profile.node_managers]
 
 
 def class_path(layout: Layout, group: str) -> list[Path]:
     """Return the jars of a group, as installed."""
-    return [jar.path(layout) for jar in read_lock() if jar.group == group]
+    return [jar.path(directory(layout)) for jar in locked() if jar.group == group]
+
+
+def directory(layout: Layout) -> Path:
+    """Return the directory of all jars."""
+    return layout.install / "jars"
 
 
 def version_of(artifact: str) -> str:
     """Return the locked version of an artifact, such as `kafka_2.13`."""
     return next(
         jar.coordinates.split(":")[2]
-        for jar in read_lock()
+        for jar in locked()
         if jar.coordinates.split(":")[1] == artifact
     )
 
 
 def install_jars(layout: Layout) -> int:
-    """Fetch the locked jars that are missing, verify them, and return how many were fetched.
+    """Fetch the locked jars that are missing, verify them, and return how many were missing.
 
     Raises:
         StackError: The registry cannot be reached, or a file is not the one that was locked.
     """
-    missing = [jar for jar in wanted(layout) if not jar.path(layout).exists()]
-    if not missing:
-        return 0
-    staging = layout.install / "jars.staging"
-    shutil.rmtree(staging, ignore_errors=True)
-    _run_ivy(layout, [(jar.group, jar.coordinates, False) for jar in missing], staging)
-    for jar in missing:
-        _adopt(jar, staging / jar.group / _file_name(jar.coordinates), jar.path(layout))
-    shutil.rmtree(staging, ignore_errors=True)
-    shutil.rmtree(_ivy_cache(layout), ignore_errors=True)
-    return len(missing)
-
-
-def _adopt(jar: Jar, fetched: Path, target: Path) -> None:
-    if not fetched.exists():
-        raise StackError(
-            f"The registry did not give {jar.coordinates}; see the messages above, then "
-            "run the command again."
-        )
-    found = _sha256(fetched)
-    if found != jar.sha256:
-        raise StackError(
-            f"{jar.coordinates} is not the file that jars.lock names: expected SHA-256 "
-            f"{jar.sha256}, got {found}.\n"
-            "Nothing was installed from it. Check the registry or mirror that this machine uses."
-        )
-    target.parent.mkdir(parents=True, exist_ok=True)
-    fetched.replace(target)
+    return download(wanted(layout), directory(layout))
 
 
 def write_lock(layout: Layout) -> list[Jar]:
@@ -169,14 +125,15 @@ def write_lock(layout: Layout) -> list[Jar]:
         staging,
     )
     jars = sorted(
-        Jar(path.parent.name, _coordinates(path), _sha256(path)) for path in staging.glob("*/*.jar")
+        Jar(path.parent.name, _coordinates(path), sha256(path), path.stat().st_size)
+        for path in staging.glob("*/*.jar")
     )
     header = (
-        "# group coordinates sha256: written by `python -m qimo_assets.stack.jars` from the "
+        "# group coordinates sha256 bytes: written by `python -m qimo_assets.stack.jars` from the "
         "roots named there\n"
     )
     LOCK_FILE.write_text(
-        header + "".join(f"{jar.group} {jar.coordinates} {jar.sha256}\n" for jar in jars)
+        header + "".join(f"{jar.group} {jar.coordinates} {jar.sha256} {jar.size}\n" for jar in jars)
     )
     shutil.rmtree(staging)
     return jars
@@ -207,11 +164,11 @@ def _run_ivy(layout: Layout, wanted: list[tuple[str, str, bool]], target: Path) 
     with log.open("w") as output:
         try:
             status = subprocess.run(
-                command, stdout=output, stderr=subprocess.STDOUT, timeout=FETCH_TIMEOUT_SECONDS
+                command, stdout=output, stderr=subprocess.STDOUT, timeout=RESOLVE_TIMEOUT_SECONDS
             ).returncode
         except subprocess.TimeoutExpired:
             raise StackError(
-                f"The jars did not arrive within {FETCH_TIMEOUT_SECONDS} s; see {log}, "
+                f"The jars did not arrive within {RESOLVE_TIMEOUT_SECONDS} s; see {log}, "
                 "then run the command again."
             ) from None
     if status != 0:
@@ -265,20 +222,8 @@ def _ivy_cache(layout: Layout) -> Path:
     return layout.install / "ivy" / "cache"
 
 
-def _file_name(coordinates: str) -> str:
-    return "--".join(coordinates.split(":")) + ".jar"
-
-
 def _coordinates(path: Path) -> str:
     return ":".join(path.name.removesuffix(".jar").split("--"))
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 if __name__ == "__main__":

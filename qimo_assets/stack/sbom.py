@@ -10,7 +10,7 @@ import uuid
 from typing import Any
 from urllib.parse import quote
 
-from qimo_assets.stack.jars import LOCK_FILE, read_lock
+from qimo_assets.stack.jars import LOCK_FILE, locked
 from qimo_assets.stack.layout import project_file
 
 PYTHON_LOCK = project_file("requirements.lock")
@@ -68,7 +68,7 @@ def _python_packages() -> list[dict[str, Any]]:
 def _jars() -> list[dict[str, Any]]:
     """Return each jar once; it may stand in the class paths of several programs."""
     groups: dict[tuple[str, str], list[str]] = {}
-    for jar in read_lock():
+    for jar in locked():
         groups.setdefault((jar.coordinates, jar.sha256), []).append(jar.group)
     return [_jar(coordinates, sha256, found) for (coordinates, sha256), found in groups.items()]
 

@@ -32,7 +32,7 @@ BESIDE = [
     for name in ("end_to_end", "closed", "doctor")
 ]
 # What the script needs beside a Python.
-TOOLS = ("cmp", "cp", "dirname", "mkdir", "rm", "tail")
+TOOLS = ("date", "cmp", "cp", "dirname", "mkdir", "rm", "tail")
 
 
 def qimo(home: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -107,7 +107,7 @@ def test_waiting_recounts_when_all_stands_still_and_again_only_when_something_mo
     monkeypatch.setattr(cli, "time", SimpleNamespace(monotonic=lambda: now, sleep=sleep))
     monkeypatch.setattr(cli, "_progress", progress)
     monkeypatch.setattr(cli.verify, "verify", recount)
-    assert cli._wait_until_verified(cast("Settings", None)).ok
+    assert cli._wait_until_verified(cast("Settings", None), lambda _: None).ok
     assert [
         cli.QUIET_SECONDS < moment <= cli.QUIET_SECONDS + 2 * cli.WAIT_POLL_SECONDS
         for moment in (recounted[0], recounted[1] - 60)
@@ -323,6 +323,22 @@ def test_feed_appends_where_the_settings_say(
     assert not required.exists()
 
 
+# --- the clock
+
+
+def test_the_parts_of_the_clock_add_up_to_its_last_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    times = iter([100.0, 112.7, 112.9, 161.4, 161.6])
+    clock = cli.Clock(lambda: next(times))
+    clock.say("the software is there")
+    clock.end("install")
+    clock.say("the stack is up")
+    clock.end("start")
+    assert capsys.readouterr().out == "[ 0:12] the software is there\n[ 1:01] the stack is up\n"
+    assert clock.sum() == "install 12 s + start 49 s = 61 s"
+
+
 # --- the script
 
 
@@ -429,4 +445,4 @@ def test_the_embedded_report_is_not_served_to_other_machines(
     monkeypatch.setattr(cli.install, "configure", lambda _: None)
     monkeypatch.setattr(cli.control, "start", lambda *_, **__: pytest.fail("it is started"))
     with pytest.raises(StackError, match="listens on 127.0.0.1"):
-        cli._up(current_layout())
+        cli._up(current_layout(), cli.Clock(lambda: 0.0))

@@ -4,33 +4,27 @@ installed.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from qimo_assets.stack.download import Jar, read_lock
 from qimo_assets.stack.errors import StackError
 from qimo_assets.stack.jars import (
     ROOTS,
-    Jar,
-    _adopt,
     class_path,
+    directory,
     install_jars,
-    read_lock,
+    locked,
     version_of,
     wanted,
 )
 from qimo_assets.stack.layout import current_layout
 
-LOCK = read_lock()
-CONTENT = b"a jar"
-COORDINATES = "org.example:part:1.0"
-
-
-def jar(content: bytes = CONTENT) -> Jar:
-    return Jar("group", COORDINATES, hashlib.sha256(content).hexdigest())
+LOCK = locked()
+JAR = Jar("group", "org.example:part:1.0", "0" * 64, 5)
 
 
 def test_the_lock_has_a_jar_of_every_group_and_no_other_group() -> None:
@@ -56,6 +50,7 @@ def test_a_group_that_follows_nothing_is_its_roots(group: str) -> None:
 def test_each_line_is_complete() -> None:
     assert all(re.fullmatch(r"[0-9a-f]{64}", jar.sha256) for jar in LOCK)
     assert all(re.fullmatch(r"[\w.-]+:[\w.-]+:[\w.-]+", jar.coordinates) for jar in LOCK)
+    assert all(jar.size > 0 for jar in LOCK)
     assert sorted(LOCK) == LOCK
 
 
@@ -64,8 +59,8 @@ def test_a_class_path_has_each_artifact_once() -> None:
     assert [artifact for artifact, number in artifacts.items() if number > 1] == []
 
 
-def test_the_same_jar_has_the_same_checksum_in_every_group() -> None:
-    assert len({(jar.coordinates, jar.sha256) for jar in LOCK}) == len(
+def test_the_same_jar_has_the_same_checksum_and_size_in_every_group() -> None:
+    assert len({(jar.coordinates, jar.sha256, jar.size) for jar in LOCK}) == len(
         {jar.coordinates for jar in LOCK}
     )
 
@@ -89,53 +84,35 @@ def test_the_version_of_an_artifact_is_the_locked_one() -> None:
 def test_a_lock_with_comments_and_empty_lines_is_read(tmp_path: Path) -> None:
     path = tmp_path / "jars.lock"
     path.write_text(
-        f"# group coordinates sha256\n\n{jar().group} {jar().coordinates} {jar().sha256}\n"
+        f"# group coordinates sha256 bytes\n\n{JAR.group} {JAR.coordinates} {JAR.sha256} 5\n"
     )
-    assert read_lock(path) == [jar()]
+    assert read_lock(path) == [JAR]
 
 
 @pytest.mark.parametrize(
-    "line", ["group org.example:part:1.0", "group org.example:part:1.0 0 0", "group"]
+    "line",
+    [
+        "group org.example:part:1.0",
+        "group org.example:part:1.0 0",
+        "group org.example:part:1.0 0 much",
+        "group org.example:part:1.0 0 0 0",
+        "group",
+    ],
 )
 def test_a_broken_line_of_the_lock_is_named(tmp_path: Path, line: str) -> None:
     path = tmp_path / "jars.lock"
     path.write_text(f"# comment\n{line}\n")
-    with pytest.raises(StackError, match="jars.lock, line 2: expected 'group coordinates sha256'"):
+    with pytest.raises(
+        StackError, match="jars.lock, line 2: expected 'group coordinates sha256 bytes'"
+    ):
         read_lock(path)
-
-
-def test_the_right_file_is_put_in_its_place(tmp_path: Path) -> None:
-    fetched, target = tmp_path / "fetched.jar", tmp_path / "jars" / "group" / "part.jar"
-    fetched.write_bytes(CONTENT)
-    _adopt(jar(), fetched, target)
-    assert target.read_bytes() == CONTENT
-    assert not fetched.exists()
-
-
-def test_another_file_stops_with_the_jar_and_what_to_do(tmp_path: Path) -> None:
-    fetched, target = tmp_path / "fetched.jar", tmp_path / "jars" / "group" / "part.jar"
-    fetched.write_bytes(CONTENT + b" with something else")
-    with pytest.raises(StackError) as raised:
-        _adopt(jar(), fetched, target)
-    message = str(raised.value)
-    assert (
-        f"{COORDINATES} is not the file that jars.lock names: expected SHA-256 {jar().sha256}"
-        in message
-    )
-    assert hashlib.sha256(fetched.read_bytes()).hexdigest() in message
-    assert "Check the registry or mirror" in message
-    assert not target.parent.exists()
-
-
-def test_a_jar_that_did_not_come_stops_with_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(StackError, match=f"did not give {COORDINATES}.*run the command again"):
-        _adopt(jar(), tmp_path / "nothing.jar", tmp_path / "part.jar")
 
 
 def test_an_installation_that_is_whole_fetches_nothing(home: Path) -> None:
     layout = current_layout()
-    for locked in LOCK:
-        locked.path(layout).parent.mkdir(parents=True, exist_ok=True)
-        locked.path(layout).touch()
+    for item in LOCK:
+        path = item.path(directory(layout))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
     assert install_jars(layout) == 0
     assert {path.name for path in layout.install.iterdir()} == {"jars"}

@@ -9,7 +9,7 @@ from importlib.metadata import distributions
 from click.testing import CliRunner
 
 from qimo_assets import cli
-from qimo_assets.stack.jars import read_lock
+from qimo_assets.stack.jars import locked
 from qimo_assets.stack.sbom import PYTHON_LOCK, bill_of_materials
 
 
@@ -26,7 +26,7 @@ def test_every_locked_jar_and_package_is_in_the_bill_once() -> None:
         for item in bill["components"]
         if "group" in item
     }
-    assert jars == {(jar.coordinates, jar.sha256) for jar in read_lock()}
+    assert jars == {(jar.coordinates, jar.sha256) for jar in locked()}
     packages = {
         f"{item['name']}=={item['version']}"
         for item in bill["components"]
