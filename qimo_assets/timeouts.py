@@ -9,12 +9,15 @@ from __future__ import annotations
 
 # --- a run that is asked to end
 
+# Between the end that a run reports and that of its process, and between two looks at the processes
+# of runs that are over.
+LEFTOVER_SECONDS = 15
 # A batch under way is let end: broken off, it leaves a rollback to the next run. One of 200,000
 # lines took 35 s in the first minute of a JVM.
 BATCH_STOP_SECONDS = 60
-# The whole of it: the batch, then what is left of this for a compaction under way, which may also
-# be broken off and is done by the next run.
-RUN_STOP_SECONDS = 90
+# Then a compaction under way, which may be broken off: the next run does it.
+COMPACTION_STOP_SECONDS = 30
+RUN_STOP_SECONDS = BATCH_STOP_SECONDS + COMPACTION_STOP_SECONDS
 # The launcher kills the process of a run that did not end.
 KILL_AFTER_SECONDS = 120
 # `down` waits for the stream, and has it killed when it is over this.
@@ -24,6 +27,7 @@ CODE_SERVER_STOP_SECONDS = 150
 # Dagster calls a run canceled whatever its process does (dagster.yaml).
 CANCEL_TIMEOUT_SECONDS = 180
 STOP_CHAIN = (
+    LEFTOVER_SECONDS,
     BATCH_STOP_SECONDS,
     RUN_STOP_SECONDS,
     KILL_AFTER_SECONDS,

@@ -72,16 +72,20 @@ def _end_without_worker() -> None:
 
 
 def main() -> None:
-    """Run `dagster` with the arguments given and watch the workers that it starts; end at once when
-    the storage does not answer.
+    """Run `dagster` with the arguments given, watch the workers that it starts, and end the
+    processes of runs that are over; end at once when the storage does not answer.
     """
     from dagster import DagsterInstance
     from dagster._cli import main as dagster
 
-    with DagsterInstance.get():
-        pass
-    threading.Thread(target=_end_without_worker, name="worker-watch", daemon=True).start()
-    dagster()
+    from qimo_assets.instance.leftovers import sweep_for_ever
+
+    with DagsterInstance.get() as instance:
+        threading.Thread(target=_end_without_worker, name="worker-watch", daemon=True).start()
+        threading.Thread(
+            target=sweep_for_ever, args=(instance, time.sleep), name="leftovers", daemon=True
+        ).start()
+        dagster()
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import signal
 import time
+from contextlib import suppress
 
 import dagster as dg
 import psutil
@@ -20,6 +21,8 @@ from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
 
 from qimo_assets.timeouts import KILL_AFTER_SECONDS
 
+# When the launcher interrupted the run's process, in seconds since the epoch.
+INTERRUPTED_TAG = "qimo/interrupted_at"
 # A process that began later than its run's first event is another one with the same number.
 CLOCK_SLACK_SECONDS = 2.0
 
@@ -44,27 +47,33 @@ class LocalRunLauncher(dg.DefaultRunLauncher):
         return CheckRunHealthResult(WorkerStatus.FAILED, f"Process {pid} of the run is gone.")
 
     def terminate(self, run_id: str) -> bool:
-        """Ask a run to end; asked again when it did not end for two minutes, kill its process and
-        those that it started.
+        """Ask a run to end: interrupt its process once; asked again when it did not end in its
+        time, kill it with those that it started.
         """
         run = self._instance.get_run_by_id(run_id)
         if run is None or run.is_finished:
             return False
-        if run.status is not dg.DagsterRunStatus.CANCELING:
-            return self._ask_code_server(run_id) or self._interrupt(run_id)
-        asked = self._instance.all_logs(run_id, of_type=dg.DagsterEventType.RUN_CANCELING)
-        if not asked or time.time() - asked[0].timestamp < KILL_AFTER_SECONDS:
+        # Not the status: over its max_runtime Dagster calls a run CANCELING before it comes here.
+        asked_at = run.tags.get(INTERRUPTED_TAG)
+        if asked_at is None:
+            sent = self._ask_code_server(run_id) or self._interrupt(run_id)
+            if sent:
+                self._instance.add_run_tags(run_id, {INTERRUPTED_TAG: f"{time.time():.0f}"})
+            return sent
+        if time.time() - float(asked_at) < KILL_AFTER_SECONDS:
             return True
-        _, process = self._process(run_id)
+        process = self.process_of(run_id)
         if process is None:
             return False
         self._instance.report_engine_event(
             f"Process {process.pid} did not end within {KILL_AFTER_SECONDS} s and is killed.", run
         )
-        # Java's process would otherwise live on, stopped or not.
-        for member in [process, *process.children(recursive=True)]:
-            member.kill()
+        kill(process)
         return True
+
+    def process_of(self, run_id: str) -> psutil.Process | None:
+        """Return the process of a run while it lives and an event tells it."""
+        return self._process(run_id)[1]
 
     def _ask_code_server(self, run_id: str) -> bool:
         """Have the code server that launched the run interrupt it; one that died since is not
@@ -95,6 +104,13 @@ class LocalRunLauncher(dg.DefaultRunLauncher):
             return None, None
         pid = int(started.dagster_event.pid or 0)
         return pid, _living(pid, started.timestamp)
+
+
+def kill(process: psutil.Process) -> None:
+    """Kill a run's process and those that it started: Java's would live on, stopped or not."""
+    for member in [process, *process.children(recursive=True)]:
+        with suppress(psutil.NoSuchProcess):
+            member.kill()
 
 
 def _living(pid: int, began_before: float) -> psutil.Process | None:

@@ -18,7 +18,11 @@ from dagster._core.events import DagsterEvent
 from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
 from dagster._core.storage.tags import GRPC_INFO_TAG
 
-from qimo_assets.instance.launcher import CLOCK_SLACK_SECONDS, LocalRunLauncher
+from qimo_assets.instance.launcher import (
+    CLOCK_SLACK_SECONDS,
+    INTERRUPTED_TAG,
+    LocalRunLauncher,
+)
 from qimo_assets.settings import LOOPBACK, PROJECT_ROOT
 from qimo_assets.timeouts import KILL_AFTER_SECONDS
 from qimo_assets_tests.conftest import wait_for
@@ -104,17 +108,12 @@ def test_a_process_that_does_not_end_is_killed_with_its_children_when_it_is_aske
         ]
         try:
             process.send_signal(signal.SIGSTOP)
-            run = dg.DagsterRun(JOB, status=dg.DagsterRunStatus.CANCELING)
+            tags = {INTERRUPTED_TAG: str(time.time() - asked)}
+            run = dg.DagsterRun(JOB, status=dg.DagsterRunStatus.CANCELING, tags=tags)
             instance.add_run(run)
-            for kind, ago in (
-                (dg.DagsterEventType.RUN_START, 0),
-                (dg.DagsterEventType.RUN_CANCELING, asked),
-            ):
-                instance.report_dagster_event(
-                    DagsterEvent(kind.value, JOB, pid=process.pid),
-                    run.run_id,
-                    timestamp=time.time() - ago,
-                )
+            instance.report_dagster_event(
+                DagsterEvent(dg.DagsterEventType.RUN_START.value, JOB, pid=process.pid), run.run_id
+            )
             launcher = LocalRunLauncher()
             launcher.register_instance(instance)
             assert launcher.terminate(run.run_id)
