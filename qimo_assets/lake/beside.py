@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+
+logger = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -14,7 +17,7 @@ def repeated(
     """Do some work each few seconds until the block ends, and wait for the work under way.
 
     Args:
-        work: It may raise nothing: the thread would end.
+        work: One that raises is logged and done again after the next pause.
         pause: Seconds before it is done, and between two times.
         name: Name of the thread.
         patience: Seconds to wait at the end; None waits as long as it takes.
@@ -23,7 +26,10 @@ def repeated(
 
     def repeat() -> None:
         while not ended.wait(pause):
-            work()
+            try:
+                work()
+            except Exception:  # the thread would end without a word
+                logger.exception("%s failed and is tried again", name)
 
     thread = threading.Thread(target=repeat, name=name, daemon=True)
     thread.start()

@@ -21,14 +21,13 @@ from qimo_assets.lake.cadence import Cadence
 from qimo_assets.lake.tables import Table, write_options
 from qimo_assets.lake.timeline import pending_compactions
 from qimo_assets.settings import LakeSettings
+from qimo_assets.timeouts import COMPACTION_STOP_SECONDS
 
 logger = logging.getLogger(__name__)
 
 # Spark shares its slots between this pool and that of the batches.
 POOL = "compaction"
 LOOK_SECONDS = 5.0
-# As long as a batch may take to its end when a run is stopped.
-STOP_SECONDS = 90
 
 
 @contextmanager
@@ -59,7 +58,7 @@ def compacting(
                 ):  # the lines go on without it, and it is tried again at the next look
                     logger.exception("%s could not be compacted", table.name)
 
-    with repeated(look, LOOK_SECONDS, "compaction", STOP_SECONDS):
+    with repeated(look, LOOK_SECONDS, "compaction", COMPACTION_STOP_SECONDS):
         yield
     # Two at once on one compaction would undo each other's work: this waits for the one under way,
     # however long it takes.

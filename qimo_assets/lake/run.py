@@ -113,13 +113,14 @@ def _write(
         [*reporters, arrival_reporter(context, session, settings, arrivals)], kafka
     )
     try:
+        # The query stops before a compaction is waited for: it would begin another batch meanwhile.
         with (
             compacting(session, settings.lake, [*tables.values(), ARRIVAL], cadence),
+            _stopped_at_the_end(query),
             _committing(query, reporter),
         ):
             _follow(context, query, reporter, lock)
     finally:
-        _stop_gently(query)
         reporter.report(query, at_once=True)
         session.stop()
 
@@ -228,11 +229,16 @@ def _root_cause(text: str) -> str:
     return causes[-1] if causes else ""
 
 
-def _stop_gently(query: StreamingQuery) -> None:
-    deadline = time.monotonic() + BATCH_STOP_SECONDS
-    while query.isActive and query.status["isTriggerActive"] and time.monotonic() < deadline:
-        time.sleep(0.05)
-    query.stop()
+@contextmanager
+def _stopped_at_the_end(query: StreamingQuery) -> Generator[None, None, None]:
+    """Stop the query at the end of the block, and let the batch under way end before."""
+    try:
+        yield
+    finally:
+        deadline = time.monotonic() + BATCH_STOP_SECONDS
+        while query.isActive and query.status["isTriggerActive"] and time.monotonic() < deadline:
+            time.sleep(0.05)
+        query.stop()
 
 
 def _wait_for_live_run(

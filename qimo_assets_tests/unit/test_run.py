@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -14,7 +15,9 @@ from dagster._core.test_utils import create_run_for_test
 from pyspark.errors import StreamingQueryException
 
 from qimo_assets.lake import run as lake_run
+from qimo_assets.lake.beside import repeated
 from qimo_assets.lake.continuity import LinesLost
+from qimo_assets.lake.run import Mode
 
 
 class Following:
@@ -82,6 +85,56 @@ def test_offsets_are_committed_while_a_report_takes_its_time(
     time.sleep(0.05)
     assert committed == ["q"] * ended
     assert [thread for thread in threading.enumerate() if thread.name == "progress"] == []
+
+
+def test_work_that_raises_is_told_and_done_again(caplog: pytest.LogCaptureFixture) -> None:
+    done = threading.Event()
+    outcomes = iter([ZeroDivisionError("on purpose")])
+
+    def work() -> None:
+        if (error := next(outcomes, None)) is not None:
+            raise error
+        done.set()
+
+    with repeated(work, 0.001, "progress"):
+        assert done.wait(10)
+    assert "progress failed and is tried again" in caplog.text
+    assert "ZeroDivisionError: on purpose" in caplog.text
+
+
+def test_the_query_is_stopped_before_a_compaction_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, following: Callable[[dg.DagsterRunStatus], Following]
+) -> None:
+    order: list[str] = []
+
+    @contextmanager
+    def compacting(*_: object) -> Generator[None, None, None]:
+        try:
+            yield
+        finally:
+            order.append("compaction")
+
+    run = following(dg.DagsterRunStatus.CANCELING)
+    run.query.stop = lambda: order.append("query")
+    run.query.id, run.query.status = "q", {"isTriggerActive": False}
+    session = SimpleNamespace(
+        sparkContext=SimpleNamespace(setLogLevel=lambda _: None),
+        stop=lambda: order.append("session"),
+    )
+    run.context.log = SimpleNamespace(info=lambda _: None)
+    reporter = SimpleNamespace(
+        report=lambda query, at_once=False: order.append("report"), commit=lambda _: None
+    )
+    monkeypatch.setattr(lake_run, "compacting", compacting)
+    monkeypatch.setattr(lake_run, "_session", lambda _: session)
+    monkeypatch.setattr(lake_run, "open_reading", lambda *_: SimpleNamespace(checkpoint="c"))
+    monkeypatch.setattr(lake_run, "start_query", lambda *_, **__: run.query)
+    monkeypatch.setattr(lake_run, "arrival_reporter", lambda *_: None)
+    monkeypatch.setattr(lake_run, "StreamReporter", lambda *_: reporter)
+    settings = SimpleNamespace(lake=None)
+    with pytest.raises(dg.DagsterExecutionInterruptedError):
+        lake_run._write(run.context, settings, {}, dg.AssetKey("a"), Mode.LIVE, None, None, run)  # pyright: ignore[reportArgumentType, reportPrivateUsage]  # stand-ins
+    assert order == ["report", "query", "compaction", "report", "session"]
 
 
 def test_a_failure_names_its_innermost_cause() -> None:
