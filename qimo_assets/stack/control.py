@@ -158,9 +158,21 @@ def processes_of(home: Path) -> list[psutil.Process]:
 def _component(layout: Layout, service: Service, state: dict[str, Any]) -> Component:
     port = layout.ports[service.ports[0]] if service.ports else None
     pid = state.get("pid") or None
-    reason = _unanswered(layout, service) if pid else ""
-    name = "stopped" if not pid else ("unhealthy" if reason else "running")
+    reason = _unanswered(layout, service) if pid else keeps_failing(state)
+    name = "unhealthy" if reason else ("running" if pid else "stopped")
     return Component(service.name, name, pid, port, _rss_mb(pid), _version(service), reason)
+
+
+def keeps_failing(state: Mapping[str, Any]) -> str:
+    """Say what is wrong with a service that ends again and again; empty for one that was stopped.
+
+    Args:
+        state: What supervisord tells of it.
+    """
+    if state.get("statename") not in ("BACKOFF", "FATAL"):
+        return ""
+    why = state.get("spawnerr") or "it ends at once"
+    return f"keeps failing and is tried again ({why}); see ./qimo logs {state['name']}"
 
 
 def _version(service: Service) -> str:
@@ -200,6 +212,9 @@ def _start_one(layout: Layout, service: Service, once_ready: Callable[[], object
     """
     began = time.monotonic()
     supervisor = _proxy(layout)
+    if supervisor.supervisor.getProcessInfo(service.name)["statename"] == "BACKOFF":
+        # At once, instead of after the pause that has grown.
+        _stop_one(layout, service)
     try:
         supervisor.supervisor.startProcess(service.name, False)
     except Fault as fault:

@@ -28,6 +28,8 @@ from qimo_assets.stack.layout import Layout, project_file
 from qimo_assets.stack.services import Service, common_environment, quoted, services, spark_master
 
 FORMAT_TIMEOUT_SECONDS = 120
+# The pause before each next try is a second longer: 7 minutes after a day of failing.
+ENDLESS_RETRIES = 2**31 - 1
 # Two more than the buckets of a day, whose compaction is a task of many seconds each.
 STREAM_THREADS = 4
 # Template -> place under QIMO_HOME, of those that every profile has once.
@@ -80,6 +82,7 @@ def configure(layout: Layout) -> None:
         "bootstrap": layout.bootstrap(),
         "kafka_account": KAFKA_ACCOUNT,
         "secret": layout.secret,
+        "endless": ENDLESS_RETRIES,
         "services": [_program(layout, service) for service in services(layout)],
         "spark_jars": class_path(layout, "spark"),
         "spark_master": spark_master(layout, STREAM_THREADS),

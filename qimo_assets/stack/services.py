@@ -22,6 +22,7 @@ from qimo_assets.stack.jars import PYSPARK_HOME, class_path
 from qimo_assets.stack.java import java_home
 from qimo_assets.stack.layout import Layout
 from qimo_assets.stack.profiles import port_name
+from qimo_assets.timeouts import CODE_SERVER_STOP_SECONDS
 
 # The module that Dagster loads.
 DEFINITIONS = "qimo_assets.definitions"
@@ -527,6 +528,7 @@ def _dagster(layout: Layout, own: dict[str, tuple[str, ...]]) -> list[Service]:
             ("mysql",),
             "dagster",
             settings,
+            stop_seconds=CODE_SERVER_STOP_SECONDS,
             stop_as_group=True,
         ),
         Service(

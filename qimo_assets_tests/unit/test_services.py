@@ -21,6 +21,7 @@ from qimo_assets.stack.jars import class_path
 from qimo_assets.stack.layout import Layout, current_layout
 from qimo_assets.stack.profiles import PROFILES
 from qimo_assets.stack.services import common_environment, services
+from qimo_assets.timeouts import CODE_SERVER_STOP_SECONDS
 
 SECRETS = ("mysql_root", "mysql_publisher", "mysql_reader", "mysql_dagster")
 CLUSTER_SECRETS = ("kafka_qimo", "spark")
@@ -298,6 +299,18 @@ def test_the_supervisor_takes_commands_by_its_socket_only(configured: Layout) ->
         for section in parser.sections()
         if section.startswith("program:")
     } == {service.name for service in services(configured)}
+
+
+def test_a_service_is_tried_again_without_end_and_may_take_its_time_to_stop(
+    configured: Layout,
+) -> None:
+    parser = configparser.RawConfigParser()
+    parser.read(configured.etc / "supervisord.conf")
+    programs = [parser[name] for name in parser.sections() if name.startswith("program:")]
+    # The pause grows by a second a try: so many tries take longer than any stack lives.
+    assert all(program.getint("startretries") > 1_000_000 for program in programs)
+    code = parser["program:dagster-code"]
+    assert code.getint("stopwaitsecs") == CODE_SERVER_STOP_SECONDS
 
 
 def test_the_settings_point_at_this_stack(configured: Layout) -> None:
