@@ -89,6 +89,7 @@ class Reason(str, Enum):
     NOT_UTF8 = "not_utf8"
     FIELD_COUNT = "field_count"
     BAD_TIME = "bad_time"
+    BEFORE_FIRST_DAY = "before_first_day"
     TIME_AHEAD = "time_ahead"
     NO_SENDER = "no_sender"
     NO_RECEIVER = "no_receiver"
@@ -99,6 +100,7 @@ REASONS_ZH: dict[Reason, str] = {
     Reason.NOT_UTF8: "不是UTF-8",
     Reason.FIELD_COUNT: "字段数不对",
     Reason.BAD_TIME: "时间无效",
+    Reason.BEFORE_FIRST_DAY: "早于起始日",
     Reason.TIME_AHEAD: "时间超前",
     Reason.NO_SENDER: "缺少发件人账号",
     Reason.NO_RECEIVER: "缺少收件人账号",

@@ -1,5 +1,5 @@
-"""The daily partition that every dated asset shares: a message's own day in Shanghai, the current
-day included; and windows of days.
+"""The daily partition that every dated asset shares: a message's own day in Shanghai, from
+`lake.first_day` on, the current day included; and windows of days.
 """
 
 from __future__ import annotations
@@ -7,8 +7,18 @@ from __future__ import annotations
 import dagster as dg
 
 from qimo_assets.contract import TIMEZONE
+from qimo_assets.settings import LakeSettings, SettingsError, load_settings
 
-daily = dg.DailyPartitionsDefinition(start_date="2021-01-01", timezone=TIMEZONE, end_offset=1)
+
+def _first_day() -> str:
+    try:
+        return str(load_settings().lake.first_day)
+    except SettingsError:
+        # Whoever needs the other settings says which of them are missing.
+        return str(LakeSettings.model_fields["first_day"].default)
+
+
+daily = dg.DailyPartitionsDefinition(start_date=_first_day(), timezone=TIMEZONE, end_offset=1)
 
 
 def window(looks_back: int = 0, looks_ahead: int = 0) -> dg.TimeWindowPartitionMapping:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import re
 import socket
+from datetime import date
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -42,6 +43,13 @@ LOOPBACK_NAMES = (LOOPBACK, "localhost", "::1")
 # Hudi opens each log file of a table with a buffer, of 16 MB by default, and a day may have dozens
 # of files. Who writes and who reads takes this.
 LOG_FILE_BUFFER_BYTES = 256 * 2**10
+# Times before 1900 are written and read as they are, not as Spark 2 would have; without the modes
+# for reading, whoever reads a file of Hudi's that holds one fails (READ_ANCIENT_DATETIME).
+KEPT_CALENDAR = {
+    f"spark.sql.{form}RebaseModeIn{way}": "CORRECTED"
+    for form in ("parquet.datetime", "parquet.int96", "avro.datetime")
+    for way in ("Read", "Write")
+}
 # The type of an error whose message begins with the name of a setting of the group.
 NAMED = "named"
 # What Spark itself takes for a secret in a property's name (spark.redaction.regex): such a value
@@ -361,6 +369,12 @@ class LakeSettings(Group):
     )
     max_line_bytes: int = Field(
         default=1_048_576, ge=1, description="Longer lines go to quarantine as too_long."
+    )
+    first_day: date = Field(
+        default=date(2021, 1, 1),
+        ge=date(1970, 1, 2),
+        description="The first day that there is: a message of a day before it comes from a clock "
+        "that is wrong, and is quarantined as before_first_day; the partitions begin with it.",
     )
     max_ahead_minutes: int = Field(
         default=60,

@@ -113,7 +113,8 @@ def rows_of(lines: DataFrame, settings: LakeSettings) -> DataFrame:
         *lines.columns,
         _reason(settings).alias("reason"),
         F.substring(F.col("f")[0], 1, 10).alias("day"),
-        F.substring(F.col("f")[0], 12, 2).cast("int").alias("hour"),
+        # Not the line's own: a time that a clock put forward passed over is an hour later.
+        F.hour("msg_time").alias("hour"),
         *_contract_columns(),
     )
 
@@ -197,6 +198,7 @@ def _reason(settings: LakeSettings) -> Column:
         Reason.NOT_UTF8: F.encode(F.decode(raw, "UTF-8"), "UTF-8") != raw,
         Reason.FIELD_COUNT: ~F.size(fields).between(contract.FEWEST_FIELDS, len(contract.FIELDS)),
         Reason.BAD_TIME: F.col("msg_time").isNull() | fields[0].startswith("0000"),
+        Reason.BEFORE_FIRST_DAY: F.substring(fields[0], 1, 10) < str(settings.first_day),
         Reason.TIME_AHEAD: F.col("msg_time")
         > F.col("collected_at") + F.expr(f"INTERVAL {settings.max_ahead_minutes} MINUTES"),
         Reason.NO_SENDER: _text("sender_account").isNull(),

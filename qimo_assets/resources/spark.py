@@ -8,7 +8,7 @@ from dagster_pyspark import LazyPySparkResource
 from pydantic import SecretStr
 
 from qimo_assets.contract import TIMEZONE
-from qimo_assets.settings import LOOPBACK, Settings
+from qimo_assets.settings import KEPT_CALENDAR, LOOPBACK, Settings
 
 
 class SparkResource(LazyPySparkResource):
@@ -92,11 +92,7 @@ def spark_properties(settings: Settings) -> dict[str, str]:
         "spark.sql.extensions": "org.apache.spark.sql.hudi.HoodieSparkSessionExtension",
         "spark.sql.session.timeZone": TIMEZONE,
         "spark.sql.shuffle.partitions": str(settings.lake.buckets * 2),
-        # Times before 1582 keep their calendar: they are what the line says, not what Spark 2 would
-        # have read.
-        "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
-        "spark.sql.parquet.int96RebaseModeInWrite": "CORRECTED",
-        "spark.sql.avro.datetimeRebaseModeInWrite": "CORRECTED",
+        **KEPT_CALENDAR,
         "spark.sql.execution.arrow.maxRecordsPerBatch": "50000",
         # A batch is kept for the few seconds in which it is written; compressing it took a tenth of
         # the driver's time.

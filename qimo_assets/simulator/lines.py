@@ -111,6 +111,8 @@ class Writer:
                 return random.choice(shapes)
             case Reason.BAD_TIME:
                 return _with(line, "msg_time", random.choice(TABLES["bad_times"]))
+            case Reason.BEFORE_FIRST_DAY:
+                return _with(line, "msg_time", random.choice(TABLES["times_of_dead_clocks"]))
             case Reason.TIME_AHEAD:
                 ahead = self._now + timedelta(seconds=random.randint(30 * 86_400, 400 * 86_400))
                 return _with(line, "msg_time", ahead.strftime(TIME))

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
-from qimo_assets.settings import LOG_FILE_BUFFER_BYTES, LOOPBACK, PROJECT_ROOT
+from qimo_assets.settings import KEPT_CALENDAR, LOG_FILE_BUFFER_BYTES, LOOPBACK, PROJECT_ROOT
 from qimo_assets.stack import health
 from qimo_assets.stack.certificates import authority
 from qimo_assets.stack.jars import PYSPARK_HOME, class_path
@@ -447,6 +447,7 @@ def _thrift_server(layout: Layout) -> Service:
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.hudi.catalog.HoodieCatalog",
         "spark.serializer": "org.apache.spark.serializer.KryoSerializer",
         "spark.sql.session.timeZone": "Asia/Shanghai",
+        **KEPT_CALENDAR,
         "spark.sql.shuffle.partitions": "4",
         # The metrics' queries compile more classes than the default keeps (100): each refresh would
         # compile them all again.

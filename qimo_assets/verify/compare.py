@@ -66,7 +66,7 @@ def _without(days: set[str], name: str, table: Table) -> Table:
     """
     if name == "active_user" and days:
         first = date.fromisoformat(min(days))
-        before = first - timedelta(days=1) if first > date.min else first
+        before = first - timedelta(days=1)
         return {key: measures for key, measures in table.items() if key[0] < before.isoformat()}
     return {key: measures for key, measures in table.items() if key[0] not in days}
 

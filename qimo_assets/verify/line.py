@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
@@ -27,8 +27,15 @@ def latest_time(collected: datetime, lake: LakeSettings) -> str:
     return (collected.astimezone(ZONE) + timedelta(minutes=lake.max_ahead_minutes)).strftime(TIME)
 
 
-def read_line(line: bytes, too_long: int, latest: str) -> list[str] | str:
-    """Return the line's fields, or the reason why it is none of the lake's."""
+def read_line(line: bytes, too_long: int, first: str, latest: str) -> list[str] | str:
+    """Return the line's fields, or the reason why it is none of the lake's.
+
+    Args:
+        line: The line's bytes, without its end.
+        too_long: The most bytes that a line may have.
+        first: The first day that there is.
+        latest: The last time that is not too far ahead.
+    """
     if len(line) > too_long:
         return "too_long"
     try:
@@ -39,13 +46,15 @@ def read_line(line: bytes, too_long: int, latest: str) -> list[str] | str:
         return "field_count"
     if len(fields[0]) != 19 or not _is_time(fields[0]):
         return "bad_time"
+    if fields[0] < first:
+        return "before_first_day"
     if fields[0] > latest:
         return "time_ahead"
     if not fields[2]:
         return "no_sender"
     if not fields[11]:
         return "no_receiver"
-    return fields
+    return [_clock_time(fields[0]), *fields[1:]]
 
 
 @lru_cache(maxsize=65_536)
@@ -57,6 +66,13 @@ def _is_time(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+@lru_cache(maxsize=65_536)
+def _clock_time(text: str) -> str:
+    """Return the time that a clock in Shanghai showed: where it was put forward, an hour later."""
+    moment = datetime.fromisoformat(text).replace(tzinfo=ZONE)
+    return moment.astimezone(timezone.utc).astimezone(ZONE).strftime(TIME)
 
 
 def band(distance: str) -> str:

@@ -37,6 +37,7 @@ METRICS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
                 "quarantined_not_utf8",
                 "quarantined_field_count",
                 "quarantined_bad_time",
+                "quarantined_before_first_day",
             ),
             *(
                 "quarantined_time_ahead",

@@ -68,6 +68,7 @@ def recount(
         VerifyError: The files or the address database cannot be read.
     """
     latest = latest_time(now, settings.lake)
+    first = str(settings.lake.first_day)
     too_long = settings.lake.max_line_bytes
     locate = open_regions(settings.lake.ip2region_jar)
     days: dict[str, Day] = defaultdict(lambda: Day(locate))
@@ -79,7 +80,7 @@ def recount(
         count = 0
         for offset, line in lines_of(path, too_long):
             count += 1
-            message = read_line(line, too_long, own_latest.get(offset, latest))
+            message = read_line(line, too_long, first, own_latest.get(offset, latest))
             if isinstance(message, str):
                 quarantined[message] += 1
                 continue

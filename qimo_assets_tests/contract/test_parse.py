@@ -13,7 +13,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
 from ipaddress import IPv4Address, ip_address
 from math import inf
 from pathlib import Path
@@ -133,8 +133,15 @@ def as_long_as(length: int, character: str = "x") -> str:
 TIMES: dict[str, str | int] = {
     "2024-02-29 23:59:59": 1_709_222_399,
     "2000-02-29 00:00:00": 951_753_600,
-    "0001-01-01 00:00:00": -62_135_625_943,
-    "1582-10-10 12:00:00": -12_219_710_743,  # a day that the old calendar did not have
+    "1970-01-02 00:00:00": 57_600,
+    "1986-05-04 01:59:59": 515_527_199,
+    "1986-05-04 02:30:00": 515_529_000,  # no such time in Shanghai: it is 03:30
+    "1986-09-14 01:30:00": 527_013_000,  # twice in Shanghai: the first one
+    "1991-04-14 02:59:59": 671_597_999 - 28_800 + 3_600,
+    "1970-01-01 23:59:59": "before_first_day",
+    "1969-12-31 23:59:59": "before_first_day",
+    "1582-10-10 12:00:00": "before_first_day",  # a day that the old calendar did not have
+    "0001-01-01 00:00:00": "before_first_day",
     "2024-03-10 02:30:00": 1_710_009_000,  # no such time in New York
     "2024-03-31 02:30:00": 1_711_823_400,  # nor in Berlin
     "2024-05-02 13:00:00": 1_714_626_000,  # an hour ahead
@@ -285,7 +292,7 @@ def reading(body: bytes) -> tuple[str | None, Row]:
     """Return the line's reason, or its columns, by the recount's reading and the contract's rule of
     each field.
     """
-    fields = read_line(body, LONGEST, latest_time(COLLECTED, LAKE))
+    fields = read_line(body, LONGEST, str(LAKE.first_day), latest_time(COLLECTED, LAKE))
     if isinstance(fields, str):
         return fields, {}
     columns: Row = {}
@@ -372,6 +379,7 @@ LAKE = LakeSettings(
     checkpoint="file:/none",
     metastore_uris="thrift://127.0.0.1:9",
     max_line_bytes=LONGEST,
+    first_day=date(1970, 1, 2),
     ip2region_jar=IP2REGION,
 )
 

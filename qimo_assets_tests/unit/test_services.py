@@ -545,6 +545,17 @@ def megabytes(text: str) -> int:
     return int(text[:-1]) * {"m": 1, "g": 1024}[text[-1]]
 
 
+def test_whoever_reads_and_writes_the_tables_keeps_the_calendar(configured: Layout) -> None:
+    server = next(
+        service.command for service in services(configured) if service.name == "thriftserver"
+    )
+    for form in ("parquet.datetime", "parquet.int96", "avro.datetime"):
+        for way in ("Read", "Write"):
+            name = f"spark.sql.{form}RebaseModeIn{way}"
+            assert f"{name}=CORRECTED" in server
+            assert spark_properties(load_settings())[name] == "CORRECTED"
+
+
 @YARN
 def test_the_drivers_take_yarn_and_send_no_jars(configured: Layout) -> None:
     properties = spark_properties(load_settings())

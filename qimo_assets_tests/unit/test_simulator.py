@@ -161,6 +161,8 @@ def reason_of(line: bytes) -> Reason | None:
         return Reason.BAD_TIME
     if str(moment) != fields[0]:
         return Reason.BAD_TIME
+    if moment < datetime(2021, 1, 1):
+        return Reason.BEFORE_FIRST_DAY
     if moment > NOW.replace(tzinfo=None) + timedelta(hours=1):
         return Reason.TIME_AHEAD
     if not fields[POSITION["sender_account"]]:

@@ -203,6 +203,9 @@ def test_files_are_those_of_the_pattern(settings: Settings) -> None:
         (line("0000-01-01 10:00:00"), "bad_time"),
         (line("２０２４-05-01 10:00:00"), "bad_time"),
         (line(" 2024-05-01 10:00:00"), "bad_time"),
+        (line("2020-12-31 23:59:59"), "before_first_day"),
+        (line("1970-01-01 08:00:00"), "before_first_day"),
+        (line("0001-01-01 00:00:00"), "before_first_day"),
         (line("2024-05-02 13:00:01"), "time_ahead"),
         (line("2024-05-02 13:00:01", sender=""), "time_ahead"),
         (line(sender=""), "no_sender"),
@@ -232,9 +235,27 @@ def test_unterminated_line_that_is_too_long(settings: Settings) -> None:
     assert recount(settings, NOW).lines == 1
 
 
-def test_space_is_a_sender_and_the_first_year_is_a_year(settings: Settings) -> None:
-    write(settings, line(sender=" "), line("0001-01-01 00:00:00"), line("2024-05-02 13:00:00"))
-    assert recount(settings, NOW).rows == {"0001-01-01": 1, DAY: 1, "2024-05-02": 1}
+def test_space_is_a_sender_and_the_first_day_is_a_day(settings: Settings) -> None:
+    write(settings, line(sender=" "), line("2021-01-01 00:00:00"), line("2024-05-02 13:00:00"))
+    assert recount(settings, NOW).rows == {"2021-01-01": 1, DAY: 1, "2024-05-02": 1}
+
+
+@pytest.mark.parametrize(
+    ("moment", "hour"),
+    [
+        ("1986-05-04 01:59:59", 1),
+        ("1986-05-04 02:00:00", 3),
+        ("1986-05-04 02:30:00", 3),
+        ("1986-05-04 03:00:00", 3),
+        ("1986-09-14 01:30:00", 1),
+        ("1991-04-14 02:59:59", 3),
+        ("1970-01-02 00:00:00", 0),
+    ],
+)
+def test_a_time_that_never_was_is_an_hour_later(settings: Settings, moment: str, hour: int) -> None:
+    settings.lake.first_day = date(1970, 1, 2)
+    write(settings, line(moment))
+    assert list(recount(settings, NOW).tables["message_hourly"]) == [(moment[:10], hour)]
 
 
 def test_a_line_rejected_as_ahead_is_held_against_its_own_collection(settings: Settings) -> None:
@@ -316,18 +337,13 @@ def test_active_users(settings: Settings) -> None:
     }
 
 
-def test_the_last_and_the_first_day_of_the_calendar(settings: Settings) -> None:
-    write(settings, line("0001-01-01 00:00:00"))
-    assert recount(settings, NOW).tables["active_user"] == {("0001-01-01",): (1, 1, 1, 1, 0)}
-
-
 def test_masked_accounts_are_expected_where_they_are_published_so(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(settings, line(sender="13812341234", receiver="short"))
     counted = recount(settings, NOW)
     answer = LakeAnswer(of_file({DAY: 1}), {}, 1, 1, 0, arrivals={DAY: (0, 1, 1)})
-    quality = {(DAY,): (1, 1, *[0] * 9, 1, 1)}
+    quality = {(DAY,): (1, 1, *[0] * 10, 1, 1)}
     tops = {
         "sender_top": {(DAY, 1): ("138****1234", "未知", 1)},
         "receiver_top": {(DAY, 1): ("s****", "收", 1)},
@@ -398,6 +414,7 @@ def test_simulated_lines_are_recounted(settings: Settings) -> None:
         "not_utf8",
         "field_count",
         "bad_time",
+        "before_first_day",
         "time_ahead",
         "no_sender",
         "no_receiver",
@@ -458,8 +475,8 @@ def published(counted: Recount, sent_again: int = 0) -> dict[str, Table]:
     on the day.
     """
     quality: Table = {
-        ("2024-04-30",): (1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, None, None),
-        (DAY,): (4, 2, 0, 0, 1, 0, 0, 1, 0, sent_again, 0, 5, 9),
+        ("2024-04-30",): (1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, None, None),
+        (DAY,): (4, 2, 0, 0, 1, 0, 0, 0, 1, 0, sent_again, 0, 5, 9),
     }
     return counted.tables | {"data_quality": quality}
 
@@ -651,25 +668,25 @@ def test_a_file_is_counted_through_its_link_under_its_first_name(settings: Setti
         (
             "data_quality",
             (DAY,),
-            (4, 2, 0, 0, 0, 1, 0, 1, 0, 0, 0, 5, 9),
+            (4, 2, 0, 0, 0, 1, 0, 0, 1, 0, 0, 0, 5, 9),
             "quarantined_field_count expected 1, found 0; quarantined_bad_time expected 0, found 1",
         ),
         (
             "data_quality",
             (DAY,),
-            (4, 2, 0, 0, 1, 0, 0, 1, 0, 0, 0, 5, 8),
+            (4, 2, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 5, 8),
             f"data_quality {DAY}: age_p99 expected 9, found 8",
         ),
         (
             "data_quality",
             ("2024-04-30",),
-            (1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0),
+            (1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0),
             "data_quality 2024-04-30: age_p50 expected None, found 0",
         ),
         (
             "data_quality",
             (DAY,),
-            (4, 2, 0, 0, 1, 0, 0, 1, 0, 3, 0, 5, 9),
+            (4, 2, 0, 0, 1, 0, 0, 0, 1, 0, 3, 0, 5, 9),
             "lines 5 and sent_again 3 make 8 arrivals, the topic has 5",
         ),
     ],

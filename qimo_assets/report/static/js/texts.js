@@ -141,7 +141,7 @@ const MEASURES = {
 };
 
 const REASONS = {
-  field_count: ["字段数错误", "Field count"], not_utf8: ["非 UTF-8", "Not UTF-8"], bad_time: ["时间无效", "Bad time"], time_ahead: ["时间超前", "Time ahead"],
+  field_count: ["字段数错误", "Field count"], not_utf8: ["非 UTF-8", "Not UTF-8"], bad_time: ["时间无效", "Bad time"], before_first_day: ["早于起始日", "Before the first day"], time_ahead: ["时间超前", "Time ahead"],
   no_sender: ["缺发件人", "No sender"], no_receiver: ["缺收件人", "No receiver"], too_long: ["超长", "Too long"],
 };
 
