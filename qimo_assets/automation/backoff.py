@@ -62,7 +62,7 @@ class PausedAfterFailure(dg.AutomationCondition):
             if failed.is_partitioned
             else []
         )
-        planned = _newest_planned(context, TRIES_LOOKED_AT, days)
+        planned = newest_planned(context, TRIES_LOOKED_AT, days)
         records = instance.get_run_records(
             dg.RunsFilter(run_ids=[event.run_id for event in planned])
         )
@@ -100,7 +100,7 @@ class RestsAfterRun(dg.AutomationCondition):
         return dg.AutomationResult(context, subset if rests else context.get_empty_subset())
 
     def _rests_until(self, context: AutomationContext) -> float:
-        planned = _newest_planned(context, 1)
+        planned = newest_planned(context, 1)
         run = (
             context.asset_graph_view.instance.get_run_record_by_id(planned[0].run_id)
             if planned
@@ -113,9 +113,10 @@ class RestsAfterRun(dg.AutomationCondition):
         )
 
 
-def _newest_planned(
+def newest_planned(
     context: AutomationContext, limit: int, days: Sequence[str] = ()
 ) -> Sequence[dg.EventLogRecord]:
+    """Return the newest requests of an asset, or of some of its days."""
     which = dg.EventRecordsFilter(
         dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
         asset_key=context.key,

@@ -20,6 +20,7 @@ from operator import and_
 import dagster as dg
 
 from qimo_assets.automation.backoff import PausedAfterFailure, RestsAfterRun
+from qimo_assets.automation.lateness import DueDays
 
 HOURLY_CRON = "5 * * * *"
 MESSAGES = dg.AssetKey(["hudi", "chat_message"])
@@ -29,7 +30,9 @@ LAKE = dg.AssetSelection.key_prefixes(["hudi"], include_sources=True)
 _Condition = dg.AutomationCondition
 
 
-def metric_condition(rest: int = 0, beside: dg.AssetKey | None = None) -> dg.AutomationCondition:
+def metric_condition(
+    rest: int = 0, beside: dg.AssetKey | None = None, late_minutes: int = 0
+) -> dg.AutomationCondition:
     """Request exactly the days whose lake data changed, the days never published, and failed days
     again with growing pauses.
 
@@ -41,6 +44,7 @@ def metric_condition(rest: int = 0, beside: dg.AssetKey | None = None) -> dg.Aut
         beside: The metric for whose run this one waits as for its own, so that both share the next
         one; two that began at different times would take
             turns for ever, each with a reading of the messages of its own.
+        late_minutes: Minutes that days before today wait for each other; 0 follows each change.
     """
     ready = ~_Condition.any_deps_missing().ignore(LAKE) & _Condition.any_deps_match(
         ~_Condition.missing()
@@ -56,7 +60,8 @@ def metric_condition(rest: int = 0, beside: dg.AssetKey | None = None) -> dg.Aut
     alone = (
         wanted & ~_Condition.asset_matches(beside, _Condition.in_progress()) if beside else wanted
     )
-    return alone & ~RestsAfterRun(times=rest) if rest else alone
+    due = alone & DueDays(minutes=late_minutes) if late_minutes else alone
+    return due & ~RestsAfterRun(times=rest) if rest else due
 
 
 def view_condition(deps: Sequence[dg.AssetKey]) -> dg.AutomationCondition:

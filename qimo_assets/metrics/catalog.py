@@ -67,6 +67,8 @@ class Metric:
         fail_minutes: Age at which the freshness policy fails.
         rest: After a run the metric rests so many times as long as it took, five minutes at most; 0
             follows each change. For one that reads many days.
+        late_minutes: Minutes that days before today, which only late lines touch, wait for each
+            other; 0 follows each change.
         looks_back: Days before its own from which a day's figures are made: 29 for the users of 30
         days.
         looks_ahead: Days after its own from which a day's figures are made: 1 for the users who
@@ -86,6 +88,7 @@ class Metric:
     warn_minutes: int = 15
     fail_minutes: int = 60
     rest: int = 0
+    late_minutes: int = 1
     looks_back: int = 0
     looks_ahead: int = 0
     remembers: str | None = None

@@ -56,6 +56,8 @@ def metric_spec(metric: Metric, database: str) -> dg.AssetSpec:
             warn_window=timedelta(minutes=metric.warn_minutes),
         ),
         automation_condition=metric_condition(
-            metric.rest, beside=None if metric.rest or metric.name == TOTAL else metric_key(TOTAL)
+            metric.rest,
+            beside=None if metric.rest or metric.name == TOTAL else metric_key(TOTAL),
+            late_minutes=metric.late_minutes,
         ),
     )

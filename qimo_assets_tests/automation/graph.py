@@ -27,7 +27,12 @@ class Graph:
     """A metric on a view on the messages."""
 
     def __init__(
-        self, now: str = NOON, looks_back: int = 0, looks_ahead: int = 0, rest: int = 0
+        self,
+        now: str = NOON,
+        looks_back: int = 0,
+        looks_ahead: int = 0,
+        rest: int = 0,
+        late_minutes: int = 0,
     ) -> None:
         self.fails = False
         self.during_run: Callable[[], None] = lambda: None
@@ -35,6 +40,7 @@ class Graph:
         self.instance = dg.DagsterInstance.ephemeral()
         self._window = window(looks_back, looks_ahead)
         self._rest = rest
+        self._late_minutes = late_minutes
         self._cursor = None
         self._held = ExitStack()
         self.defs = self._definitions("1")
@@ -55,7 +61,7 @@ class Graph:
             deps=[VIEW, dg.AssetDep(MESSAGES, partition_mapping=self._window)],
             partitions_def=daily,
             backfill_policy=dg.BackfillPolicy.single_run(),
-            automation_condition=metric_condition(self._rest),
+            automation_condition=metric_condition(self._rest, late_minutes=self._late_minutes),
             freshness_policy=dg.FreshnessPolicy.time_window(
                 fail_window=timedelta(minutes=FAIL_MINUTES),
                 warn_window=timedelta(minutes=WARN_MINUTES),
@@ -145,9 +151,15 @@ def instant(moment: datetime) -> str:
     return moment.strftime("%Y%m%d%H%M%S") + "000"
 
 
-def running(now: str = NOON, looks_back: int = 0, looks_ahead: int = 0, rest: int = 0) -> Graph:
+def running(
+    now: str = NOON,
+    looks_back: int = 0,
+    looks_ahead: int = 0,
+    rest: int = 0,
+    late_minutes: int = 0,
+) -> Graph:
     """Return a graph whose view exists and whose automation has been evaluated once."""
-    graph = Graph(now, looks_back, looks_ahead, rest)
+    graph = Graph(now, looks_back, looks_ahead, rest, late_minutes)
     graph.create_view()
     assert graph.tick() == set()
     return graph

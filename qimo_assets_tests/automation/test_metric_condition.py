@@ -9,6 +9,7 @@ from datetime import date, timedelta
 import pytest
 
 from qimo_assets.automation.backoff import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, pause_seconds
+from qimo_assets.automation.lateness import MOST_DAYS
 from qimo_assets_tests.automation.graph import METRIC, NOON, VIEW, Graph, running
 
 OLDER, OLD, TODAY = "2021-11-06", "2021-11-07", NOON[:10]
@@ -30,6 +31,34 @@ def test_touched_days_are_requested_once_and_no_others(graph: Graph) -> None:
     graph.touch(OLD)
     assert graph.tick() == {OLD}
     assert graph.tick() == set()
+
+
+def test_late_days_wait_for_each_other_and_today_for_none() -> None:
+    graph = running(late_minutes=2)
+    graph.touch(OLD, TODAY)
+    assert graph.tick() == {OLD, TODAY}
+    graph.materialize(METRIC, OLD)
+    graph.materialize(METRIC, TODAY)
+    graph.touch(OLD, TODAY)
+    assert graph.tick() == {TODAY}
+    graph.materialize(METRIC, TODAY)
+    graph.touch(OLDER)
+    assert graph.tick() == set()
+    graph.touch(TODAY)
+    assert graph.tick(minutes=1) == {TODAY}
+    assert graph.tick(minutes=1) == {OLDER, OLD}
+    assert graph.tick() == set()
+
+
+def test_of_many_late_days_the_newest_go_first() -> None:
+    graph = running(late_minutes=2)
+    days = [
+        str(date.fromisoformat(TODAY) - timedelta(days=number)) for number in range(MOST_DAYS + 3)
+    ]
+    graph.touch(*days)
+    first = graph.tick()
+    assert first == set(days[: MOST_DAYS + 1])
+    assert graph.tick() == set(days) - first
 
 
 def test_a_view_created_again_requests_no_day(graph: Graph) -> None:

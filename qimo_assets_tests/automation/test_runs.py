@@ -9,6 +9,7 @@ import dagster as dg
 import pytest
 
 from qimo_assets.automation.conditions import MESSAGES
+from qimo_assets.automation.lateness import MOST_DAYS
 from qimo_assets.automation.ranges import PARTITION_TAG, RANGE_END_TAG, RANGE_START_TAG
 from qimo_assets.metrics.catalog import METRICS, TOTAL
 from qimo_assets.metrics.specs import metric_key
@@ -89,13 +90,18 @@ def test_one_run_publishes_all_metrics_of_a_day(platform: Platform) -> None:
     ]
 
 
-def test_a_year_of_late_lines_is_one_run(platform: Platform) -> None:
+def test_a_year_of_late_lines_is_a_run_for_each_month_of_days_the_newest_first(
+    platform: Platform,
+) -> None:
     platform.touch(*YEAR)
-    [run] = [request for request in platform.tick() if set(request.asset_selection or []) & PLAIN]
-    assert (run.tags[RANGE_START_TAG], run.tags[RANGE_END_TAG]) == (YEAR[0], YEAR[-1])
-    assert set(run.asset_selection or []) == PLAIN
-    assert run.tags["dagster/max_runtime"]
-    assert platform.tick() == []
+    spans: list[tuple[str, str]] = []
+    while runs := [run for run in platform.tick() if set(run.asset_selection or []) & PLAIN]:
+        [run] = runs
+        assert set(run.asset_selection or []) == PLAIN
+        assert run.tags["dagster/max_runtime"]
+        spans.append((run.tags[RANGE_START_TAG], run.tags[RANGE_END_TAG]))
+    first, last = (YEAR[-MOST_DAYS], YEAR[-1]), (YEAR[0], YEAR[len(YEAR) % MOST_DAYS - 1])
+    assert (spans[0], spans[-1], len(spans)) == (first, last, len(YEAR) // MOST_DAYS + 1)
 
 
 def test_days_that_do_not_follow_each_other_are_runs_of_their_own(platform: Platform) -> None:
