@@ -17,7 +17,7 @@ from qimo_assets.settings import Group, Settings
 
 # What a reader calls the types that a setting may have.
 NAMES: dict[Any, str] = {
-    SecretStr: "secret",
+    SecretStr: "secret",  # pragma: allowlist secret  # the word for a type
     str: "text",
     bool: "true or false",
     int: "whole number",

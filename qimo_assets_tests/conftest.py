@@ -4,26 +4,35 @@ unit and automation run alone; contract runs against the real software it names;
 the report in Chromium; integration runs against everything; faults hits everything while lines
 flow; cluster and yarn hit what only the profile of that name has, and run only where the stack is
 of it.
+
+With `-n` the tiers run side by side: see `place_of`. What follows the one flow of lines stays in
+one worker, in its order; a file named in `BESIDE_THE_FLOW` has lakes of its own on the same stack
+and may run in another one meanwhile.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from random import randrange
-from typing import Any
+from typing import Any, TextIO
 from urllib.request import Request, urlopen
+from uuid import uuid4
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from benchmarks.testbed import FOREIGN
 from qimo_assets.settings import LOOPBACK, PROJECT_ROOT, Settings, qimo_home
@@ -32,6 +41,20 @@ from qimo_assets.stack.layout import Layout, current_layout
 from qimo_assets.stack.profiles import PROFILES, SINGLE, USUAL_PORTS
 
 TIERS = ("unit", "automation", "contract", "browser", "integration", "faults", "cluster", "yarn")
+# Tiers on the shared stack.
+ON_THE_STACK = {"integration", "faults", "cluster", "yarn"}
+# Tests with lakes, or with systems, of their own: they neither follow the shared stack's flow of
+# lines nor stop a service.
+BESIDE_THE_FLOW = {
+    f"integration/test_{name}.py"
+    for name in ("backup", "exactly_once", "own_systems", "rejected_lines", "schema_change")
+}
+FLOW = "flow"
+# The order in which workers take places: what waits most first, and of the others those that wait
+# for the stack, which is there a minute later.
+PLACES = (FLOW, "integration", "contract", "browser", "automation", "unit")
+# Of the tiers whose branch coverage is measured.
+COVERED = {"unit", "automation"}
 # Beside a stack of one's own at the usual ports; 21,000 would give the webserver the port of that
 # one's code server.
 TEST_PORT_OFFSET = os.environ.get("QIMO_TEST_PORT_OFFSET", "21500")
@@ -153,13 +176,96 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if collection_path.parent.name in {*PROFILES} - {config.option.profile} else None
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Refuse a test outside the tiers, and run the tiers from the cheapest on."""
-    places = {item.nodeid: item.path.relative_to(Path(__file__).parent).parts[0] for item in items}
-    strangers = [item.nodeid for item in items if places[item.nodeid] not in TIERS]
+def pytest_configure(config: pytest.Config) -> None:
+    """Listen to the interrupt with which `.ci/run` ends what takes too long: a shell that starts
+    the tests in the background has them ignore it.
+    """
+    config.pluginmanager.register(Running(), "running")
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+class Running:
+    """Names the tests that run when a session is broken off."""
+
+    def __init__(self) -> None:
+        self._since: dict[str, float] = {}
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        """Note a test that begins, in whatever worker."""
+        self._since[nodeid] = time.monotonic()
+
+    def pytest_runtest_logfinish(self, nodeid: str) -> None:
+        """Forget a test that has ended."""
+        self._since.pop(nodeid, None)
+
+    def pytest_keyboard_interrupt(self) -> None:
+        """Name the tests that run."""
+        for nodeid, since in self._since.items():
+            print(f"\nbroken off after {time.monotonic() - since:.0f} s: {nodeid}")
+
+
+def tier_of(nodeid: str) -> str:
+    """Return the folder of a test below this one."""
+    return nodeid.partition("::")[0].rpartition("qimo_assets_tests/")[2].partition("/")[0]
+
+
+def place_of(nodeid: str) -> str:
+    """Return what a test has to share a worker with: the flow of lines on the shared stack, or the
+    tests of its file.
+    """
+    file = nodeid.partition("::")[0]
+    name = file.rpartition("qimo_assets_tests/")[2]
+    return FLOW if tier_of(nodeid) in ON_THE_STACK and name not in BESIDE_THE_FLOW else file
+
+
+class PlaceScheduling(LoadScopeScheduling):
+    """Gives each worker one place after the other."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return place_of(nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> PlaceScheduling:
+    """Distribute the tests by their places."""
+    return PlaceScheduling(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Refuse a test outside the tiers, and run the tiers from the cheapest on; side by side from
+    the longest on.
+    """
+    strangers = [item.nodeid for item in items if tier_of(item.nodeid) not in TIERS]
     if strangers:
         raise pytest.UsageError(f"tests outside the tiers {', '.join(TIERS)}: {strangers}")
-    items.sort(key=lambda item: TIERS.index(places[item.nodeid]))
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: PLACES.index(_place(item.nodeid)))
+    else:
+        items.sort(key=lambda item: TIERS.index(tier_of(item.nodeid)))
+    for item in items:
+        if tier_of(item.nodeid) not in COVERED:
+            item.add_marker(pytest.mark.no_cover)
+
+
+def _place(nodeid: str) -> str:
+    return FLOW if place_of(nodeid) == FLOW else tier_of(nodeid)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Print tests and seconds of each tier; side by side the seconds are more than passed."""
+    seconds: Counter[str] = Counter()
+    tests: dict[str, set[str]] = {}
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                seconds[tier_of(report.nodeid)] += report.duration  # pyright: ignore[reportArgumentType]  # a counter of seconds
+                tests.setdefault(tier_of(report.nodeid), set()).add(report.nodeid)
+    terminalreporter.section("tests and seconds of each tier")
+    for tier in sorted(tests, key=TIERS.index):
+        terminalreporter.write_line(f"{tier:<12}{len(tests[tier]):>6}{seconds[tier]:>9.0f}")
+    total = sum(map(len, tests.values()))
+    terminalreporter.write_line(f"{'all':<12}{total:>6}{sum(seconds.values()):>9.0f}")
 
 
 @pytest.fixture(scope="session")
@@ -212,22 +318,78 @@ def own_layout(ports: dict[str, int]) -> Iterator[Layout]:
 
 
 @pytest.fixture(scope="session")
-def stack(software: None, request: pytest.FixtureRequest) -> Iterator[Stack]:
-    """The whole stack, started once, of the profile that the session asks for.
+def stack(
+    software: None, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
+    """The whole stack, started once, of the profile that the session asks for; the workers of a
+    session share it.
 
     `QIMO_TEST_KEEP` names a directory (short, for Unix sockets) for a stack that is left running
     with its data, so that the next run begins at once.
     """
     kept = os.environ.get("QIMO_TEST_KEEP")
-    stack = new_stack(
-        Path(kept) if kept else Path(tempfile.mkdtemp(prefix="qimo-", dir="/tmp")),
-        int(TEST_PORT_OFFSET),
-    )
-    try:
-        stack.qimo("up", "--profile", request.config.option.profile, timeout=UP_SECONDS)
-        yield stack
-    finally:
-        if not kept:
-            assert stack.qimo("down").stderr == "", "down had to break something off"
-            assert not control.processes_of(stack.home), "down left processes behind"
-            shutil.rmtree(stack.home)
+    shared = shared_directory(request.config, tmp_path_factory)
+    home = Path(kept) if kept else Path("/tmp", f"qimo-{session_name(request.config)}")
+    stack = new_stack(home, int(TEST_PORT_OFFSET))
+    with locked(shared / "stack") as users:
+        try:
+            if not users.read():
+                stack.qimo("up", "--profile", request.config.option.profile, timeout=UP_SECONDS)
+        except BaseException:
+            if not kept:
+                _end(stack)
+            raise
+        users.write("+")
+    yield stack
+    with locked(shared / "stack") as users:
+        left = users.read()[1:]
+        users.truncate(0)
+        users.write(left)
+        if not kept and not left:
+            _end(stack)
+
+
+def _end(stack: Stack) -> None:
+    assert stack.qimo("down").stderr == "", "down had to break something off"
+    assert not control.processes_of(stack.home), "down left processes behind"
+    shutil.rmtree(stack.home)
+
+
+@contextmanager
+def undisturbed(stack: Stack) -> Iterator[None]:
+    """Hold the services of the shared stack as they are: nobody stops one meanwhile."""
+    with ExitStack() as held:
+        with locked(stack.home / "turn"):
+            held.enter_context(locked(stack.home / "services", fcntl.LOCK_SH))
+        yield
+
+
+@contextmanager
+def alone(stack: Stack) -> Iterator[None]:
+    """Wait until no test beside the flow is under way, and let none begin meanwhile."""
+    # The turn is kept from those that come later, who would be let in before.
+    with locked(stack.home / "turn"), locked(stack.home / "services"):
+        yield
+
+
+@contextmanager
+def locked(path: Path, operation: int = fcntl.LOCK_EX) -> Iterator[TextIO]:
+    """Lock a file among the workers, and give it for reading from its beginning and for
+    appending.
+    """
+    with path.open("a+") as file:
+        fcntl.flock(file, operation)
+        file.seek(0)
+        yield file
+
+
+def session_name(config: pytest.Config) -> str:
+    """Return a name that the workers of a session share and no other session has."""
+    worker = getattr(config, "workerinput", None)
+    return worker["testrunuid"][:8] if worker else uuid4().hex[:8]
+
+
+def shared_directory(config: pytest.Config, factory: pytest.TempPathFactory) -> Path:
+    """Return a directory that the workers of a session share."""
+    base = factory.getbasetemp()
+    return base.parent if hasattr(config, "workerinput") else base

@@ -201,8 +201,9 @@ def _stage(connection: MySQLConnectionAbstract, metric: Metric, content: Days) -
         cursor.execute(f"CREATE TEMPORARY TABLE `{_staging(metric)}` LIKE `{metric.name}`")
         for chunk in _chunks([row for rows in content.values() for row in rows], ROWS_PER_INSERT):
             cursor.executemany(
-                f"INSERT INTO `{_staging(metric)}` ({names}) VALUES ({places})", chunk
-            )  # nosec B608  # the catalog's names
+                f"INSERT INTO `{_staging(metric)}` ({names}) VALUES ({places})",  # nosec B608  # the catalog's names
+                chunk,
+            )
     connection.commit()
 
 
@@ -275,9 +276,9 @@ def _stored_checksums(
     stored: Days = {day: [] for day in days}
     if days:
         cursor.execute(
-            f"SELECT {_names(metric)} FROM `{metric.name}` WHERE `day` IN ({_places(days)})",
+            f"SELECT {_names(metric)} FROM `{metric.name}` WHERE `day` IN ({_places(days)})",  # nosec B608  # the catalog's names
             tuple(days),
-        )  # nosec B608  # the catalog's names
+        )
     for day, *values in _fetch(cursor) if days else []:
         stored[str(day)].append((str(day), *values))
     return {day: checksum(rows) for day, rows in stored.items()}
@@ -289,9 +290,9 @@ def _move(cursor: MySQLCursorAbstract, metric: Metric, days: Sequence[str]) -> N
     names, where = _names(metric), f"WHERE `day` IN ({_places(days)})"
     cursor.execute(f"DELETE FROM `{metric.name}` {where}", tuple(days))  # nosec B608  # the catalog's names
     cursor.execute(
-        f"INSERT INTO `{metric.name}` ({names}) SELECT {names} FROM `{_staging(metric)}` {where}",
+        f"INSERT INTO `{metric.name}` ({names}) SELECT {names} FROM `{_staging(metric)}` {where}",  # nosec B608  # the catalog's names
         tuple(days),
-    )  # nosec B608  # the catalog's names
+    )
 
 
 def _record(

@@ -114,8 +114,9 @@ class Reader:
                     session.execute(session_statement(metric.name, self._database, source))
                 view = f"`{metric.name}`" if source else f"{self._database}.{metric.name}"
                 rows = session.query(
-                    f"SELECT {columns} FROM {view} WHERE day IN %(days)s", {"days": list(days)}
-                )  # nosec B608  # names of the catalog
+                    f"SELECT {columns} FROM {view} WHERE day IN %(days)s",  # nosec B608  # names of the catalog
+                    {"days": list(days)},
+                )
         except HiveError as error:
             return error
         return [tuple(row[name] for name in names) for row in rows]
@@ -165,8 +166,8 @@ class Reader:
             name = keep(
                 session,
                 KEPT,
-                f"SELECT {columns} FROM {self._database}.{MESSAGE_VIEW} WHERE day IN ({listed})",
-            )  # nosec B608  # names of the catalog
+                f"SELECT {columns} FROM {self._database}.{MESSAGE_VIEW} WHERE day IN ({listed})",  # nosec B608  # names of the catalog
+            )
         try:
             yield name
         finally:

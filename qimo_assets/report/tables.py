@@ -145,10 +145,10 @@ def read_rows(
     order = ", ".join(f"`{name}`" for name in ("day", *table.grain))
     places = ", ".join(["%s"] * len(days))
     cursor.execute(
-        f"SELECT `day`, {names} FROM `{table.metric.name}` WHERE `day` IN ({places}) ORDER "
+        f"SELECT `day`, {names} FROM `{table.metric.name}` WHERE `day` IN ({places}) ORDER "  # nosec B608  # the catalog's names
         f"BY {order}",
         tuple(days),
-    )  # nosec B608  # the catalog's names
+    )
     rows: dict[str, list[list[Any]]] = {}
     for day, *values in _fetch(cursor):
         rows.setdefault(str(day), []).append(

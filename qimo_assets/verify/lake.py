@@ -145,9 +145,9 @@ def lake_answer(ask: Ask, settings: Settings) -> LakeAnswer:
 
     rejected_ahead: dict[SourceFile, dict[int, str]] = defaultdict(dict)
     query = (
-        f"SELECT {_ORIGIN}, source_offset, unix_timestamp(collected_at) FROM {{table}} WHERE "
+        f"SELECT {_ORIGIN}, source_offset, unix_timestamp(collected_at) FROM {{table}} WHERE "  # nosec B608  # this file's names
         "reason = 'time_ahead'"
-    )  # nosec B608  # this file's names
+    )
     for *origin, offset, collected in rows_of(QUARANTINE_TABLE, query):
         if file := _source_file(*origin):
             rejected_ahead[file][offset] = latest_time(
@@ -156,9 +156,9 @@ def lake_answer(ask: Ask, settings: Settings) -> LakeAnswer:
     rejected: dict[str, dict[str, int]] = defaultdict(dict)
     if QUARANTINE_TABLE in present:
         query = (
-            "SELECT day, reason, count(DISTINCT message_id) FROM "
+            "SELECT day, reason, count(DISTINCT message_id) FROM "  # nosec B608  # this file's names
             f"`{database}`.`{QUARANTINE_TABLE}` GROUP BY reason, day"
-        )  # nosec B608  # this file's names
+        )
         for day, reason, count in ask(query):
             rejected[day][reason] = count
     return LakeAnswer(
@@ -186,9 +186,9 @@ def _rejected(database: str, with_lake: bool) -> str:
         "source_id, source_offset)"
     )
     lines = (
-        f"SELECT message_id, max({last}) AS last FROM `{database}`.`{QUARANTINE_TABLE}` GROUP "
+        f"SELECT message_id, max({last}) AS last FROM `{database}`.`{QUARANTINE_TABLE}` GROUP "  # nosec B608  # this file's names
         "BY message_id"
-    )  # nosec B608  # this file's names
+    )
     accepted = (
         f" LEFT ANTI JOIN `{database}`.`{LAKE_TABLE}` USING (message_id)" if with_lake else ""
     )

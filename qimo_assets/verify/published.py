@@ -89,8 +89,8 @@ def _metric_table(ask: Ask, name: str) -> Table:
     width = 1 + len(grain)
     return {
         (_day_text(row[0]), *row[1:width]): tuple(row[width:])
-        for row in ask(f"SELECT {columns} FROM `{name}`")
-    }  # nosec B608  # this file's names
+        for row in ask(f"SELECT {columns} FROM `{name}`")  # nosec B608  # this file's names
+    }
 
 
 def _day_text(day: date | str) -> str:

@@ -4,6 +4,7 @@ it.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -21,9 +22,13 @@ from qimo_assets.stack.layout import Layout
 from qimo_assets.stack.profiles import USUAL_PORTS
 from qimo_assets_tests.conftest import TEST_PORT_OFFSET, own_layout
 
-# Beside the stack of the other tests; the other services are not started, their ports are only
-# named.
-PORT_OFFSET = int(TEST_PORT_OFFSET) + 1150
+# Beside the stack of the other tests, and for each of the workers that run them; the other services
+# are not started, their ports are only named.
+PORT_OFFSET = (
+    int(TEST_PORT_OFFSET)
+    + 1150
+    + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+)
 
 
 @dataclass(frozen=True)

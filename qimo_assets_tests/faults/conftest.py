@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from qimo_assets.settings import PROJECT_ROOT
-from qimo_assets_tests.conftest import TEST_PORT_OFFSET, UP_SECONDS, Stack, new_stack
+from qimo_assets_tests.conftest import TEST_PORT_OFFSET, UP_SECONDS, Stack, alone, new_stack
 from qimo_assets_tests.faults import report
 from qimo_assets_tests.faults.hits import FAULTS, SMALL_DISKS
 from qimo_assets_tests.faults.matrix import Matrix, Row, plan
@@ -89,6 +89,13 @@ def small_disks(
     finally:
         stack.qimo("down", check=False)
         shutil.rmtree(home)
+
+
+@pytest.fixture(scope="module")
+def undisturbing(stack: Stack) -> Iterator[None]:
+    """No test has a lake of its own on the services that are hit."""
+    with alone(stack):
+        yield
 
 
 @pytest.fixture(autouse=True)

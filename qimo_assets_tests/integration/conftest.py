@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import uuid4
 
@@ -10,7 +10,7 @@ import pytest
 
 from qimo_assets.resources.hive import HiveResource
 from qimo_assets.resources.mysql import MySQLResource
-from qimo_assets_tests.conftest import Stack
+from qimo_assets_tests.conftest import Stack, undisturbed
 from qimo_assets_tests.integration.lakes import Lake
 
 
@@ -41,8 +41,9 @@ def ask_hive(stack: Stack) -> Callable[[str], list[Any]]:
 
 
 @pytest.fixture
-def lake(stack: Stack) -> Lake:
-    """A new lake, and its topic."""
-    lake = Lake(stack, f"lake_{uuid4().hex[:8]}")
-    lake.kafka.ensure_topic()
-    return lake
+def lake(stack: Stack) -> Iterator[Lake]:
+    """A new lake, and its topic; meanwhile no service is stopped by another worker's test."""
+    with undisturbed(stack):
+        lake = Lake(stack, f"lake_{uuid4().hex[:8]}")
+        lake.kafka.ensure_topic()
+        yield lake

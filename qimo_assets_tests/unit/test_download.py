@@ -315,6 +315,7 @@ def test_the_resolver_of_ivys_settings_goes_first(
     ivy(
         user,
         '<settings defaultResolver="own"/><property name="host" value="ivy.example"/>'
+        # pragma: allowlist nextline secret
         '<credentials host="ivy.example" username="me" passwd="none of yours"/>'
         '<resolvers><ibiblio name="other" root="https://other.example"/>'
         '<ibiblio name="own" m2compatible="true" root="https://${host}/maven"/></resolvers>',
@@ -326,7 +327,8 @@ def test_the_resolver_of_ivys_settings_goes_first(
 def test_an_account_in_the_address_is_no_part_of_what_is_shown(
     user: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ivy(user, '<ibiblio root="https://me:none%20of%20yours@ivy.example/"/>', monkeypatch)
+    address = "https://me:none%20of%20yours@ivy.example/"  # pragma: allowlist secret
+    ivy(user, f'<ibiblio root="{address}"/>', monkeypatch)
     assert repository() == Repository("https://ivy.example/", basic("me", "none of yours"))
 
 
