@@ -62,6 +62,8 @@ class Fault:
         hit: Does the harm to a stack.
         on_data_path: Whether every line passes what is hit; the full matrix hits it several times.
         in_reduced: Whether the reduced matrix has it.
+        flow: Names the flow of lines of the reduced matrix that it shares with others, which
+            neither wait for what it hits nor hide what it does; without a name it hits alone.
         unnoticed_seconds: How long the platform waits before it takes this for a fault, and ends
             what hangs.
     """
@@ -70,6 +72,7 @@ class Fault:
     hit: Hit
     on_data_path: bool = False
     in_reduced: bool = True
+    flow: str | None = None
     unnoticed_seconds: float = 0
 
 
@@ -247,23 +250,23 @@ def reboot(stack: Stack, random: Random) -> Iterator[None]:
 
 FAULTS: tuple[Fault, ...] = (
     Fault("nothing", nothing, in_reduced=False),
-    Fault("kill -9 flume", kill("flume"), on_data_path=True),
-    Fault("kill -9 kafka", kill("kafka"), on_data_path=True),
-    Fault("kill -9 streaming driver", kill_driver, on_data_path=True),
+    Fault("kill -9 flume", kill("flume"), on_data_path=True, flow="agent"),
+    Fault("kill -9 kafka", kill("kafka"), on_data_path=True, flow="topic"),
+    Fault("kill -9 streaming driver", kill_driver, on_data_path=True, flow="stream"),
     Fault("kill -9 streaming driver's JVM", kill_driver_jvm, in_reduced=False),
-    Fault("kill -9 mysql", kill("mysql"), on_data_path=True),
+    Fault("kill -9 mysql", kill("mysql"), on_data_path=True, flow="stores"),
     Fault("kill -9 mysql in a publication", kill_mysql_in_transaction, in_reduced=False),
     Fault("kill -9 namenode", kill("namenode")),
-    Fault("kill -9 datanode", kill("datanode")),
-    Fault("kill -9 metastore", kill("metastore")),
+    Fault("kill -9 datanode", kill("datanode"), flow="stores"),
+    Fault("kill -9 metastore", kill("metastore"), flow="metastore"),
     Fault("kill -9 thriftserver", kill("thriftserver")),
-    Fault("kill -9 dagster-daemon", kill("dagster-daemon")),
-    Fault("kill -9 dagster-webserver", kill("dagster-webserver")),
-    Fault("kill -9 dagster-code", kill("dagster-code")),
+    Fault("kill -9 dagster-daemon", kill("dagster-daemon"), flow="metastore"),
+    Fault("kill -9 dagster-webserver", kill("dagster-webserver"), flow="agent"),
+    Fault("kill -9 dagster-code", kill("dagster-code"), flow="topic"),
     Fault("kill -9 dagster-code's worker", kill_code_worker, in_reduced=False),
     Fault("kill -9 a metric run", kill_metric_run),
-    Fault("kill -9 links", kill("links")),
-    Fault("kill -9 report", kill("report")),
+    Fault("kill -9 links", kill("links"), flow="stream"),
+    Fault("kill -9 report", kill("report"), flow="agent"),
     Fault(
         "stop streaming driver's JVM for good",
         hang_driver_jvm,

@@ -24,7 +24,7 @@ from qimo_assets.stack import control
 from qimo_assets.verify import LAKE_TABLE, QUARANTINE_TABLE
 from qimo_assets_tests.conftest import Stack
 from qimo_assets_tests.faults.flow import LINES_PER_SECOND, Flow, append_marker, line_starts, sizes
-from qimo_assets_tests.faults.hits import Fault
+from qimo_assets_tests.faults.hits import FAULTS, Fault
 
 # The moment of the hit, in seconds after the flow began; the stream begins a batch each 5 seconds.
 EARLIEST_HIT, LATEST_HIT = 3.0, 12.0
@@ -94,6 +94,7 @@ class Matrix:
     seed: int
     rows: list[Row]
     sent_again: int = 0
+    reduced: dict[str, Row] = field(default_factory=dict)
 
     def begin(self) -> None:
         """Recount, so that rows are counted from here on; a stack without any line gets its first
@@ -108,31 +109,60 @@ class Matrix:
         """Hit the stack while lines flow, and wait until a line written after the hit is in MySQL;
         `settle` completes the row.
         """
-        row = Row(fault.name, f"{self.seed}/{fault.name}/{number}")
-        self.rows.append(row)
-        random = Random(row.seed)
+        return self.run_together([fault], number)[0]
+
+    def run_in_its_flow(self, fault: Fault) -> Row:
+        """Return the row of a fault of the reduced matrix; the first that is asked for of those
+        that share a flow has all of them hit.
+        """
+        if fault.name not in self.reduced:
+            faults = sharing(fault, FAULTS)
+            for row in self.run_together(faults, 0):
+                self.reduced[row.fault] = row
+        return self.reduced[fault.name]
+
+    def run_together(self, faults: Sequence[Fault], number: int) -> list[Row]:
+        """Hit the stack with each of these, at a moment and with a marker of its own, while the
+        same lines flow; return their rows in the same order.
+        """
+        rows = [Row(fault.name, f"{self.seed}/{fault.name}/{number}") for fault in faults]
+        chances = [Random(row.seed) for row in rows]
         chat = self.stack.layout().chat
-        row.start = sizes(chat)
-        flow = Flow(chat, random.randrange(2**31))
-        flow.start()
-        try:
+        start = sizes(chat)
+        flow = Flow(chat, chances[0].randrange(2**31))
+        markers, over = dict[str, str](), dict[str, float]()
+        for row, random in zip(rows, chances, strict=True):
+            self.rows.append(row)
+            row.start = start
             row.after = round(random.uniform(EARLIEST_HIT, LATEST_HIT), 1)
-            time.sleep(row.after)
-            marker = f"fault-{self.seed}-{len(self.rows)}"
-            with fault.hit(self.stack, random):
-                row.moment = datetime.now(simulator.ZONE).strftime("%Y-%m-%d %H:%M:%S")
-                append_marker(chat, marker)
-            over = time.monotonic()
-            row.answered = _seconds_until(self._answers, over)
-            time.sleep(max(0.0, over + FLOW_AFTER_SECONDS - time.monotonic()))
+            markers[row.fault] = f"fault-{self.seed}-{len(self.rows)}"
+        flow.start()
+        began = time.monotonic()
+        try:
+            for fault, row, random in sorted(
+                zip(faults, rows, chances, strict=True), key=lambda item: item[1].after
+            ):
+                time.sleep(max(0.0, began + row.after - time.monotonic()))
+                with fault.hit(self.stack, random):
+                    row.moment = datetime.now(simulator.ZONE).strftime("%Y-%m-%d %H:%M:%S")
+                    append_marker(chat, markers[row.fault])
+                over[row.fault] = time.monotonic()
+            for row in rows:
+                row.answered = _seconds_until(self._answers, over[row.fault])
+            time.sleep(max(0.0, max(over.values()) + FLOW_AFTER_SECONDS - time.monotonic()))
         finally:
             flow.stop()
-            row.end = sizes(chat)
-        if row.answered is not None:
-            row.recovered = _seconds_until(
-                lambda: self.is_published(marker), over, RECOVERY_SECONDS + fault.unnoticed_seconds
-            )
-        return row
+            end = sizes(chat)
+            for row in rows:
+                row.end = end
+        for fault, row in zip(faults, rows, strict=True):
+            if row.answered is not None:
+                row.recovered = _seconds_until(
+                    lambda marker=markers[row.fault]: self.is_published(marker),
+                    over[row.fault],
+                    RECOVERY_SECONDS + fault.unnoticed_seconds,
+                )
+        return rows
 
     def settle(self, rows: Sequence[Row]) -> None:
         """Wait until everything has arrived, recount all there is, and fill in what became of the
@@ -207,6 +237,15 @@ def plan(faults: Sequence[Fault], kills: int) -> list[tuple[Fault, int]]:
     if not kills:
         return [(fault, 1) for fault in faults if fault.in_reduced]
     return [(fault, kills if fault.on_data_path else 1) for fault in faults]
+
+
+def sharing(fault: Fault, faults: Sequence[Fault]) -> list[Fault]:
+    """Return the faults of the reduced matrix that hit in one flow of lines with this one, it among
+    them.
+    """
+    if fault.flow is None:
+        return [fault]
+    return [other for other in faults if other.in_reduced and other.flow == fault.flow]
 
 
 def assert_recovers(matrix: Matrix, fault: Fault) -> None:

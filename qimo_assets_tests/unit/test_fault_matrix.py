@@ -15,7 +15,7 @@ from qimo_assets.stack.services import services
 from qimo_assets_tests.faults import report
 from qimo_assets_tests.faults.flow import line_starts, sizes
 from qimo_assets_tests.faults.hits import FAULTS
-from qimo_assets_tests.faults.matrix import Row, plan
+from qimo_assets_tests.faults.matrix import Row, plan, sharing
 
 
 def test_a_line_is_a_rows_by_its_first_byte(tmp_path: Path) -> None:
@@ -51,6 +51,15 @@ def test_the_reduced_matrix_hits_each_service_once(
     assert {f"kill -9 {service.name}" for service in services(current_layout())} <= killed
     assert killed >= {"kill -9 streaming driver", "kill -9 a metric run"}
     assert {hits for _, hits in reduced} == {1}
+
+
+def test_a_flow_of_the_reduced_matrix_has_one_process_of_the_data_path() -> None:
+    reduced = [fault for fault, _ in plan(FAULTS, 0)]
+    for fault in reduced:
+        together = sharing(fault, FAULTS)
+        assert fault in together
+        assert all(other in reduced and sharing(other, FAULTS) == together for other in together)
+        assert sum(other.on_data_path for other in together) <= 1
 
 
 def test_a_row_is_good_only_when_nothing_is_missing_twice_or_different() -> None:
