@@ -34,6 +34,8 @@ class Column:
             the mean of the days says something.
         nullable: Whether a day may have no such figure, which is not the same as 0.
         comment_en: What a measure counts, in English, for the report.
+        plain_name: A second name, for a name that SQL reserves and a BI tool would have to quote.
+            Views and tables have both until the next release, then this one alone.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Column:
     adds: bool = False
     nullable: bool = False
     comment_en: str = ""
+    plain_name: str | None = None
 
     @property
     def is_text(self) -> bool:
@@ -103,6 +106,11 @@ class Metric:
         """All columns in the order of view and table."""
         return (*self.key_columns, *self.measures)
 
+    @property
+    def plain_names(self) -> dict[str, Column]:
+        """The second names of columns, in order; views and tables have them after all columns."""
+        return {column.plain_name: column for column in self.columns if column.plain_name}
+
 
 TOTAL = "message_total"
 DAY = Column("day", "DATE", "日期")
@@ -135,7 +143,7 @@ def _by_province(party: str, party_zh: str) -> Metric:
 def _top(party: str, party_zh: str, verb_zh: str) -> Metric:
     return Metric(
         name=f"{party}_top",
-        grain=(Column("rank", "SMALLINT", "名次(1-100)"),),
+        grain=(Column("rank", "SMALLINT", "名次(1-100)", plain_name="place"),),
         measures=(
             Column("account", TEXT, f"{party_zh}账号", is_account=True),
             Column("nickname", TEXT, "当日最后使用的昵称"),
@@ -276,6 +284,7 @@ METRICS: tuple[Metric, ...] = (
                 "收到的行数(入湖与隔离, 重发不计)",
                 adds=True,
                 comment_en="lines that arrived, in the lake or in quarantine, each once",
+                plain_name="lines_received",
             ),
             Column(
                 "rows",
@@ -284,6 +293,7 @@ METRICS: tuple[Metric, ...] = (
                 at_most="lines",
                 adds=True,
                 comment_en="lines in the lake",
+                plain_name="rows_in_lake",
             ),
             *(
                 Column(

@@ -68,6 +68,7 @@ def ensure_tables(connection: MySQLConnectionAbstract, metric: Metric) -> list[s
         if not _columns(cursor, "publication"):
             cursor.execute(render(SQL_DIR / "publication.sql"))
         present = _columns(cursor, metric.name)
+        missing_names = [name for name in metric.plain_names if present and name not in present]
         added = (
             [column for column in metric.measures if column.name not in present] if present else []
         )
@@ -78,7 +79,7 @@ def ensure_tables(connection: MySQLConnectionAbstract, metric: Metric) -> list[s
         elif list(present.items()) != [
             item
             for item in _declared(metric).items()
-            if item[0] not in {column.name for column in added}
+            if item[0] not in {*missing_names, *(column.name for column in added)}
         ]:
             has, says = (
                 ", ".join(f"{name} {kind}" for name, kind in columns.items())
@@ -94,6 +95,9 @@ def ensure_tables(connection: MySQLConnectionAbstract, metric: Metric) -> list[s
             _add(cursor, metric, column)
         for column in _too_strict(cursor, metric):
             cursor.execute(render(SQL_DIR / "nullable_column.sql", metric=metric, column=column))
+        for name in missing_names:
+            column = metric.plain_names[name]
+            _alter(cursor, metric, name, "added_name.sql", name=name, column=column)
     connection.commit()
     return [column.name for column in added]
 
@@ -312,20 +316,20 @@ def _record(
 
 def _add(cursor: MySQLCursorAbstract, metric: Metric, column: Column) -> None:
     before = metric.columns[metric.columns.index(column) - 1]
+    collation = _exact_collation(cursor)
+    values = {"column": column, "before": before, "collation": collation}
+    _alter(cursor, metric, column.name, "added_column.sql", **values)
+
+
+def _alter(
+    cursor: MySQLCursorAbstract, metric: Metric, added: str, statement: str, **values: object
+) -> None:
     try:
-        cursor.execute(
-            render(
-                SQL_DIR / "added_column.sql",
-                metric=metric,
-                column=column,
-                before=before,
-                collation=_exact_collation(cursor),
-            )
-        )
+        cursor.execute(render(SQL_DIR / statement, metric=metric, **values))
     except DatabaseError as error:
         if error.errno == errorcode.ER_LOCK_WAIT_TIMEOUT:
             raise PublicationError(
-                f"{metric.name} gets the new column {column.name} once no reader holds the "
+                f"{metric.name} gets the new column {added} once no reader holds the "
                 "table. Run this one again."
             ) from error
         # Another publisher has just added it.
@@ -334,7 +338,8 @@ def _add(cursor: MySQLCursorAbstract, metric: Metric, column: Column) -> None:
 
 
 def _declared(metric: Metric) -> dict[str, str]:
-    return {column.name: column.mysql_type.lower() for column in metric.columns}
+    kinds = {column.name: column.mysql_type.lower() for column in metric.columns}
+    return kinds | {name: kinds[column.name] for name, column in metric.plain_names.items()}
 
 
 def _too_strict(cursor: MySQLCursorAbstract, metric: Metric) -> list[Column]:

@@ -122,10 +122,11 @@ def test_the_columns_are_listed_with_remarks_and_types_that_finebi_knows(
         "REMARKS",
         "DATA_TYPE",
     )
+    declared = {column.name: column for column in metric.columns} | metric.plain_names
     assert [(name, remark) for name, remark, _ in columns] == [
-        (column.name, column.comment_zh) for column in metric.columns
+        (name, column.comment_zh) for name, column in declared.items()
     ]
-    for column, (_, _, kind) in zip(metric.columns, columns, strict=True):
+    for column, (_, _, kind) in zip(declared.values(), columns, strict=True):
         assert int(kind) in (
             {TEXT_TYPE}
             if column.is_text

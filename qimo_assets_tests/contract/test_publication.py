@@ -95,7 +95,8 @@ def test_tables_are_made_once_with_key_and_chinese_comments(
         f"'{metric.name}' ORDER BY ordinal_position"
     )
     assert fetch(connection, f"SELECT column_name, column_comment {about}") == [
-        (c.name, c.comment_zh) for c in metric.columns
+        *((c.name, c.comment_zh) for c in metric.columns),
+        *((name, c.comment_zh) for name, c in metric.plain_names.items()),
     ]
     keys = [
         name
@@ -152,6 +153,21 @@ def test_new_measures_are_added_where_the_catalog_has_them(
     assert publish(connection, grown, [DAY], rows, T2).unchanged == [DAY]
     # Until the code of every publisher is new, one that knows nothing of the column goes on.
     assert publish(connection, HOURLY, [NEXT], hours(NEXT, 2), T2).published == [NEXT]
+
+
+def test_a_table_of_the_release_before_gets_the_names_that_need_no_quotes(
+    connection: MySQLConnectionAbstract,
+) -> None:
+    columns = tuple(replace(column, plain_name=None) for column in TOP.grain)
+    before = replace(TOP, grain=columns)
+    ensure_tables(connection, before)
+    publish(connection, before, [DAY], [(DAY, 1, "138", "张三", 5)], T1)
+    assert ensure_tables(connection, TOP) == []
+    assert ensure_tables(connection, TOP) == []
+    assert fetch(connection, "SELECT place, `rank` FROM sender_top") == [("1", 1)]
+    for publisher, instant in ((before, T2), (TOP, T3)):
+        publish(connection, publisher, [DAY], [(DAY, 2, "139", "李四", 6)], instant)
+        assert fetch(connection, "SELECT place, nickname FROM sender_top") == [("2", "李四")]
 
 
 def test_a_measure_may_be_added_by_two_at_once(

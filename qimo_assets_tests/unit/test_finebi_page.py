@@ -31,7 +31,11 @@ def tables() -> str:
 
 
 def row(metric: Metric) -> str:
-    columns = "，".join(f"`{column.name}` {column.comment_zh}" for column in metric.columns)
+    second = {column.name: f"`{name}` 或 " for name, column in metric.plain_names.items()}
+    columns = "，".join(
+        f"{second.get(column.name, '')}`{column.name}` {column.comment_zh}"
+        for column in metric.columns
+    )
     return f"| `{metric.name}` | {metric.title_zh} | {metric.title_en} | {columns} |"
 
 
@@ -49,7 +53,8 @@ def test_the_page_lists_the_tables_of_the_catalog() -> None:
 @pytest.mark.parametrize(
     "name",
     [metric.name for metric in METRICS]
-    + [column.name for metric in METRICS for column in metric.columns],
+    + [column.name for metric in METRICS for column in metric.columns]
+    + [name for metric in METRICS for name in metric.plain_names],
 )
 def test_finebi_takes_the_name(name: str) -> None:
     assert re.fullmatch(r"[a-z][a-z0-9_]*", name)

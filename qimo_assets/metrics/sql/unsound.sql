@@ -1,6 +1,6 @@
 -- Rows of the days published within the last day that cannot be right: a negative figure, a part larger than its whole, or an empty text
 -- where the view should have said that it is unknown.
-SELECT * FROM `{{ metric.name }}`
+SELECT {% for column in metric.columns %}`{{ column.name }}`{{ ", " if not loop.last }}{% endfor %} FROM `{{ metric.name }}`
 WHERE `day` IN (SELECT `day` FROM `publication` WHERE `metric` = '{{ metric.name }}' AND `published_at` >= UTC_TIMESTAMP(3) + INTERVAL 8 HOUR - INTERVAL 1 DAY)
 AND (
 {% for column in metric.columns[1:] %}

@@ -20,7 +20,7 @@ SELECT
   sum(IF(age = 0 AND is_first, accounts, 0)) AS new,
   sum(IF(age = 0 AND lasts = 1, accounts, 0)) AS returning_next_day
 FROM (
-  SELECT date_format(date_add(sent_on, age), 'yyyy-MM-dd') AS day, age, is_first, lasts, accounts
+  SELECT date_add(sent_on, age) AS day, age, is_first, lasts, accounts
   FROM (
     SELECT sent_on, is_first, lasts, count(*) AS accounts
     FROM (

@@ -12,7 +12,9 @@ CREATE OR REPLACE VIEW {{ database }}.data_quality (
   sent_again COMMENT '重发行数',
   late COMMENT '迟到行数(采集日期晚于消息日期)',
   age_p50 COMMENT '未迟到消息从发送到入湖的秒数: 中位数; 全部迟到时为空',
-  age_p99 COMMENT '未迟到消息从发送到入湖的秒数: 99%分位; 全部迟到时为空'
+  age_p99 COMMENT '未迟到消息从发送到入湖的秒数: 99%分位; 全部迟到时为空',
+  lines_received COMMENT '收到的行数(入湖与隔离, 重发不计)',
+  rows_in_lake COMMENT '入湖行数'
 )
 COMMENT '数据质量'
 AS
@@ -27,7 +29,9 @@ SELECT
   greatest(sum(arrived) - sum(rows) - sum(rejected), 0) AS sent_again,
   sum(late) AS late,
   CAST(sum(age_p50) AS BIGINT) AS age_p50,
-  CAST(sum(age_p99) AS BIGINT) AS age_p99
+  CAST(sum(age_p99) AS BIGINT) AS age_p99,
+  sum(rows) + sum(rejected) AS lines_received,
+  sum(rows) AS rows_in_lake
 FROM (
   SELECT
     day, NULL AS reason, 0 AS rejected, 0 AS arrived,
@@ -39,16 +43,16 @@ FROM (
     SELECT
       day,
       -- A message may be ahead of its time by a clock that is wrong: it is as new as can be.
-      IF(day < date_format(collected_at, 'yyyy-MM-dd'), NULL, greatest(unix_timestamp(written_at) - unix_timestamp(msg_time), 0)) AS age
+      IF(day < to_date(collected_at), NULL, greatest(unix_timestamp(written_at) - unix_timestamp(msg_time), 0)) AS age
     FROM {{ database }}.v_message
   )
   GROUP BY day
   UNION ALL
-  SELECT day, reason, count(DISTINCT message_id) AS rejected, 0 AS arrived, 0 AS rows, 0 AS late, NULL AS age_p50, NULL AS age_p99
+  SELECT CAST(day AS DATE) AS day, reason, count(DISTINCT message_id) AS rejected, 0 AS arrived, 0 AS rows, 0 AS late, NULL AS age_p50, NULL AS age_p99
   FROM {{ database }}.chat_quarantine_rt
   GROUP BY day, reason
   UNION ALL
-  SELECT day, NULL AS reason, 0 AS rejected, sum(lines) AS arrived, 0 AS rows, 0 AS late, NULL AS age_p50, NULL AS age_p99
+  SELECT CAST(day AS DATE) AS day, NULL AS reason, 0 AS rejected, sum(lines) AS arrived, 0 AS rows, 0 AS late, NULL AS age_p50, NULL AS age_p99
   FROM (
     -- A batch that was written a second time after a crash has two commits.
     SELECT day, table_name, batch, max(lines) AS lines

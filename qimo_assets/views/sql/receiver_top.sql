@@ -5,11 +5,12 @@ CREATE OR REPLACE VIEW {{ database }}.receiver_top (
   rank COMMENT '名次(1-100)',
   account COMMENT '收件人账号',
   nickname COMMENT '当日最后使用的昵称',
-  messages COMMENT '接收消息数'
+  messages COMMENT '接收消息数',
+  place COMMENT '名次(1-100)'
 )
 COMMENT '每日接收消息最多的100个账号'
 AS
-SELECT day, rank, account, nickname, messages
+SELECT day, rank, account, nickname, messages, rank AS place
 FROM (
   SELECT *, row_number() OVER (PARTITION BY day ORDER BY messages DESC, account) AS rank
   FROM (

@@ -1,7 +1,7 @@
 -- Every message once, typed, for analysts. Always give a day (WHERE day = '2021-11-07'): it is the partition.
 CREATE OR REPLACE VIEW {{ database }}.v_message (
   message_id COMMENT '消息唯一标识',
-  day COMMENT '消息日期(分区, yyyy-MM-dd)',
+  day COMMENT '消息日期(分区)',
   hour COMMENT '消息小时(0-23)',
   msg_time COMMENT '消息时间',
   sender_nickname COMMENT '发件人昵称',
@@ -43,7 +43,8 @@ CREATE OR REPLACE VIEW {{ database }}.v_message (
 COMMENT '七陌聊天消息明细, 每条消息一行'
 AS
 SELECT
-  message_id, day, hour, msg_time,
+  -- A date, as BI tools need it for a calendar; the table's text names the partition.
+  message_id, CAST(day AS DATE) AS day, hour, msg_time,
   sender_nickname, sender_account, sender_sex, sender_ip, sender_os, sender_phone_type, sender_network,
   sender_longitude, sender_latitude, sender_country, sender_province, sender_city,
   receiver_nickname, receiver_account, receiver_sex, receiver_ip, receiver_os, receiver_phone_type, receiver_network,

@@ -19,7 +19,7 @@ CREATE OR REPLACE VIEW {{ database }}.v_quarantine (
 COMMENT '被拒收的聊天消息行, 每行一条'
 AS
 SELECT
-  q.message_id, q.day, q.reason,
+  q.message_id, CAST(q.day AS DATE) AS day, q.reason,
   decode(q.raw, 'UTF-8') AS raw_text, hex(q.raw) AS raw_hex, length(q.raw) AS raw_bytes,
   q.source_host, q.source_file, q.source_offset, q.kafka_partition, q.kafka_offset, q.collected_at, q.written_at
 FROM (
