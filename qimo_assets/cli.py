@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from io import TextIOWrapper
 from pathlib import Path
 from typing import cast
 
@@ -18,17 +19,20 @@ import click
 
 from qimo_assets import simulator, verify
 from qimo_assets.errors import QimoError
+from qimo_assets.query import FORMATS, Format, answer_all, decoded
 from qimo_assets.settings import LOOPBACK, PROJECT_ROOT, Settings, load_settings
 from qimo_assets.stack import control, install
 from qimo_assets.stack.accounts import make_kafka_account
+from qimo_assets.stack.beeline import beeline_command
 from qimo_assets.stack.errors import StackError
-from qimo_assets.stack.jars import PYSPARK_HOME
 from qimo_assets.stack.layout import Layout, current_layout
 from qimo_assets.stack.profiles import PROFILES
 from qimo_assets.stack.services import DEFINITIONS, common_environment, flume_configuration
 from qimo_assets.timeouts import REPLAY_SECONDS, VERIFY_STALLED_SECONDS
 
 READER = "finebi_reader"
+# The module that stands for Dagster's own command; loading it takes seconds.
+DAGSTER_COMMAND = "qimo_assets.dagster_command"
 WAIT_POLL_SECONDS = 3
 QUIET_SECONDS = 8
 Say = Callable[[str], None]
@@ -51,6 +55,8 @@ def cli(debug: bool) -> None:
     """Chat lines from file to figure, once: Flume, Kafka, Spark, Hudi, Hive and MySQL as one
     Dagster asset graph.
     """
+    if debug:
+        os.environ["QIMO_DEBUG"] = "1"
 
 
 @cli.command()
@@ -279,30 +285,26 @@ def replay(as_json: bool) -> None:
 
 @cli.command(context_settings={"ignore_unknown_options": True})
 @click.argument("query", required=False)
-def sql(query: str | None) -> None:
-    """Open beeline on the Thrift server, or run one QUERY with it."""
-    layout, settings = current_layout(), load_settings()
-    hive = settings.hive
-    if hive.auth not in ("NONE", "LDAP", "CUSTOM") or hive.ca_file:
-        raise StackError(
-            "beeline takes neither a CA in a PEM file nor a principal from the settings; "
-            "run your own beeline for KERBEROS, NOSASL or TLS."
-        )
-    url = f"jdbc:hive2://{hive.host}:{hive.port}/{settings.lake.database}"
-    password = ["-w", _readable_once(hive.password.get_secret_value())] if hive.password else []
-    statement = ["-e", query] if query else []
-    _replace_process(
-        layout,
-        [
-            str(PYSPARK_HOME / "bin" / "beeline"),
-            "-u",
-            url,
-            "-n",
-            hive.username,
-            *password,
-            *statement,
-        ],
-    )
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(FORMATS),
+    default="table",
+    show_default=True,
+    help="How the answer is written.",
+)
+def sql(query: str | None, form: Format) -> None:
+    """Run QUERY, or the statements on standard input, on the Thrift server; at a terminal without
+    QUERY open beeline.
+    """
+    settings = load_settings()
+    if query is None and sys.stdin.isatty():
+        command = beeline_command(settings.hive, settings.lake.database)
+        _replace_process(current_layout(), command)
+    text = sys.stdin.buffer.read() if query is None else os.fsencode(query)
+    # The answer is UTF-8 wherever the terminal's locale is not that of one.
+    cast("TextIOWrapper", sys.stdout).reconfigure(encoding="utf-8", errors="replace")
+    answer_all(settings.hive, settings.lake.database, decoded(text), form, click.echo)
 
 
 @cli.command()
@@ -321,8 +323,9 @@ def agent(file: Path) -> None:
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def dagster(arguments: tuple[str, ...]) -> None:
     """Run the dagster command on the embedded stack's instance."""
-    os.environ["DAGSTER_MODULE_NAME"] = DEFINITIONS
-    _replace_process(current_layout(), [sys.executable, "-m", "dagster", *arguments])
+    layout = current_layout()
+    workspace = str(layout.etc / "workspace.yaml")
+    _replace_process(layout, [sys.executable, "-m", DAGSTER_COMMAND, workspace, *arguments])
 
 
 @cli.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
@@ -605,17 +608,6 @@ def _print_status(
     for name, address in endpoints.items():
         if address:
             click.echo(f"{name:<20}{address}")
-
-
-def _readable_once(secret: str) -> str:
-    """Return the path of a pipe from which a program that this process becomes reads a secret: it
-    stands on no command line and in no file.
-    """
-    reading, writing = os.pipe()
-    os.set_inheritable(reading, True)
-    os.write(writing, secret.encode())
-    os.close(writing)
-    return f"/dev/fd/{reading}"
 
 
 def _replace_process(layout: Layout, command: list[str]) -> None:

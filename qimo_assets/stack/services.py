@@ -113,7 +113,9 @@ def common_environment(layout: Layout) -> dict[str, str]:
         # Nothing is left outside of QIMO_HOME, sockets and unpacked native libraries included.
         "TMPDIR": str(layout.tmp),
         "TZ": "Asia/Shanghai",
-        "LANG": "C.UTF-8",
+        # A JVM takes file names by it: under LC_ALL=C one name of Chinese characters ends the
+        # reading of all files.
+        "LC_ALL": "C.UTF-8",
     }
 
 

@@ -13,13 +13,15 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from click.testing import CliRunner
+from pydantic import SecretStr
 
 from qimo_assets import cli
-from qimo_assets.settings import PROJECT_ROOT, Settings
+from qimo_assets.settings import PROJECT_ROOT, HiveSettings, Settings
+from qimo_assets.stack.beeline import beeline_command
 from qimo_assets.stack.errors import StackError
 from qimo_assets.stack.layout import current_layout
 from qimo_assets.stack.services import services
@@ -416,15 +418,10 @@ def test_the_agents_configuration_for_a_chat_server_is_its_owners_alone(
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-@pytest.mark.usefixtures("required")
-def test_beelines_password_is_on_no_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_beelines_password_is_on_no_command_line() -> None:
     password = "not to be told"  # pragma: allowlist secret  # made up for a test
-    monkeypatch.setenv("QIMO_HIVE__AUTH", "LDAP")
-    monkeypatch.setenv("QIMO_HIVE__PASSWORD", password)
-    commands: list[list[str]] = []
-    monkeypatch.setattr(cli, "_replace_process", lambda _, command: commands.append(command))
-    assert CliRunner().invoke(cli.cli, ["sql", "SELECT 1"]).exit_code == 0
-    [command] = commands
+    hive = HiveSettings(host="hive", port=1, auth="LDAP", password=SecretStr(password))
+    command = beeline_command(hive, "qimo")
     # As beeline reads it: another program, which opens the path.
     pipe = command[command.index("-w") + 1]
     read = subprocess.run(
@@ -433,6 +430,26 @@ def test_beelines_password_is_on_no_command_line(monkeypatch: pytest.MonkeyPatch
     os.close(int(Path(pipe).name))
     assert read.stdout == password
     assert password not in " ".join(command)
+
+
+@pytest.mark.parametrize(
+    "options", [{"auth": "KERBEROS"}, {"auth": "NOSASL"}, {"ca_file": __file__}]
+)
+def test_where_beeline_cannot_connect_another_way_is_named(options: dict[str, Any]) -> None:
+    with pytest.raises(StackError, match="as QUERY or on standard input"):
+        beeline_command(HiveSettings(host="hive", port=1, **options), "qimo")
+
+
+@pytest.mark.usefixtures("required")
+@pytest.mark.parametrize("argument", ["SELECT 1", "-- first of all\nSELECT 1", "-- a"])
+def test_a_server_that_is_not_there_is_1_and_one_line(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], argument: str
+) -> None:
+    assert status_of(monkeypatch, "sql", argument) == 1
+    printed = capfd.readouterr()
+    assert (printed.out, printed.err.count("\n")) == ("", 1)
+    says = "There is no statement in it." if argument == "-- a" else "HiveServer2 at 127.0.0.1:9 "
+    assert printed.err.startswith(f"qimo: {says}")
 
 
 def test_the_embedded_report_is_not_served_to_other_machines(
