@@ -32,6 +32,8 @@ from qimo_assets.errors import QimoError
 from qimo_assets.resources.hive import HiveResource
 from qimo_assets.resources.mysql import MySQLResource
 from qimo_assets.settings import MySQLSettings, Settings
+from qimo_assets.source.files import log_files, what_is_not_read
+from qimo_assets.source.links import log_paths, most_files
 from qimo_assets.stack.java import JAVA_VERSION, java_home, java_version
 
 ASK_SECONDS = 10
@@ -194,19 +196,24 @@ def _source(settings: Settings) -> str:
     source = settings.source
     if not source.log_dir.is_dir():
         raise Wrong(f"there is no directory {source.log_dir}")
-    files = [
-        path for path in source.log_dir.iterdir() if re.fullmatch(source.file_pattern, path.name)
-    ]
-    closed = [path.name for path in files if not os.access(path, os.R_OK)]
-    if closed:
-        raise Wrong(
-            f"{len(closed)} of {len(files)} log files cannot be read, {closed[0]!r} among them"
-        )
     if source.link_dir.exists() and source.link_dir.stat().st_dev != source.log_dir.stat().st_dev:
         raise Wrong(
             f"{source.link_dir} is on another file system than {source.log_dir}, so that "
             "no hard link can be made"
         )
+    paths = log_paths(source.log_dir, re.compile(source.file_pattern)).values()
+    if closed := [path.name for path in paths if not os.access(path, os.R_OK)]:
+        raise Wrong(
+            f"{len(closed)} of {len(paths)} log files cannot be read, {closed[0]!r} among them"
+        )
+    files, most = log_files(source), most_files()
+    if most is not None and len(files) > most:
+        raise Wrong(
+            f"there are {len(files)} log files, and the agent can hold {most} open where its limit "
+            "is this process's (ulimit -Hn)"
+        )
+    if unread := what_is_not_read(files):
+        raise Wrong(unread)
     return f"{source.log_dir}: {len(files)} log files"
 
 
@@ -424,7 +431,8 @@ QUESTIONS = (
     Question(
         "log directory",
         _source,
-        "Set QIMO_SOURCE__LOG_DIR, and run as a user who may read the files.",
+        "Set QIMO_SOURCE__LOG_DIR. Let links.py and the agent run as the user that writes the "
+        "files, under LC_ALL=C.UTF-8, with room for as many open files.",
     ),
     Question("java", _java, "Set QIMO_SPARK__JAVA_HOME or JAVA_HOME to a Java 17."),
     Question(

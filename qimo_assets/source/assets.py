@@ -5,11 +5,12 @@ from collections.abc import Sequence
 import dagster as dg
 
 from qimo_assets.settings import Settings
-from qimo_assets.source.files import LogFile, log_files
+from qimo_assets.source.files import LogFile, log_files, what_is_not_read
 from qimo_assets.source.render import FLUME_CONF, agent_configuration
 
 DIRECTORY = dg.AssetKey(["log", "chat"])
 AGENT = dg.AssetKey(["log", "flume_agent"])
+EVERY_LINE_IS_READ = dg.AssetCheckKey(AGENT, "every_line_is_read")
 
 
 def build_source_definitions(settings: Settings) -> dg.Definitions:
@@ -64,6 +65,16 @@ def build_source_definitions(settings: Settings) -> dg.Definitions:
     def flume_agent() -> dg.MaterializeResult:
         return dg.MaterializeResult(metadata=_metadata(log_files(settings.source)))
 
+    @dg.asset_check(
+        asset=AGENT,
+        name=EVERY_LINE_IS_READ.name,
+        description="No line of any log file waits for more than a minute: the files are compared "
+        "with the agent's positions, whatever lives or not.",
+    )
+    def every_line_is_read() -> dg.AssetCheckResult:
+        unread = what_is_not_read(log_files(settings.source))
+        return dg.AssetCheckResult(passed=not unread, description=unread or None)
+
     @dg.sensor(
         name="source_watcher",
         minimum_interval_seconds=60,
@@ -72,16 +83,29 @@ def build_source_definitions(settings: Settings) -> dg.Definitions:
     )
     def source_watcher(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         files = log_files(settings.source)
-        cursor = f"{sum(file.size for file in files)}:{sum(file.read for file in files)}"
+        unread = what_is_not_read(files)
+        cursor = (
+            f"{sum(file.size for file in files)}:{sum(file.read for file in files)}:{bool(unread)}"
+        )
         if cursor == context.cursor:
             return dg.SkipReason("Neither the files nor the agent's positions have changed.")
         events = [
             dg.AssetObservation(DIRECTORY, metadata=_metadata(files)),
             dg.AssetMaterialization(AGENT, metadata=_metadata(files)),
+            dg.AssetCheckEvaluation(
+                asset_key=AGENT,
+                check_name=EVERY_LINE_IS_READ.name,
+                passed=not unread,
+                description=unread or None,
+            ),
         ]
         return dg.SensorResult(asset_events=events, cursor=cursor)
 
-    return dg.Definitions(assets=[chat, flume_agent], sensors=[source_watcher])
+    return dg.Definitions(
+        assets=[chat, flume_agent],
+        asset_checks=[every_line_is_read],
+        sensors=[source_watcher],
+    )
 
 
 def shown(name: str) -> str:
@@ -99,7 +123,7 @@ def shown(name: str) -> str:
 def _metadata(files: Sequence[LogFile]) -> dict[str, dg.MetadataValue]:
     rows = [
         f"| `{shown(file.name)}`{' (gone)' if file.gone else ''} | {file.size:,} | "
-        f"{file.unread:,} |"
+        f"{file.unread:,} | {file.unread_because} |"
         for file in files
     ]
     return {
@@ -107,6 +131,6 @@ def _metadata(files: Sequence[LogFile]) -> dict[str, dg.MetadataValue]:
         "bytes": dg.MetadataValue.int(sum(file.size for file in files)),
         "bytes not yet read": dg.MetadataValue.int(sum(file.unread for file in files)),
         "each file": dg.MetadataValue.md(
-            "\n".join(["| file | bytes | not yet read |", "|---|---:|---:|", *rows])
+            "\n".join(["| file | bytes | not yet read | because |", "|---|---:|---:|---|", *rows])
         ),
     }

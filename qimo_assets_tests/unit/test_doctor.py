@@ -5,6 +5,7 @@ tells a secret.
 from __future__ import annotations
 
 import json
+import os
 import threading
 from pathlib import Path
 
@@ -121,6 +122,15 @@ def test_log_files_that_cannot_be_read_are_told(
     assert (
         question.ask(settings.model_copy(update={"source": source})) == f"{tmp_path}: 1 log files"
     )
+    (tmp_path / "chat.log").write_bytes(b"line\n")
+    os.utime(tmp_path / "chat.log", (0, 0))
+    with pytest.raises(
+        doctor.Wrong, match=r"1 of 1 log files are not read: 'chat\.log': it has no"
+    ):
+        question.ask(settings.model_copy(update={"source": source}))
+    monkeypatch.setattr(doctor, "most_files", lambda: 0)
+    with pytest.raises(doctor.Wrong, match="there are 1 log files, and the agent can hold 0 open"):
+        question.ask(settings.model_copy(update={"source": source}))
     monkeypatch.setattr(doctor.os, "access", lambda *_: False)
     with pytest.raises(doctor.Wrong, match="1 of 1 log files cannot be read"):
         question.ask(settings.model_copy(update={"source": source}))

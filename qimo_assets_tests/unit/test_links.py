@@ -9,14 +9,16 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 import pytest
 
 from qimo_assets.settings import SettingsError, SourceSettings, load_settings
 from qimo_assets.source import links
 from qimo_assets.source.assets import shown
-from qimo_assets.source.files import LogFile, log_files
+from qimo_assets.source.files import LogFile, log_files, what_is_not_read
 from qimo_assets.source.links import (
     LINK_NAME,
     LinksError,
@@ -29,6 +31,7 @@ from qimo_assets.source.links import (
 from qimo_assets.source.render import FLUME_CONF, agent_configuration, write_agent_configuration
 
 OLD = time.time() - 3_600
+LATER = time.time() + 3_600
 
 
 @pytest.fixture
@@ -59,9 +62,22 @@ def read_to(source: Source, **positions: int) -> None:
     """Write the agent's positions, by the first names of the files."""
     entries = [
         {"inode": inode, "pos": positions[path.name.split(".")[0]], "file": str(path)}
-        for inode, path in link_paths(source.link_dir).items()
+        for (_, inode), path in link_paths(source.link_dir).items()
     ]
     source.position_file.write_text(json.dumps(entries))
+
+
+def read_to_end(source: Source) -> None:
+    """Write positions at the end of each file."""
+    entries = [
+        {"inode": inode, "pos": path.stat().st_size, "file": str(path)}
+        for (_, inode), path in link_paths(source.link_dir).items()
+    ]
+    source.position_file.write_text(json.dumps(entries))
+
+
+def settings_of(source: Source) -> SourceSettings:
+    return SourceSettings(log_dir=source.log_dir, position_file=source.position_file, host="chat")
 
 
 def test_each_file_of_the_pattern_gets_one_link(source: Source) -> None:
@@ -71,7 +87,8 @@ def test_each_file_of_the_pattern_gets_one_link(source: Source) -> None:
     (source.log_dir / "d.log").hardlink_to(source.log_dir / "a.log")
     assert keep(source) == keep(source) == []
     [(inode, link)] = link_paths(source.link_dir).items()
-    assert inode == (source.log_dir / "a.log").stat().st_ino
+    state = (source.log_dir / "a.log").stat()
+    assert inode == (state.st_dev, state.st_ino)
     assert link.samefile(source.log_dir / "a.log")
     assert [path.name for path in source.link_dir.iterdir()] == [link.name]
 
@@ -193,23 +210,239 @@ def test_two_file_systems_are_one_clear_error(
         keep(source)
 
 
-def test_a_file_that_may_not_be_linked_is_named_and_the_others_get_theirs(
+@pytest.fixture
+def elsewhere() -> Iterator[Path]:
+    """A file on another file system than the log directory."""
+    with NamedTemporaryFile(dir="/dev/shm") as file:
+        file.write(b"line\n")
+        file.flush()
+        yield Path(file.name)
+
+
+def test_a_file_of_another_file_system_is_a_complaint_about_it_alone(
+    source: Source, elsewhere: Path
+) -> None:
+    write(source, "a.log")
+    (source.log_dir / "b.log").symlink_to(elsewhere)
+    write(source, "c.log")
+    [complaint] = keep(source)
+    assert f"{source.log_dir / 'b.log'} gets no link and is not read" in complaint
+    assert "another file system" in complaint
+    assert names(source) == ["a.log", "c.log"]
+    [again] = keep(source)
+    assert again == complaint
+
+
+def test_a_file_of_another_file_system_stands_for_no_file_of_this_one(
     source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(source, "a.log")
+    (device, inode), elsewhere = (path.stat().st_dev, path.stat().st_ino), Path("/x/b.log")
+    paths = {(device + 1, inode): elsewhere, (device, inode): path}
+    monkeypatch.setattr(links, "log_paths", lambda *_: paths)
+    complaints = keep(source)
+    assert names(source) == ["a.log"]
+    # It is gone since it was listed.
+    assert complaints == []
+
+
+@pytest.mark.parametrize("file", ["unreadable", "not linkable"])
+def test_a_file_that_may_not_be_linked_or_read_is_named_and_the_others_get_theirs(
+    source: Source, monkeypatch: pytest.MonkeyPatch, file: str
 ) -> None:
     write(source, "a.log")
     write(source, "b.log")
-    link = os.link
+    link, access = os.link, os.access
 
     def refuse_one(path: Path, fresh: Path) -> None:
-        if path.name == "a.log":
+        if path.name == "a.log" and file == "not linkable":
             raise PermissionError(errno.EPERM, "Operation not permitted")
         link(path, fresh)
 
+    def refuse_access(path: Path, mode: int) -> bool:
+        return access(path, mode) and (path.name != "a.log" or file == "not linkable")
+
     monkeypatch.setattr(os, "link", refuse_one)
+    # To root every file is readable.
+    monkeypatch.setattr(os, "access", refuse_access)
     [complaint] = keep(source)
     assert str(source.log_dir / "a.log") in complaint
     assert "as the user that writes the log files" in complaint
     assert names(source) == ["b.log"]
+
+
+# --- names
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        (b"chat-1.log", "chat-1.log"),
+        ("聊天 é😀.log".encode(), "聊天 é😀.log"),
+        ("聊天.log".encode("gbk"), r"\xc1\xc4\xcc\xec.log"),
+        (b"a\x1bb.log", r"a\u001bb.log"),
+        (b"a\xe2\x80\xa8b.log", r"a\u2028b.log"),
+        (b"a\\b.log", "a\\b.log"),
+        (b"a" * 251 + b".log", "a" * 210),
+        ("聊".encode() * 83 + b".log", "聊" * 70),
+    ],
+    ids=["plain", "utf-8", "gbk", "escape", "line separator", "backslash", "long", "long utf-8"],
+)
+def test_each_name_gets_a_link_that_java_can_read(source: Source, name: bytes, shown: str) -> None:
+    path = Path(os.fsdecode(os.fsencode(source.log_dir) + b"/" + name))
+    path.write_bytes(b"line\n")
+    assert keep(source) == keep(source) == []
+    [link] = link_paths(source.link_dir).values()
+    link.name.encode()
+    assert len(os.fsencode(link.name)) <= links.MOST_NAME_BYTES
+    assert link.samefile(path)
+    if len(name) < 200:
+        assert names(source) == [shown]
+    else:
+        assert names(source)[0].startswith(shown)
+        assert names(source)[0].endswith("…")
+    read_to_end(source)
+    assert [file.unread_because for file in log_files(settings_of(source), LATER)] == [""]
+
+
+# --- a writer that pauses
+
+
+def test_a_renamed_file_keeps_its_link_while_a_process_writes_to_it(source: Source) -> None:
+    path = write(source, "a.log")
+    keep(source)
+    with path.open("ab") as writer:
+        path.rename(source.log_dir / "a.log.1")
+        read_to_end(source)
+        keep(source)
+        assert names(source) == ["a.log"]
+        writer.write(b"another line\n")
+    os.utime(source.log_dir / "a.log.1", (OLD, OLD))
+    # Closed, and not read yet.
+    keep(source)
+    assert names(source) == ["a.log"]
+    read_to_end(source)
+    gone: list[Path] = []
+    keep(source, removed=gone.append)
+    assert [LINK_NAME.sub(r"\1", link.name) for link in gone] == ["a.log"]
+    assert names(source) == []
+
+
+def test_where_nobody_can_tell_who_writes_a_link_stays_for_two_days(
+    source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object) -> None:
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr(links.fcntl, "fcntl", refuse)
+    path = write(source, "a.log")
+    keep(source)
+    read_to_end(source)
+    path.unlink()
+    keep(source)
+    assert names(source) == ["a.log"]
+    [link] = link_paths(source.link_dir).values()
+    old = time.time() - links.QUIET_UNTOLD_SECONDS - 60
+    os.utime(link, (old, old))
+    keep(source)
+    assert names(source) == []
+
+
+# --- positions
+
+
+def test_a_position_of_a_file_that_had_the_inode_before_is_not_this_ones(source: Source) -> None:
+    path = write(source, "a.log", b"line\n" * 10)
+    keep(source)
+    [((_, inode), link)] = link_paths(source.link_dir).items()
+    before = link.with_name(f"old.log~{inode}-1")
+    source.position_file.write_text(
+        json.dumps([{"inode": inode, "pos": 1_000, "file": str(before)}])
+    )
+    path.unlink()
+    keep(source)
+    assert names(source) == ["a.log"]
+    [file] = log_files(settings_of(source))
+    assert (file.read, file.unread, file.gone) == (0, 50, True)
+
+
+# --- the limit of open files
+
+
+def test_of_more_files_than_can_be_open_the_newest_are_read_and_the_others_named(
+    source: Source,
+) -> None:
+    for number in range(5):
+        path = write(source, f"{number}.log")
+        os.utime(path, (OLD + number, OLD + number))
+    complaints = keep(source, most=3)
+    assert names(source) == ["2.log", "3.log", "4.log"]
+    assert [complaint.split()[0] for complaint in complaints] == [
+        str(source.log_dir / f"{number}.log") for number in (1, 0)
+    ]
+    assert all("limit of open files" in complaint for complaint in complaints)
+    read_to_end(source)
+    (source.log_dir / "3.log").unlink()
+    assert len(keep(source, most=3)) == 1
+    assert names(source) == ["1.log", "2.log", "4.log"]
+
+
+def test_the_limit_is_the_hard_one_less_what_the_agent_needs_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    limits = {"hard": 1_024}
+    monkeypatch.setattr(links.resource, "getrlimit", lambda _: (256, limits["hard"]))
+    assert links.most_files() == 1_024 - links.RESERVED_FILES
+    limits["hard"] = 100
+    assert links.most_files() == 1
+    limits["hard"] = links.resource.RLIM_INFINITY
+    assert links.most_files() is None
+
+
+# --- what is not read
+
+
+@pytest.mark.parametrize(
+    ("case", "says"),
+    [
+        ("read", ""),
+        ("young", ""),
+        ("half a line", ""),
+        ("no link", "it has no link"),
+        ("another file system", "it lies on another file system"),
+        ("never opened", "the agent does not open it: run it with LC_ALL=C.UTF-8"),
+        ("no positions", "the agent has not written its positions: it does not run"),
+        ("old positions", "the agent has not written its positions for 3600 s"),
+        ("behind", "lines of it have waited"),
+    ],
+)
+def test_what_is_not_read_is_told_with_its_reason(
+    source: Source, elsewhere: Path, case: str, says: str
+) -> None:
+    content = b"line\n" + (b"half" if case == "half a line" else b"line\n")
+    path = source.log_dir / "a.log"
+    if case == "another file system":
+        source.link_dir.mkdir(parents=True)
+        os.utime(elsewhere, (OLD, OLD))
+        path.symlink_to(elsewhere)
+    else:
+        write(source, "a.log", content)
+    if case == "young":
+        os.utime(path)
+    if case not in ("no link", "another file system"):
+        keep(source)
+        read_to(source, a=10 if case == "read" else 5)
+    if case == "never opened":
+        source.position_file.write_text("[]")
+    elif case == "no positions":
+        source.position_file.unlink()
+    elif case == "old positions":
+        os.utime(source.position_file, (time.time() - 3_600, time.time() - 3_600))
+    files = log_files(settings_of(source), time.time())
+    assert [file.unread_because.startswith(says) for file in files] == [True]
+    told = what_is_not_read(files)
+    assert told.startswith(f"1 of 1 log files are not read: 'a.log': {says}" if says else "")
+    assert bool(told) == bool(says)
 
 
 def test_no_log_directory_is_one_clear_error(source: Source) -> None:
@@ -289,9 +522,7 @@ def test_the_program_needs_only_a_bare_python_and_has_the_agent_load_its_file_ea
 
 
 def test_what_is_not_read_yet_includes_files_that_are_gone(source: Source, tmp_path: Path) -> None:
-    settings = SourceSettings(
-        log_dir=source.log_dir, position_file=source.position_file, host="chat"
-    )
+    settings = settings_of(source)
     assert settings.link_dir == source.link_dir
     assert log_files(settings) == []
     write(source, "a.log", b"line\n" * 3)
@@ -303,8 +534,8 @@ def test_what_is_not_read_yet_includes_files_that_are_gone(source: Source, tmp_p
     found = log_files(settings)
     assert found == [
         LogFile("b.log", 10, 10),
-        LogFile("c.log", 5, 0),
-        LogFile("a.log", 15, 5, gone=True),
+        LogFile("c.log", 5, 0, unread_because="it has no link: see what links.py says"),
+        LogFile("a.log", 15, 5, gone=True, unread_because="lines of it have waited for over 60 s"),
     ]
     assert [file.unread for file in found] == [0, 5, 10]
 
