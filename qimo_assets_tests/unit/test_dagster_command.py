@@ -34,7 +34,7 @@ GRAPH = dg.Definitions(assets=[os_, network, chat]).resolve_asset_graph()
 @pytest.mark.parametrize(
     ("values", "says"),
     [
-        ({"select": "key:mysql/oss"}, r"No asset is selected by 'key:mysql/oss'.*: mysql/os\."),
+        ({"select": "key:mysql/oss"}, r"No asset is selected by 'key:mysql/oss'.*: mysql/os, "),
         ({"select": "key:nothing"}, "No asset is selected by 'key:nothing'. See ./qimo"),
         ({"select": "key:mysql/os,key:x"}, "No asset is selected by 'key:x'"),
         ({"select": "key:("}, "--select 'key:\\('"),

@@ -44,14 +44,18 @@ ALLOWED: dict[str, set[str]] = {
     "simulator": {"contract", "errors"},
     # The recount shares nothing with the pipeline.
     "verify": {"settings", "clients", "errors"},
-    # It asks the settings' endpoints, and knows no asset.
-    "doctor": {"errors", "settings", "clients", "probes", "resources", "stack"},
+    # It asks the settings' endpoints, and compares the log files with the agent's positions.
+    "doctor": {"errors", "settings", "clients", "probes", "resources", "stack", "source"},
+    # It asks HiveServer2, whatever its tables are.
+    "query": {"errors", "settings", "clients"},
+    # Dagster's own command, beside the definitions that it loads.
+    "dagster_command": {"definitions"},
     # It starts the others as processes of their own.
     "container": {"errors", "settings", "instance", "resources", "stack"},
     # Only these know all, and only the command knows the benchmarks.
     "definitions": EVERYTHING - {"stack", "simulator", "verify", "doctor"},
     "benchmarks": {*EVERYTHING, "definitions"},
-    "cli": {*EVERYTHING, "benchmarks"},
+    "cli": {*EVERYTHING, "query", "benchmarks"},
 }
 MODULES = sorted([*PACKAGE.rglob("*.py"), *BENCHMARKS.rglob("*.py")])
 LOAD = """
