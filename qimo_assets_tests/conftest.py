@@ -49,10 +49,9 @@ BESIDE_THE_FLOW = {
     f"integration/test_{name}.py"
     for name in ("backup", "exactly_once", "own_systems", "rejected_lines", "schema_change")
 }
-FLOW = "flow"
-# The order in which workers take places: what waits most first, and of the others those that wait
-# for the stack, which is there a minute later.
-PLACES = (FLOW, "integration", "contract", "browser", "automation", "unit")
+FLOW, BESIDE = "flow", "beside the flow"
+# The order in which workers take places: what takes longest first, of the others what waits most.
+PLACES = (FLOW, BESIDE, "contract", "browser", "automation", "unit")
 # Of the tiers whose branch coverage is measured.
 COVERED = {"unit", "automation"}
 # Beside a stack of one's own at the usual ports; 21,000 would give the webserver the port of that
@@ -211,12 +210,13 @@ def tier_of(nodeid: str) -> str:
 
 
 def place_of(nodeid: str) -> str:
-    """Return what a test has to share a worker with: the flow of lines on the shared stack, or the
-    tests of its file.
+    """Return what a test has to share a worker with: the flow of lines on the shared stack, the
+    lakes beside it, or the tests of its file.
     """
     file = nodeid.partition("::")[0]
-    name = file.rpartition("qimo_assets_tests/")[2]
-    return FLOW if tier_of(nodeid) in ON_THE_STACK and name not in BESIDE_THE_FLOW else file
+    if file.rpartition("qimo_assets_tests/")[2] in BESIDE_THE_FLOW:
+        return BESIDE
+    return FLOW if tier_of(nodeid) in ON_THE_STACK else file
 
 
 class PlaceScheduling(LoadScopeScheduling):
@@ -239,17 +239,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     strangers = [item.nodeid for item in items if tier_of(item.nodeid) not in TIERS]
     if strangers:
         raise pytest.UsageError(f"tests outside the tiers {', '.join(TIERS)}: {strangers}")
+    items.sort(key=lambda item: TIERS.index(tier_of(item.nodeid)))
     if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: PLACES.index(_place(item.nodeid)))
-    else:
-        items.sort(key=lambda item: TIERS.index(tier_of(item.nodeid)))
+        items.sort(key=lambda item: PLACES.index(_turn(item.nodeid)))
     for item in items:
         if tier_of(item.nodeid) not in COVERED:
             item.add_marker(pytest.mark.no_cover)
 
 
-def _place(nodeid: str) -> str:
-    return FLOW if place_of(nodeid) == FLOW else tier_of(nodeid)
+def _turn(nodeid: str) -> str:
+    place = place_of(nodeid)
+    return place if place in PLACES else tier_of(nodeid)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

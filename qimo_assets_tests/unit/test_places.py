@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from qimo_assets_tests.conftest import (
+    BESIDE,
     BESIDE_THE_FLOW,
     FLOW,
+    ON_THE_STACK,
     PLACES,
     TIERS,
     Stack,
@@ -33,7 +35,12 @@ def test_what_follows_the_flow_shares_a_worker(test: str) -> None:
     assert place_of(f"qimo_assets_tests/{test}::test_it[a::b]") == FLOW
 
 
-@pytest.mark.parametrize("test", [*BESIDE_THE_FLOW, "contract/test_agent.py", "unit/test_cli.py"])
+@pytest.mark.parametrize("test", sorted(BESIDE_THE_FLOW))
+def test_the_lakes_beside_the_flow_share_another(test: str) -> None:
+    assert place_of(f"qimo_assets_tests/{test}::test_it") == BESIDE
+
+
+@pytest.mark.parametrize("test", ["contract/test_agent.py", "unit/test_cli.py"])
 def test_any_other_file_is_a_place_of_its_own(test: str) -> None:
     assert place_of(f"qimo_assets_tests/{test}::test_it") == f"qimo_assets_tests/{test}"
 
@@ -43,7 +50,7 @@ def test_each_file_beside_the_flow_is_there() -> None:
 
 
 def test_each_tier_has_its_turn() -> None:
-    assert set(TIERS) - set(PLACES) == {"faults", "cluster", "yarn"}
+    assert {*TIERS} - {*PLACES} == ON_THE_STACK
     assert tier_of("qimo_assets_tests/unit/test_places.py::test_it") == "unit"
 
 
