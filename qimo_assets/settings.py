@@ -488,6 +488,14 @@ class ReportSettings(Group):
         description="Its password; without one the report reads as the account that publishes.",
     )
     mask_accounts: bool = Field(default=True, description="Show accounts as 138****1234.")
+    map_file: FilePath | None = Field(
+        default=None,
+        description="GeoJSON of China's provinces, each with its name, in place of the sketch map, "
+        "which has no approval number (审图号).",
+    )
+    map_note: str = Field(
+        default="", description="What stands below a map of one's own: its 审图号."
+    )
 
     @property
     def is_local(self) -> bool:

@@ -10,8 +10,9 @@ from qimo_assets.automation.backoff import TRIES_LOOKED_AT, failures_in_a_row, p
 from qimo_assets.metrics.catalog import METRICS
 from qimo_assets.metrics.specs import metric_key
 from qimo_assets.report.files import Site
-from qimo_assets.report.refresh import refresh, shown_state
+from qimo_assets.report.refresh import refresh, shown_state, tell_state
 from qimo_assets.report.tables import state
+from qimo_assets.resources.kafka import KafkaResource
 from qimo_assets.resources.mysql import MySQLResource
 from qimo_assets.settings import Settings
 
@@ -45,10 +46,10 @@ def build_report_definitions(settings: Settings) -> dg.Definitions:
     def report(
         context: dg.AssetExecutionContext, report_mysql: MySQLResource
     ) -> dg.MaterializeResult:
+        site = Site(settings.report.directory)
+        site.install_map(settings.report.map_file, settings.report.map_note)
         with report_mysql.connect() as connection:
-            done = refresh(
-                connection, Site(settings.report.directory), masked=settings.report.mask_accounts
-            )
+            done = refresh(connection, site, masked=settings.report.mask_accounts)
         context.log.info("%d days written, %d removed", len(done.written), len(done.removed))
         return dg.MaterializeResult(
             metadata={
@@ -71,11 +72,12 @@ def build_report_definitions(settings: Settings) -> dg.Definitions:
         default_status=dg.DefaultSensorStatus.RUNNING,
         minimum_interval_seconds=SECONDS_BETWEEN_TICKS,
         description="Brings the report up to date when MySQL holds a publication that it does not "
-        "show.",
+        "show, and tells the page how many lines wait.",
     )
     def report_refreshing(
-        context: dg.SensorEvaluationContext, report_mysql: MySQLResource
+        context: dg.SensorEvaluationContext, report_mysql: MySQLResource, kafka: KafkaResource
     ) -> dg.RunRequest | dg.SkipReason:
+        tell_state(Site(settings.report.directory), _waiting(kafka))
         if reason := _reason_to_wait(context.instance, time.time()):
             return dg.SkipReason(reason)
         with report_mysql.connect() as connection, connection.cursor() as cursor:
@@ -89,6 +91,14 @@ def build_report_definitions(settings: Settings) -> dg.Definitions:
         sensors=[report_refreshing],
         resources={"report_mysql": MySQLResource.from_settings(settings.reader)},
     )
+
+
+def _waiting(kafka: KafkaResource) -> int | None:
+    """Return how many lines of the topic are not in the lake; None where the broker is silent."""
+    try:
+        return sum(partition.lag for partition in kafka.state())
+    except dg.Failure:
+        return None
 
 
 def _reason_to_wait(instance: dg.DagsterInstance, now: float) -> str | None:

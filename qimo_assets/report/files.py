@@ -3,7 +3,8 @@ one, never less.
 
 <directory>/account.key    makes masked accounts comparable; never served
 <directory>/site/          the page, as any static server can show it
-<directory>/site/data/     the figures: index.json, charts.json and one file for each month
+<directory>/site/data/     the figures: index.json and one file for each month; charts.json, the
+                           charts without figures; map.json; state.json, whether the platform lives
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 STATIC = Path(__file__).parent / "static"
+SKETCH_MAP = STATIC / "vendor" / "china.json"
 KEY_BYTES = 32
 
 
@@ -41,6 +43,11 @@ class Site:
         """The options of the charts, without figures."""
         return self.root / "data" / "charts.json"
 
+    @property
+    def state(self) -> Path:
+        """When the platform last looked for new figures, and what was waiting then."""
+        return self.root / "data" / "state.json"
+
     def month(self, month: str) -> Path:
         """Return the file that holds the days of a month, such as 2026-11."""
         return self.root / "data" / f"{month}.json"
@@ -51,6 +58,16 @@ class Site:
         """
         for source in sorted(path for path in STATIC.rglob("*") if path.is_file()):
             write(self.root / source.relative_to(STATIC), source.read_bytes())
+
+    def install_map(self, file: Path | None, note: str) -> None:
+        """Put the map and what stands below it in place.
+
+        Args:
+            file: GeoJSON of the provinces; None for the sketch map that comes with the page.
+            note: The map's approval number.
+        """
+        content = json.loads((file or SKETCH_MAP).read_bytes())
+        write_json(self.root / "data" / "map.json", {"note": note if file else None, **content})
 
     def account_key(self) -> bytes:
         """Return the secret that makes two masked accounts comparable; it is made at the first

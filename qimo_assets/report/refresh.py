@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -66,12 +67,25 @@ def refresh(
     accounts = Accounts(masked, site.account_key())
     site.install()
     write_json(site.charts, charts())
+    if not site.state.exists():
+        tell_state(site, None)
     snapshot(connection)
     try:
         with connection.cursor() as cursor:
             return _refresh(cursor, published(cursor, metrics), site, accounts)
     finally:
         connection.rollback()
+
+
+def tell_state(site: Site, waiting: int | None) -> None:
+    """Write down that the platform looked for new figures just now, so that a page without any
+    tells a quiet night from a platform that stands still.
+
+    Args:
+        site: The report's files.
+        waiting: Lines that are in the topic and not in the lake; None where nobody says.
+    """
+    write_json(site.state, {"checked_at": int(time.time()), "waiting": waiting})
 
 
 def shown_state(site: Site) -> str | None:
@@ -105,7 +119,8 @@ def _refresh(
         site.index,
         {
             "format": form,
-            "published_at": now.at and now.at.isoformat(sep=" ", timespec="seconds"),
+            "published_at": now.at and _text(now.at),
+            "published": {day: _text(at) for day, at in now.newest_days.items()},
             "instant": now.instant,
             "timezone": TIMEZONE,
             "unknown": UNKNOWN,
@@ -117,6 +132,10 @@ def _refresh(
         },
     )
     return Refreshed(written, removed, len(now.days), len(now.tables), now.at, now.instant)
+
+
+def _text(moment: datetime) -> str:
+    return moment.isoformat(sep=" ", timespec="seconds")
 
 
 def _month(day: str) -> str:

