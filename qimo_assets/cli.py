@@ -11,16 +11,20 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from datetime import datetime, timedelta
 from io import TextIOWrapper
 from pathlib import Path
 from typing import cast
+from zoneinfo import ZoneInfo
 
 import click
 
 from qimo_assets import simulator, verify
+from qimo_assets.contract import TIMEZONE
 from qimo_assets.errors import QimoError
 from qimo_assets.query import FORMATS, Format, answer_all, decoded
 from qimo_assets.settings import LOOPBACK, PROJECT_ROOT, Settings, load_settings
+from qimo_assets.simulator import tail
 from qimo_assets.stack import control, install
 from qimo_assets.stack.accounts import make_kafka_account
 from qimo_assets.stack.beeline import beeline_command
@@ -36,6 +40,8 @@ DAGSTER_COMMAND = "qimo_assets.dagster_command"
 WAIT_POLL_SECONDS = 3
 QUIET_SECONDS = 8
 Say = Callable[[str], None]
+# The live lines of the demo: an hour of them, few enough for two processors.
+TAIL_RATE, TAIL_LINES = 20.0, 72_000
 TESTS = PROJECT_ROOT / "qimo_assets_tests"
 # What runs on each profile beside the single one.
 ON_EACH_PROFILE = tuple(
@@ -64,15 +70,25 @@ def cli(debug: bool) -> None:
     "--lines", type=click.IntRange(min=1), default=200_000, show_default=True, help="Lines to feed."
 )
 def demo(lines: int) -> None:
-    """Install and start everything, feed lines, wait until MySQL shows them, and verify; it is left
-    running.
+    """Install and start everything, load a week of history, wait until MySQL shows it, and verify;
+    it is left running, with new lines all the time for an hour.
     """
     clock = Clock(time.monotonic)
     layout = current_layout()
     _up(layout, clock)
     settings = load_settings()
+    # Whole days up to this one, which then has live lines alone: loaded later, a day has no ages.
+    today = datetime.now(ZoneInfo(TIMEZONE)).replace(hour=0, minute=0, second=0, microsecond=0)
     fed = _feed(
-        settings, lines=lines, rate=None, days=7, bad=0.01, late=0.01, repeat=0.01, seed=None
+        settings,
+        lines=lines,
+        rate=None,
+        days=7,
+        bad=0.01,
+        late=0,
+        repeat=0.01,
+        seed=None,
+        now=today - timedelta(seconds=1),
     )
     clock.say(fed)
     verification = _wait_until_verified(settings, clock.say)
@@ -85,6 +101,11 @@ def demo(lines: int) -> None:
             click.echo(f"  {name:<10}{address}")
     if not verification.ok:
         sys.exit(1)
+    tail.start(_tail_record(layout), layout.log / "tail.log", TAIL_LINES, TAIL_RATE)
+    click.echo(
+        f"\nNew lines come for an hour, {TAIL_RATE:.0f} a second: open the report and see today's "
+        "curve move. `./qimo down` ends them with the rest."
+    )
 
 
 @cli.command()
@@ -113,6 +134,7 @@ def down() -> None:
     if not control.is_running(layout):
         click.echo("Nothing is running.")
         return
+    tail.stop(_tail_record(layout))
     # First the daemon, which would launch the stream again.
     control.stop(layout, click.echo, only={"dagster-daemon"})
     if control.is_running(layout, "mysql") and control.is_running(layout, "dagster-code"):
@@ -471,6 +493,7 @@ def _feed(
     late: float,
     repeat: float,
     seed: int | None,
+    now: datetime | None = None,
 ) -> str:
     """Append lines, and return what was appended."""
     report = simulator.feed(
@@ -482,12 +505,17 @@ def _feed(
         late=late,
         repeat=repeat,
         seed=seed,
+        now=now,
     )
     return (
         f"{report.lines:,} lines ({report.bytes:,} bytes; {report.bad:,} bad, "
         f"{report.late:,} late, {report.repeated:,} repeated) "
         f"appended in {settings.source.log_dir} in {report.seconds:.1f} s"
     )
+
+
+def _tail_record(layout: Layout) -> Path:
+    return layout.run / "tail.json"
 
 
 def _wait_until_verified(settings: Settings, say: Say) -> verify.Verification:
