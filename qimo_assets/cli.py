@@ -101,7 +101,13 @@ def demo(lines: int) -> None:
             click.echo(f"  {name:<10}{address}")
     if not verification.ok:
         sys.exit(1)
-    tail.start(_tail_record(layout), layout.log / "tail.log", TAIL_LINES, TAIL_RATE)
+    tail.start(
+        _tail_record(layout),
+        layout.log / "tail.log",
+        settings.source.log_dir,
+        TAIL_LINES,
+        TAIL_RATE,
+    )
     click.echo(
         f"\nNew lines come for an hour, {TAIL_RATE:.0f} a second: open the report and see today's "
         "curve move. `./qimo down` ends them with the rest."

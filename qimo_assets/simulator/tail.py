@@ -1,4 +1,6 @@
-"""A feed in a process of its own, so that figures move while somebody looks at them."""
+"""A feed in a process of its own, so that figures move while somebody looks at them:
+`python -m qimo_assets.simulator.tail DIRECTORY LINES RATE`.
+"""
 
 from __future__ import annotations
 
@@ -10,25 +12,28 @@ from pathlib import Path
 
 import psutil
 
+from qimo_assets.simulator.feed import feed
+
 END_SECONDS = 10
 
 
-def start(record: Path, log: Path, lines: int, rate: float) -> None:
+def start(record: Path, log: Path, directory: Path, lines: int, rate: float) -> None:
     """Append lines with the present time, in a process that outlives this one; one that was started
     before goes on alone.
 
     Args:
         record: File that says which process it is, for `stop`.
         log: File of what it prints.
+        directory: Directory of the log files.
         lines: After so many lines it ends.
         rate: Lines per second.
     """
     if _running(record):
         return
-    command = [sys.executable, "-m", "qimo_assets.cli", "feed"]
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [*command, "--lines", str(lines), "--rate", str(rate)],
+            [sys.executable, "-m", __name__, str(directory.resolve()), str(lines), str(rate)],
+            cwd=Path(__file__).parents[2],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -58,3 +63,7 @@ def _running(record: Path) -> psutil.Process | None:
         return process if abs(process.create_time() - born) < 1 else None
     except (FileNotFoundError, ValueError, psutil.NoSuchProcess):
         return None
+
+
+if __name__ == "__main__":
+    feed(Path(sys.argv[1]), int(sys.argv[2]), rate=float(sys.argv[3]))

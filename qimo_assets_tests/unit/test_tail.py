@@ -6,23 +6,18 @@ import os
 from pathlib import Path
 
 import psutil
-import pytest
 
 from qimo_assets.simulator import tail
 from qimo_assets_tests.conftest import wait_for
 
 
-def test_a_tail_appends_until_it_is_stopped(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_tail_appends_until_it_is_stopped(tmp_path: Path) -> None:
     chat, record = tmp_path / "chat", tmp_path / "tail.json"
-    monkeypatch.setenv("QIMO_SOURCE__LOG_DIR", str(chat))
-    monkeypatch.setenv("QIMO_MYSQL__PASSWORD", "none")
-    tail.start(record, tmp_path / "tail.log", lines=1_000_000, rate=200.0)
+    tail.start(record, tmp_path / "tail.log", chat, lines=1_000_000, rate=200.0)
     try:
         wait_for(lambda: sum(path.stat().st_size for path in chat.glob("*")) > 10_000)
         before = record.read_text()
-        tail.start(record, tmp_path / "tail.log", lines=1_000_000, rate=200.0)
+        tail.start(record, tmp_path / "tail.log", chat, lines=1_000_000, rate=200.0)
         assert record.read_text() == before
     finally:
         assert tail.stop(record)
