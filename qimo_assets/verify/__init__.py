@@ -1,9 +1,10 @@
 """The independent recount behind `./qimo verify`: the source files against lake, quarantine, topic
 and MySQL.
 
-It reads the files in plain Python and shares nothing with the pipeline but the settings: the
-contract's rules, the metrics' definitions and the reading of ip2region's database stand here a
-second time, on purpose. It changes nothing.
+It reads the files in plain Python, and of the topic the lines of other producers, which stand in no
+file. It shares nothing with the pipeline but the settings: the contract's rules, the metrics'
+definitions and the reading of ip2region's databases stand here a second time, on purpose. It
+changes nothing.
 
 What stands in no file is held against another source than the pipeline's views: of `data_quality`
 the rows of each day are recounted from the files, while rejected lines by day, late lines and ages
@@ -25,7 +26,7 @@ from qimo_assets.verify.metrics import METRICS, Table, masked
 from qimo_assets.verify.published import metric_tables, progress, read_metrics, read_progress
 from qimo_assets.verify.recount import Recount, SourceFile, recount
 from qimo_assets.verify.report import Verification, render
-from qimo_assets.verify.topic import count_arrivals
+from qimo_assets.verify.topic import count_arrivals, plain_lines, topic_starts
 
 __all__ = [
     "LAKE_TABLE",
@@ -66,9 +67,18 @@ def verify(settings: Settings) -> Verification:
     """
     lake = read_lake(settings)
     arrivals = count_arrivals(settings.kafka)
-    counted = recount(settings, datetime.now(ZONE), lake.rejected_ahead)
+    ranges = lake.plain_ranges()
+    starts = topic_starts(settings.kafka, ranges)
+    deleted = {of for of, (_, first, _) in lake.plain.items() if first < starts[of[0]]}
+    counted = recount(
+        settings,
+        datetime.now(ZONE),
+        lake.rejected_ahead,
+        plain_lines(settings.kafka, ranges),
+        deleted,
+    )
     if settings.mysql.mask_accounts:
         counted = replace(
             counted, tables={name: masked(name, table) for name, table in counted.tables.items()}
         )
-    return compare(counted, lake, arrivals, read_metrics(settings.mysql))
+    return compare(counted, lake, arrivals, read_metrics(settings.mysql), deleted)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import replace
 from datetime import date, timedelta
 
@@ -14,7 +14,11 @@ from qimo_assets.verify.report import TableResult, Verification, shortened
 
 
 def compare(
-    counted: Recount, lake: LakeAnswer, arrivals: int, published: Mapping[str, Table | None]
+    counted: Recount,
+    lake: LakeAnswer,
+    arrivals: int,
+    published: Mapping[str, Table | None],
+    deleted: Set[tuple[int, str]] = frozenset(),
 ) -> Verification:
     """Compare a recount with what the systems answered.
 
@@ -23,6 +27,7 @@ def compare(
         lake: What lake and quarantine say.
         arrivals: Records that ever arrived in the topic.
         published: Rows of each metric's table; None where there is no such table.
+        deleted: Partition with day or reason: plain lines that the topic has no more.
 
     Returns:
         The answer, with every difference named.
@@ -33,8 +38,11 @@ def compare(
     gone = {
         file: count for file, count in lake.files().items() if file[2] and file not in counted.files
     }
-    days = {day for file, day in lake.rows if file in gone}
-    differences = _lake_differences(counted, lake, gone, rows, quarantined, sent_again)
+    plain_gone = {of: lake.plain[of][0] for of in deleted}
+    days = {day for file, day in lake.rows if file in gone} | {
+        name for partition, name in deleted if name[:1].isdigit()
+    }
+    differences = _lake_differences(counted, lake, gone, plain_gone, rows, quarantined, sent_again)
     expected = {**counted.tables, QUALITY: _quality(counted, lake, published[QUALITY] or {})}
     metrics = {
         name: _table_result(
@@ -54,7 +62,12 @@ def compare(
         reasons,
         sent_again,
         metrics,
-        {file_text(file): gone[file] for file in sorted(gone)},
+        counted.plain,
+        {file_text(file): gone[file] for file in sorted(gone)}
+        | {
+            f"topic, partition {partition}, {name}": count
+            for (partition, name), count in sorted(plain_gone.items())
+        },
         sorted(days),
         differences,
     )
@@ -91,14 +104,16 @@ def _lake_differences(
     counted: Recount,
     lake: LakeAnswer,
     gone: Mapping[SourceFile, int],
+    plain_gone: Mapping[tuple[int, str], int],
     rows: int,
     quarantined: int,
     sent_again: int,
 ) -> list[str]:
     differences = []
-    not_counted = sum(gone.values())
-    if counted.lines + not_counted != rows + quarantined:
-        elsewhere = f" and {not_counted} of files that are gone" if gone else ""
+    not_counted = sum(gone.values()) + sum(plain_gone.values())
+    if counted.lines + counted.plain + not_counted != rows + quarantined:
+        elsewhere = f", {counted.plain} of other producers" if counted.plain else ""
+        elsewhere += f" and {not_counted} that are gone" if not_counted else ""
         differences.append(
             f"lines: {counted.lines} in the files{elsewhere}, {rows + quarantined} in lake "
             f"({rows}) and quarantine ({quarantined})"
@@ -119,10 +134,14 @@ def _lake_differences(
             f"topic: {rows + quarantined + sent_again} records arrived, fewer than the "
             f"{rows + quarantined} rows and rejected lines"
         )
-    differences += _count_differences("lake", counted.rows, totals(lake.rows, gone))
-    differences += _count_differences(
-        "quarantine", counted.quarantined, totals(lake.quarantined, gone)
-    )
+    for name, found, expected in (
+        ("lake", lake.rows, counted.rows),
+        ("quarantine", lake.quarantined, counted.quarantined),
+    ):
+        left = Counter(totals(found, gone))
+        for (_, of), count in plain_gone.items():
+            left[of] -= count if of in left else 0
+        differences += _count_differences(name, expected, left)
     if files := lake.files():
         by_file = {file_text(file): count for file, count in counted.files.items()}
         differences += _count_differences(

@@ -35,6 +35,17 @@ FROM (
 GROUP BY 1
 """  # nosec B608  # this file's names
 
+# A rejected line counts on the day of its first arrival.
+_REJECTED = """
+SELECT arrival.day, arrival.reason, count(*)
+FROM (
+  SELECT min(struct(collected_at, kafka_partition, kafka_offset, day, reason)) AS arrival
+  FROM {table}
+  GROUP BY message_id
+)
+GROUP BY 1, 2
+"""  # nosec B608  # this file's names
+
 
 @dataclass(frozen=True)
 class LakeAnswer:
@@ -49,6 +60,8 @@ class LakeAnswer:
         rejected_ahead: For each file the byte offsets of the lines rejected as `time_ahead`, with
             the last time that would not have been.
         rejected: Rejected lines of each day of collection and reason.
+        plain: Partition with day or reason: rows of the lines that name no file, and the first and
+            the last offset of them.
         arrivals: For each day of messages how many of them are late, and the ages in seconds that
             half and 99 % of the others do not exceed; None where all are late.
     """
@@ -61,6 +74,7 @@ class LakeAnswer:
     rejected_ahead: dict[SourceFile, dict[int, str]] = field(default_factory=dict)
     rejected: dict[str, dict[str, int]] = field(default_factory=dict)
     arrivals: dict[str, tuple[int | None, ...]] = field(default_factory=dict)
+    plain: dict[tuple[int, str], tuple[int, int, int]] = field(default_factory=dict)
 
     def files(self) -> dict[SourceFile, int]:
         """Return the rows of lake and quarantine of each known file."""
@@ -69,6 +83,14 @@ class LakeAnswer:
             if file is not None:
                 counts[file] += count
         return dict(counts)
+
+    def plain_ranges(self) -> dict[int, tuple[int, int]]:
+        """Return the first and the last offset of each partition's lines that name no file."""
+        ranges: dict[int, tuple[int, int]] = {}
+        for (partition, _), (_, first, last) in self.plain.items():
+            before = ranges.get(partition, (first, last))
+            ranges[partition] = min(first, before[0]), max(last, before[1])
+        return ranges
 
 
 def read_lake(settings: Settings) -> LakeAnswer:
@@ -155,12 +177,19 @@ def lake_answer(ask: Ask, settings: Settings) -> LakeAnswer:
             )
     rejected: dict[str, dict[str, int]] = defaultdict(dict)
     if QUARANTINE_TABLE in present:
-        query = (
-            "SELECT day, reason, count(DISTINCT message_id) FROM "  # nosec B608  # this file's names
-            f"`{database}`.`{QUARANTINE_TABLE}` GROUP BY reason, day"
-        )
-        for day, reason, count in ask(query):
+        for day, reason, count in ask(_REJECTED.format(table=f"`{database}`.`{QUARANTINE_TABLE}`")):
             rejected[day][reason] = count
+
+    def plain_of(table: str, column: str) -> dict[tuple[int, str], tuple[int, int, int]]:
+        query = (
+            f"SELECT kafka_partition, {column}, count(*), min(kafka_offset), max(kafka_offset) "
+            f"FROM {{table}} WHERE source_file IS NULL GROUP BY kafka_partition, {column}"
+        )  # nosec B608  # this file's names
+        return {
+            (partition, name): (count, first, last)
+            for partition, name, count, first, last in rows_of(table, query)
+        }
+
     return LakeAnswer(
         rows=counts_of(LAKE_TABLE, "day"),
         quarantined=counts_of(QUARANTINE_TABLE, "reason"),
@@ -170,6 +199,7 @@ def lake_answer(ask: Ask, settings: Settings) -> LakeAnswer:
         rejected_ahead=dict(rejected_ahead),
         rejected=dict(rejected),
         arrivals={day: tuple(figures) for day, *figures in rows_of(LAKE_TABLE, _ARRIVALS)},
+        plain=plain_of(LAKE_TABLE, "day") | plain_of(QUARANTINE_TABLE, "reason"),
     )
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from hashlib import sha256
 from typing import Any
 
 UNKNOWN = "未知"
 QUALITY = "data_quality"
 TOP_ACCOUNTS = 100
 WEEK_DAYS, MONTH_DAYS = 7, 30
+TEXT_LENGTH = 191
 
 Row = tuple[Any, ...]
 Table = dict[Row, Row]
@@ -64,3 +67,21 @@ def masked(name: str, table: Table) -> Table:
 
 def _mask(account: str) -> str:
     return f"{account[:3]}****{account[-4:]}" if len(account) > 7 else f"{account[:1]}****"
+
+
+def published_texts(table: Table) -> Table:
+    """Return a table with its texts as MySQL has room for them."""
+    return {tuple(map(_text, key)): tuple(map(_text, row)) for key, row in table.items()}
+
+
+@lru_cache(maxsize=65_536)
+def _text(value: Any) -> Any:
+    """Return a text that is longer than a column as its beginning and a hash of the whole; one of
+    just that form and length is no other's beginning and hash.
+    """
+    if not isinstance(value, str) or len(value) < TEXT_LENGTH:
+        return value
+    beginning, hashed = TEXT_LENGTH - 33, 32
+    if len(value) == TEXT_LENGTH and value[beginning] != "…":
+        return value
+    return f"{value[:beginning]}…{sha256(value.encode()).hexdigest()[:hashed]}"

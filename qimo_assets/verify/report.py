@@ -29,6 +29,7 @@ class Verification:
         quarantined: Rows in quarantine of each reason.
         sent_again: Records of the topic that were a line's second or later arrival.
         metrics: Each published table against the recount.
+        plain: Lines of other producers, which stand in the topic and in no file.
         gone: Rows of lake and quarantine of each file that is not here to be counted: rotated and
             deleted, or on another host.
         days_left_out: Days with rows of such a file; their metrics cannot be recounted.
@@ -41,6 +42,7 @@ class Verification:
     quarantined: dict[str, int]
     sent_again: int
     metrics: dict[str, TableResult]
+    plain: int
     gone: dict[str, int]
     days_left_out: list[str]
     differences: list[str]
@@ -57,6 +59,7 @@ class Verification:
                 name: {"ok": result.ok, "rows": result.rows, "differences": result.differences}
                 for name, result in self.metrics.items()
             },
+            "plain": self.plain,
             "gone": self.gone,
             "days_left_out": self.days_left_out,
             "differences": self.differences,
@@ -70,6 +73,11 @@ def render(verification: Verification) -> str:
     )
     lines = [
         f"{'lines in the files':<24}{verification.lines:>14,}",
+        *(
+            [f"{'lines in the topic only':<24}{verification.plain:>14,}"]
+            if verification.plain
+            else []
+        ),
         f"{'rows in the lake':<24}{verification.rows:>14,}",
         f"{'lines in quarantine':<24}{sum(verification.quarantined.values()):>14,}"
         + (f"   ({reasons})" if reasons else ""),
@@ -88,7 +96,7 @@ def render(verification: Verification) -> str:
     lines += [f"  {text}" for text in found]
     if verification.gone:
         lines.append(
-            "Not counted, for their files are not here: "
+            "Not counted, for their files are not here, or the topic deleted them: "
             f"{sum(verification.gone.values()):,} lines of {len(verification.gone)} files"
         )
         lines += shortened(

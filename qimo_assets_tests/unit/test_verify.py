@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from pydantic import SecretStr
 
+from qimo_assets.metrics.publish import shorten
 from qimo_assets.settings import (
     HiveSettings,
     KafkaSettings,
@@ -45,6 +46,8 @@ from qimo_assets.verify import (
     render,
     verify,
 )
+from qimo_assets.verify.topic import PlainLine, plain_line
+from qimo_assets_tests.records import event
 
 ZONE = ZoneInfo("Asia/Shanghai")
 NOW = datetime(2024, 5, 2, 12, 0, tzinfo=ZONE)
@@ -337,6 +340,109 @@ def test_active_users(settings: Settings) -> None:
     }
 
 
+@pytest.mark.parametrize("length", [190, 191, 192, 5_000])
+@pytest.mark.parametrize("mark", ["字", "…"])
+def test_a_text_too_long_for_its_column_is_expected_as_it_is_published(
+    settings: Settings, length: int, mark: str
+) -> None:
+    text = ("长" * 158 + mark + "x" * length)[:length]
+    write(settings, line(nickname=text))
+    assert recount(settings, NOW).tables["sender_top"] == {(DAY, 1): ("A", shorten(text), 1)}
+    assert len(shorten(text)) <= 191
+
+
+def plain_of(*lines: bytes, at: int = 5) -> list[PlainLine]:
+    return [(0, at + number, NOW, text) for number, text in enumerate(lines)]
+
+
+def test_lines_of_other_producers_are_counted_and_their_metrics_held(settings: Settings) -> None:
+    write(settings, line())
+    plain = plain_of(line(sender="P"), line(sender=""), line("2024-05-02 13:00:01"), b"")
+    counted = recount(settings, NOW, plain=plain)
+    assert (counted.lines, counted.plain, counted.rows) == (1, 4, {DAY: 2})
+    assert counted.quarantined == {"no_sender": 1, "time_ahead": 1, "field_count": 1}
+    assert counted.tables["message_total"] == {(DAY,): (2, 2, 1, 2)}
+    rejected = {"no_sender": 1, "time_ahead": 1, "field_count": 1}
+    lake = LakeAnswer(
+        of_file({DAY: 1}) | of_file({DAY: 1}, None),
+        of_file(rejected, None),
+        2,
+        2,
+        0,
+        {},
+        {DAY: rejected},
+        {DAY: (0, 5, 9)},
+        plain={(0, DAY): (1, 5, 5)} | {(0, reason): (1, 6, 8) for reason in rejected},
+    )
+    quality: Table = {(DAY,): (5, 2, 0, 0, 1, 0, 0, 1, 1, 0, 0, 0, 5, 9)}
+    found = compare(counted, lake, 5, counted.tables | {"data_quality": quality})
+    assert (found.ok, found.lines, found.plain, found.gone) == (True, 1, 4, {})
+    assert "lines in the topic only" in render(found)
+    lost = compare(
+        counted,
+        replace(lake, rows=of_file({DAY: 1})),
+        5,
+        counted.tables | {"data_quality": quality},
+    )
+    assert any("1 in the files, 4 of other producers" in text for text in lost.differences)
+    wrong = counted.tables["message_total"] | {(DAY,): (1, 1, 1, 1)}
+    tables = counted.tables | {"data_quality": quality, "message_total": wrong}
+    assert not compare(counted, lake, 5, tables).metrics["message_total"].ok
+
+
+def test_lines_of_other_producers_that_the_topic_deleted_are_left_out(settings: Settings) -> None:
+    write(settings, line())
+    deleted = {(0, DAY), (0, "no_sender")}
+    plain = plain_of(line(sender="P"), line(sender=""), line("2024-04-30 10:00:00"))
+    counted = recount(settings, NOW, plain=plain, left_out=deleted)
+    assert (counted.plain, counted.rows, counted.quarantined) == (
+        1,
+        {"2024-04-30": 1, DAY: 1},
+        {},
+    )
+    lake = LakeAnswer(
+        of_file({DAY: 1}) | of_file({DAY: 3, "2024-04-30": 1}, None),
+        of_file({"no_sender": 2}, None),
+        5,
+        5,
+        0,
+        {},
+        {DAY: {"no_sender": 2}},
+        {DAY: (0, 5, 9), "2024-04-30": (0, 5, 9)},
+        plain={(0, DAY): (3, 1, 5), (0, "2024-04-30"): (1, 7, 7), (0, "no_sender"): (2, 3, 6)},
+    )
+    quality: Table = {
+        (DAY,): (6, 4, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 5, 9),
+        ("2024-04-30",): (1, 1, *[0] * 10, 5, 9),
+    }
+    found = compare(counted, lake, 7, counted.tables | {"data_quality": quality}, deleted)
+    assert (found.ok, found.days_left_out) == (True, [DAY])
+    assert found.gone == {
+        f"topic, partition 0, {DAY}": 3,
+        "topic, partition 0, no_sender": 2,
+    }
+
+
+@pytest.mark.parametrize(
+    ("record", "text"),
+    [
+        (b"2024\x01a", b"2024\x01a"),
+        (b"2024\x01a\r", b"2024\x01a"),
+        (b"", b""),
+        (b"\x02", b"\x02"),
+        (event(b"body", host="h"), b"body"),
+        (event(b"body"), b"body"),
+        (event(b"body", host="h") + b"x", event(b"body", host="h") + b"x"),
+        (event(b"body", file="/logs/a.log", byteoffset="0"), None),
+        (event(b"", file="/logs/a.log", byteoffset="0"), None),
+    ],
+)
+def test_what_a_record_of_the_topic_holds_beside_the_files(
+    record: bytes, text: bytes | None
+) -> None:
+    assert plain_line(record) == text
+
+
 def test_masked_accounts_are_expected_where_they_are_published_so(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -497,6 +603,7 @@ def test_everything_agrees(counted: Recount) -> None:
         "quarantined",
         "sent_again",
         "metrics",
+        "plain",
         "gone",
         "days_left_out",
         "differences",
@@ -756,7 +863,9 @@ def test_lake_answer_out_of_queries(settings: Settings) -> None:
             (None, None, None, DAY, 1),
         ],
         "source_id, reason, count(*)": [("chat", "/logs/b.log", None, "time_ahead", 1)],
-        "GROUP BY reason, day": [(DAY, "time_ahead", 1)],
+        "SELECT arrival.day, arrival.reason": [(DAY, "time_ahead", 1)],
+        "kafka_partition, day, count(*)": [(0, DAY, 1, 7, 7), (1, "2024-04-30", 3, 2, 9)],
+        "kafka_partition, reason, count(*)": [(0, "no_sender", 2, 5, 11)],
         "collect_list": [(DAY, 1, 5, 9)],
         "reason = 'time_ahead'": [
             ("chat", "/logs/b.log", None, 42, int(NOW.timestamp())),
@@ -765,8 +874,9 @@ def test_lake_answer_out_of_queries(settings: Settings) -> None:
     }
 
     def ask(query: str) -> list[tuple]:
-        # The quality of a day counts what was rejected on it, also what came again on another one.
-        assert ("reason" in query and "GROUP BY reason, day" not in query) == (REJECTED in query)
+        # The quality of a day counts what was first rejected on it, also what is in the lake since.
+        of_day = "min(struct(collected_at, kafka_partition, kafka_offset, day, reason))" in query
+        assert ("reason" in query and not of_day) == (REJECTED in query)
         [answer] = [rows for part, rows in answers.items() if part in query]
         return answer
 
@@ -780,9 +890,15 @@ def test_lake_answer_out_of_queries(settings: Settings) -> None:
         rejected_ahead={b: {42: "2024-05-02 13:00:00"}},
         rejected={DAY: {"time_ahead": 1}},
         arrivals={DAY: (1, 5, 9)},
+        plain={
+            (0, DAY): (1, 7, 7),
+            (1, "2024-04-30"): (3, 2, 9),
+            (0, "no_sender"): (2, 5, 11),
+        },
     )
     assert lake_answer(ask, settings) == expected
     assert expected.files() == {a: 3, b: 1}
+    assert expected.plain_ranges() == {0: (5, 11), 1: (2, 9)}
 
 
 @pytest.mark.parametrize("databases", [["default"], ["default", "qimo"]])
