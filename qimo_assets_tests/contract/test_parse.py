@@ -137,7 +137,7 @@ TIMES: dict[str, str | int] = {
     "1986-05-04 01:59:59": 515_527_199,
     "1986-05-04 02:30:00": 515_529_000,  # no such time in Shanghai: it is 03:30
     "1986-09-14 01:30:00": 527_013_000,  # twice in Shanghai: the first one
-    "1991-04-14 02:59:59": 671_597_999 - 28_800 + 3_600,
+    "1991-04-14 02:59:59": 671_569_199,
     "1970-01-01 23:59:59": "before_first_day",
     "1969-12-31 23:59:59": "before_first_day",
     "1582-10-10 12:00:00": "before_first_day",  # a day that the old calendar did not have
@@ -274,7 +274,7 @@ CASES = [
     Case("NULs of a torn block", bytes(64), "field_count"),
     *(Case(f"line after byte {first:02x}", bytes([first]) + line(), "bad_time") for first in (0x00, 0x02, 0x08, 0x1E)),
     *(Case(f"time {text!r}", line(msg_time=text), found) if isinstance(found, str)
-      else Case(f"time {text!r}", line(msg_time=text), None, {"msg_time": found * 1_000_000, "day": text[:10], "hour": int(text[11:13])})
+      else Case(f"time {text!r}", line(msg_time=text), None, {"msg_time": found * 1_000_000, "day": text[:10], "hour": datetime.fromtimestamp(found, ZONE).hour})
       for text, found in TIMES.items()),
     *(Case(f"sex {text!r}", line(**both("sex", text)), None, both("sex", sex)) for text, sex in SEXES.items()),
     *(Case(f"ip {text!r}", line(**both("ip", text)), None, both("ip", ip)) for text, ip in IPS.items()),
@@ -574,7 +574,8 @@ BROKEN_BYTES = [
 
 
 def moment(random: Random) -> str:
-    return str(datetime(1992, 1, 1) + timedelta(seconds=random.randrange(33 * 366 * 86_400)))
+    """Return a time from before the first day up to some after the collection."""
+    return str(datetime(1969, 6, 1) + timedelta(seconds=random.randrange(56 * 365 * 86_400)))
 
 
 def near(random: Random, text: str) -> str:
