@@ -41,4 +41,4 @@ def test_the_partitions_begin_with_the_first_day(
 def test_the_first_day_of_a_dead_clock_is_no_first_day(required: Path) -> None:
     lake = load_settings().lake.model_dump()
     with pytest.raises(ValidationError, match="first_day"):
-        LakeSettings(**lake | {"first_day": "1970-01-01"})
+        LakeSettings.model_validate(lake | {"first_day": "1970-01-01"})
