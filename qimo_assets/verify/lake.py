@@ -182,9 +182,9 @@ def lake_answer(ask: Ask, settings: Settings) -> LakeAnswer:
 
     def plain_of(table: str, column: str) -> dict[tuple[int, str], tuple[int, int, int]]:
         query = (
-            f"SELECT kafka_partition, {column}, count(*), min(kafka_offset), max(kafka_offset) "
+            f"SELECT kafka_partition, {column}, count(*), min(kafka_offset), max(kafka_offset) "  # nosec B608  # this file's names
             f"FROM {{table}} WHERE source_file IS NULL GROUP BY kafka_partition, {column}"
-        )  # nosec B608  # this file's names
+        )
         return {
             (partition, name): (count, first, last)
             for partition, name, count, first, last in rows_of(table, query)
