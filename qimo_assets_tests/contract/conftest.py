@@ -22,13 +22,11 @@ from qimo_assets.stack.layout import Layout
 from qimo_assets.stack.profiles import USUAL_PORTS
 from qimo_assets_tests.conftest import TEST_PORT_OFFSET, own_layout
 
-# Beside the stack of the other tests, and for each of the workers that run them; the other services
-# are not started, their ports are only named.
-PORT_OFFSET = (
-    int(TEST_PORT_OFFSET)
-    + 1150
-    + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-)
+# Beside the stack of the other tests; the other services are not started, their ports are only
+# named.
+PORT_OFFSET = int(TEST_PORT_OFFSET) + 1150
+# Each worker that runs some of these tests has a server of its own.
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 
 
 @dataclass(frozen=True)
@@ -75,7 +73,9 @@ class Server:
 @pytest.fixture(scope="session")
 def server(software: None) -> Iterator[Server]:
     """A MariaDB with empty data in a home of its own."""
-    with own_layout({name: port + PORT_OFFSET for name, port in USUAL_PORTS.items()}) as layout:
+    with own_layout(
+        {name: port + PORT_OFFSET + WORKER for name, port in USUAL_PORTS.items()}
+    ) as layout:
         install.format_mysql(layout)
         server = Server(layout)
         server.start()
