@@ -1,6 +1,5 @@
 """The broker: the topic, its offsets, and the lake's progress in it. Every call has a time-out."""
 
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,10 +17,15 @@ from confluent_kafka import (
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 from pydantic import Field
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from qimo_assets.clients import librdkafka_options
 from qimo_assets.errors import UnreachableError
 from qimo_assets.settings import KafkaSettings
+
+PAUSE_SECONDS = 0.2
+# What a broker answers while it starts, or while a partition changes its leader.
+PASSING = {KafkaError.NOT_COORDINATOR, KafkaError.UNKNOWN_TOPIC_OR_PART}
 
 
 class KafkaUnreachable(UnreachableError):
@@ -150,7 +154,16 @@ class KafkaResource(dg.ConfigurableResource):
         ]
 
     def commit_progress(self, offsets: Mapping[int, int]) -> None:
-        """Commit that the lake holds each partition up to (not including) the given offset."""
+        """Commit that the lake holds each partition up to (not including) the given offset.
+
+        Raises:
+            KafkaException: The broker did not take all of them in time, or gave no answer.
+        """
+        for attempt in self._tries():
+            with attempt:
+                self._commit(offsets)
+
+    def _commit(self, offsets: Mapping[int, int]) -> None:
         partitions = [
             TopicPartition(self.topic, number, offset) for number, offset in offsets.items()
         ]
@@ -160,24 +173,26 @@ class KafkaResource(dg.ConfigurableResource):
         for future in admin.alter_consumer_group_offsets(
             [request], request_timeout=self.timeout_seconds
         ).values():
-            future.result(timeout=self.timeout_seconds)
+            # What is refused of a single partition stands in the answer; nothing is raised.
+            answer = future.result(timeout=self.timeout_seconds)
+            for partition in answer.topic_partitions:
+                if partition.error is not None:
+                    raise KafkaException(partition.error)
 
     def _committed(
         self, consumer: Consumer, partitions: list[TopicPartition]
     ) -> list[TopicPartition]:
+        return self._tries()(consumer.committed, partitions, timeout=self.timeout_seconds)
+
+    def _tries(self) -> Retrying:
         # The first question after a broker's start makes the topic of the offsets; until it has a
         # leader the answer is NOT_COORDINATOR.
-        deadline = time.monotonic() + self.timeout_seconds
-        while True:
-            try:
-                return consumer.committed(partitions, timeout=self.timeout_seconds)
-            except KafkaException as error:
-                if (
-                    not error.args[0].retriable()
-                    and error.args[0].code() != KafkaError.NOT_COORDINATOR
-                ) or time.monotonic() > deadline:
-                    raise
-            time.sleep(0.2)
+        return Retrying(
+            retry=retry_if_exception(_passes),
+            wait=wait_fixed(PAUSE_SECONDS),
+            stop=stop_after_delay(self.timeout_seconds),
+            reraise=True,
+        )
 
     def _no_answer(self, error: Exception) -> KafkaUnreachable:
         return KafkaUnreachable(
@@ -197,3 +212,10 @@ class KafkaResource(dg.ConfigurableResource):
             yield consumer
         finally:
             consumer.close()
+
+
+def _passes(error: BaseException) -> bool:
+    if not isinstance(error, KafkaException):
+        return False
+    cause = error.args[0]
+    return cause.retriable() or cause.code() in PASSING
