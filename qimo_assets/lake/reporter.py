@@ -24,12 +24,15 @@ from qimo_assets.lake.arrivals import ARRIVAL_SCHEMA, INSTANT_PREFIX, Arrival, A
 from qimo_assets.lake.events import emit_days
 from qimo_assets.lake.stream import end_offsets
 from qimo_assets.lake.tables import ARRIVAL, BATCH_TABLES, Table
-from qimo_assets.lake.timeline import Touched, completed_commits, touched_days
+from qimo_assets.lake.timeline import Touched, completed_commits, together, touched_days
 from qimo_assets.lake.write import TableWriter
 from qimo_assets.resources.kafka import KafkaResource
 from qimo_assets.settings import Settings
 
 INSTANT = "instant"
+# The broker forgets the progress of a group without members partition by partition, seven days
+# after it was committed.
+COMMITTED_AGAIN_SECONDS = 3600
 logger = logging.getLogger(__name__)
 
 
@@ -49,7 +52,11 @@ class Reporter(Protocol):
 
 @dataclass
 class TableReporter:
-    """Reports the touched days of one table, each at most once in `report_seconds`."""
+    """Reports the touched days of one table, each at most once in `report_seconds`.
+
+    What cannot be told is kept and told later: a timeline that archives its commits meanwhile would
+    leave every day of history to be told.
+    """
 
     table: Table
     key: dg.AssetKey
@@ -59,6 +66,7 @@ class TableReporter:
     since: str | None
     clock: Callable[[], float] = time.monotonic
     reported_at: float | None = None
+    untold: Touched = field(default_factory=lambda: Touched({}, None))
 
     def is_due(self) -> bool:
         """Return whether the last report is old enough for the next one."""
@@ -70,14 +78,14 @@ class TableReporter:
         """
         if not at_once and not self.is_due():
             return 0
-        touched = self.find(self.since)
+        self.untold = together(self.untold, self.find(self.untold.instant or self.since))
         told = {
-            day: {"rows written": rows, **touched.reasons.get(day, {})}
-            for day, rows in touched.rows.items()
+            day: {"rows written": rows, **self.untold.reasons.get(day, {})}
+            for day, rows in self.untold.rows.items()
         }
-        emit_days(self.emit, self.key, told, {INSTANT: self.since}, {INSTANT: touched.instant})
+        emit_days(self.emit, self.key, told, {INSTANT: self.since}, {INSTANT: self.untold.instant})
         if told:
-            self.since = touched.instant
+            self.since, self.untold = self.untold.instant, Touched({}, None)
             self.reported_at = self.clock()
         return len(told)
 
@@ -88,12 +96,14 @@ class StreamReporter:
 
     tables: Sequence[Reporter]
     kafka: KafkaResource
+    clock: Callable[[], float] = time.monotonic
     committed: dict[int, int] = field(default_factory=dict)
     reached: dict[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Begin by asking each once: a run that died may have left days unreported."""
         self._waiting = list(self.tables)
+        self._committed_at = self.clock()
         self._committing = threading.Lock()
 
     def commit(self, query: StreamingQuery) -> dict[int, int] | None:
@@ -102,7 +112,7 @@ class StreamReporter:
         """
         with self._committing:
             offsets = end_offsets(query, self.kafka.topic)
-            if offsets and offsets != self.committed:
+            if offsets and (offsets != self.committed or self._is_old()):
                 self._try(lambda: self._commit(offsets))
         return offsets
 
@@ -120,6 +130,10 @@ class StreamReporter:
     def _commit(self, offsets: dict[int, int]) -> None:
         self.kafka.commit_progress(offsets)
         self.committed = offsets
+        self._committed_at = self.clock()
+
+    def _is_old(self) -> bool:
+        return self.clock() - self._committed_at >= COMMITTED_AGAIN_SECONDS
 
     def _report(self, table: Reporter, at_once: bool) -> None:
         table.report(at_once=at_once)

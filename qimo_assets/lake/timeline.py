@@ -5,8 +5,9 @@ driver's JVM, without a scan.
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
@@ -17,6 +18,8 @@ from pyspark.sql import SparkSession
 PARTITION_PREFIX = "day="
 # Options that begin with an underscore are kept in the commit's own metadata.
 BATCH_OPTION = "_qimo_batch"
+# A data file's day and commit: `day=DAY/ID_TOKEN_INSTANT.parquet`, `day=DAY/.ID_INSTANT.log.1`.
+MADE = re.compile(rf"/{PARTITION_PREFIX}(?P<day>[^/]+)/.*_(?P<instant>\d{{17}})\.")
 # Day -> lines that the batch had for it, a line as often as it came.
 LINES_OPTION = "_qimo_lines"
 # Day -> reason -> lines that the batch had for it, in the commits of the quarantine.
@@ -123,8 +126,9 @@ def touched_days(spark: SparkSession, path: str, since: str | None) -> Touched:
     """Return the days written by delta commits later than `since` (None: by all that the active
     timeline holds).
 
-    Where commits between `since` and the active timeline were archived, as when nothing could be
-    reported for 60 commits, every day of the table counts as touched.
+    Where commits between `since` and the active timeline were archived, as after a crash while
+    nothing could be reported for 60 commits, each day with a file that is younger than `since`
+    counts as touched.
     """
     if not exists(spark, path):
         return Touched({}, None)
@@ -132,7 +136,7 @@ def touched_days(spark: SparkSession, path: str, since: str | None) -> Touched:
     found = summed(_commits(timeline, since))
     if since is None or not timeline.isBeforeTimelineStarts(since):
         return found
-    return replace(found, rows={**dict.fromkeys(_all_days(spark, path), 0), **found.rows})
+    return replace(found, rows={**dict.fromkeys(_days_after(spark, path, since), 0), **found.rows})
 
 
 def summed(commits: Sequence[Commit]) -> Touched:
@@ -147,6 +151,22 @@ def summed(commits: Sequence[Commit]) -> Touched:
         dict(rows),
         max((commit.instant for commit in commits), default=None),
         {day: dict(lines) for day, lines in reasons.items()},
+    )
+
+
+def together(first: Touched, then: Touched) -> Touched:
+    """Return what was touched by two rows of commits, one after the other."""
+    days = {**first.reasons, **then.reasons}
+    return Touched(
+        {
+            day: first.rows.get(day, 0) + then.rows.get(day, 0)
+            for day in {**first.rows, **then.rows}
+        },
+        then.instant or first.instant,
+        {
+            day: dict(Counter(first.reasons.get(day, {})) + Counter(then.reasons.get(day, {})))
+            for day in days
+        },
     )
 
 
@@ -171,6 +191,20 @@ def pending_compactions(spark: SparkSession, path: str) -> int:
 def starts_after(spark: SparkSession, path: str, instant: str) -> bool:
     """Return whether commits later than an instant may have been archived."""
     return bool(_completed(spark, path).isBeforeTimelineStarts(instant))
+
+
+def pending_services(spark: SparkSession, path: str) -> list[float]:
+    """Return when each compaction or clustering that is not done was planned, in seconds since the
+    epoch; none where there is no table yet.
+    """
+    if not exists(spark, path):
+        return []
+    parser = _java(spark, "org.apache.hudi.common.table.timeline.HoodieInstantTimeGenerator")
+    planned = _active_timeline(spark, path).filterPendingReplaceClusteringAndCompactionTimeline()
+    return [
+        parser.parseDateFromInstantTime(instant.requestedTime()).getTime() / 1000
+        for instant in planned.getInstants()
+    ]
 
 
 def exists(spark: SparkSession, path: str) -> bool:
@@ -215,9 +249,20 @@ def _commit(timeline: Any, instant: Any) -> Commit:
     )
 
 
-def _all_days(spark: SparkSession, path: str) -> list[str]:
-    found = file_system(spark, path).globStatus(_path(spark, f"{path}/{PARTITION_PREFIX}*"))
-    return [str(status.getPath().getName()).removeprefix(PARTITION_PREFIX) for status in found]
+def _days_after(spark: SparkSession, path: str, since: str) -> set[str]:
+    found = file_system(spark, path).globStatus(_path(spark, f"{path}/{PARTITION_PREFIX}*/*"))
+    return days_after([str(status.getPath().toString()) for status in found or ()], since)
+
+
+def days_after(files: Iterable[str], since: str) -> set[str]:
+    """Return the days with a data file that a commit later than `since` made.
+
+    Args:
+        files: Paths of a table's data files, of base files and of log files.
+        since: An instant.
+    """
+    made = (MADE.search(file) for file in files)
+    return {found["day"] for found in made if found and found["instant"] > since}
 
 
 def file_system(spark: SparkSession, path: str) -> Any:

@@ -13,7 +13,7 @@ import pytest
 
 from qimo_assets.lake.reporter import StreamReporter, TableReporter, last_instant
 from qimo_assets.lake.tables import MESSAGE, QUARANTINE
-from qimo_assets.lake.timeline import Commit, Touched, summed
+from qimo_assets.lake.timeline import Commit, Touched, days_after, summed
 
 INTERVAL = 30.0
 TOPIC = "t"
@@ -79,7 +79,7 @@ class World:
         )
 
     def stream(self, since: str | None = None) -> StreamReporter:
-        return StreamReporter([self.table(since)], self)  # pyright: ignore[reportArgumentType]  # the part of the resource that is used
+        return StreamReporter([self.table(since)], self, clock=lambda: self.now)  # pyright: ignore[reportArgumentType]  # the part of the resource that is used
 
 
 class Query:
@@ -367,3 +367,40 @@ def test_a_query_of_another_topic_commits_nothing(world: World) -> None:
     query = SimpleNamespace(lastProgress={"sources": [{"endOffset": {"other": {"0": 5}}}]})
     stream.report(query)  # pyright: ignore[reportArgumentType]
     assert world.offsets == []
+
+
+def test_progress_is_committed_again_before_the_broker_forgets_it(world: World) -> None:
+    stream = world.stream()
+    report(stream, 5)
+    for _ in range(24 * 60):
+        world.now += 60
+        report(stream, 5)
+    assert world.offsets == [{0: 5, 1: 7}] * len(world.offsets)
+    assert len(world.offsets) == 1 + 24
+
+
+def test_what_cannot_be_told_is_collected_while_the_timeline_forgets_it(world: World) -> None:
+    table = world.table(since="0")
+    for number in range(1, 4):
+        world.commits.clear()
+        world.commit(str(number), MONDAY if number < 3 else TUESDAY)
+        world.storage_fails_after = 0
+        with pytest.raises(Away):
+            table.report()
+    world.storage_fails_after = None
+    assert table.report() == 2
+    assert world.asked == ["0", "1", "2", "3"]
+    assert world.events == [(MONDAY, "0", 2), (TUESDAY, "3", 1)]
+    assert table.report(at_once=True) == 0
+
+
+def test_after_a_crash_only_days_with_younger_files_count_as_touched() -> None:
+    files = [
+        "hdfs://h/q.db/t/day=2026-03-08/00000001-id-0_0-12-34_20260308100000000.parquet",
+        "hdfs://h/q.db/t/day=2026-03-09/00000001-id-0_0-12-34_20260308100000000.parquet",
+        "hdfs://h/q.db/t/day=2026-03-09/.00000001-id-0_20260310100000000.log.1_0-5-6",
+        "hdfs://h/q.db/t/day=2026-03-10/00000001-id-0_0-12-34_20260310110000000.parquet",
+        "hdfs://h/q.db/t/day=2026-03-10/.hoodie_partition_metadata",
+    ]
+    assert days_after(files, "20260309000000000") == {"2026-03-09", "2026-03-10"}
+    assert days_after(files, "20260310110000000") == set()
