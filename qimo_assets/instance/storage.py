@@ -31,6 +31,8 @@ from dagster_mysql import (
 from dagster_mysql.utils import mysql_isolation_level, mysql_url_from_config
 from sqlalchemy import Engine, create_engine, text
 
+from qimo_assets.instance.planned_checks import OnePlannedRow
+
 # Table -> its column that holds a serialized object of any length.
 BODIES = {
     "asset_check_executions": "evaluation_event",
@@ -88,7 +90,7 @@ class _Pooled:
         """Drop the engine that the parent made; it has not connected yet."""
 
 
-class PooledEventLogStorage(_Pooled, MySQLEventLogStorage):
+class PooledEventLogStorage(_Pooled, OnePlannedRow, MySQLEventLogStorage):
     """Dagster's events, over connections that are kept."""
 
 
