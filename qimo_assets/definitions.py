@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import dagster as dg
 
-from qimo_assets.automation.ranges import RunPerRangeSensor
+from qimo_assets.automation.sensor import NamedJobs, build_automation
 from qimo_assets.instance.retention import build_retention_definitions
-from qimo_assets.lake.assets import QUARANTINE_CHECK, build_lake_definitions
+from qimo_assets.lake.assets import build_lake_definitions
+from qimo_assets.lake.quarantine import build_quarantine_check
 from qimo_assets.metrics.assets import build_metric_assets
 from qimo_assets.metrics.checks import build_metric_checks
-from qimo_assets.metrics.course import build_course_report
+from qimo_assets.metrics.course import COURSE_REPORT, build_course_report
 from qimo_assets.metrics.freshness import build_freshness_definitions
+from qimo_assets.metrics.specs import metric_key
 from qimo_assets.report.assets import build_report_definitions
 from qimo_assets.resources.hive import HiveResource
 from qimo_assets.resources.kafka import KafkaResource
@@ -20,7 +24,7 @@ from qimo_assets.settings import Settings, load_settings
 from qimo_assets.source.assets import build_source_definitions
 from qimo_assets.timeouts import METRICS_RUN_SECONDS
 from qimo_assets.topic.assets import build_topic_definitions
-from qimo_assets.views.assets import build_view_assets
+from qimo_assets.views.assets import build_view_assets, view_key
 
 # The daemon looks no more often. An evaluation costs 0.3 s of a processor with 1,000 days of
 # history; of a line's way to MySQL, which shall take 75 s at most, the default of 30 s would be a
@@ -32,22 +36,25 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     """Return everything that Dagster shows and runs, for these settings."""
     views = build_view_assets(settings.lake.database)
     metrics = [*build_metric_assets(settings.lake.database), build_course_report()]
-    automation = RunPerRangeSensor(
+    hourly = [build_quarantine_check(view_key("v_quarantine"), settings.lake.database)]
+    checks = dg.AssetSelection.checks(*hourly)
+    jobs = named_jobs(views, metrics, checks)
+    automation = build_automation(
         "views_and_metrics",
-        target=dg.AssetSelection.assets(*views, *metrics)
-        | dg.AssetSelection.checks(QUARANTINE_CHECK),
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        minimum_interval_seconds=AUTOMATION_SECONDS,
-        # A run that hangs would keep its days old for ever; one takes seconds, and a year of days
-        # at once minutes.
+        dg.AssetSelection.assets(*views, *metrics) | checks,
+        jobs,
+        seconds=AUTOMATION_SECONDS,
+        # A run that hangs would keep its days old for ever; one takes seconds, and a month of days
+        # minutes.
         run_tags={"dagster/max_runtime": str(METRICS_RUN_SECONDS)},
         description="Creates the views, publishes the days whose messages changed, and checks the "
         "quarantine once an hour.",
     )
     own = dg.Definitions(
         assets=[*views, *metrics],
-        asset_checks=[build_metric_checks()],
-        sensors=[automation],
+        asset_checks=[build_metric_checks(), *hourly],
+        jobs=[jobs.dated, jobs.undated, jobs.checks],
+        sensors=automation,
         # One process a run: a process for each step would load the definitions anew, 2.5 s of a
         # processor.
         executor=dg.in_process_executor,
@@ -66,6 +73,35 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         build_report_definitions(settings),
     )
     return dg.Definitions.merge(*rooms, own, build_retention_definitions())
+
+
+def named_jobs(
+    views: Sequence[dg.AssetsDefinition],
+    metrics: Sequence[dg.AssetsDefinition],
+    checks: dg.AssetSelection,
+) -> NamedJobs:
+    """Return the jobs of the platform's own runs: what stands in the list of runs without a job was
+    launched by a person.
+    """
+    selected = dg.AssetSelection.assets(*metrics)
+    course = dg.AssetSelection.assets(metric_key(COURSE_REPORT))
+    return NamedJobs(
+        dated=dg.define_asset_job(
+            "publish_metrics",
+            selection=selected - course,
+            description="Publishes days of metrics to MySQL, and checks them.",
+        ),
+        undated=dg.define_asset_job(
+            "create_views",
+            selection=dg.AssetSelection.assets(*views) | course,
+            description="Creates the views whose SQL changed.",
+        ),
+        checks=dg.define_asset_job(
+            "hourly_checks",
+            selection=checks,
+            description="Evaluates the checks that read the lake.",
+        ),
+    )
 
 
 defs = build_definitions(load_settings())

@@ -15,11 +15,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import reduce
-from operator import and_
+from operator import and_, or_
 
 import dagster as dg
 
 from qimo_assets.automation.backoff import PausedAfterFailure, RestsAfterRun
+from qimo_assets.automation.behind import LeftBehind
 from qimo_assets.automation.lateness import DueDays
 
 HOURLY_CRON = "5 * * * *"
@@ -31,10 +32,14 @@ _Condition = dg.AutomationCondition
 
 
 def metric_condition(
-    rest: int = 0, beside: dg.AssetKey | None = None, late_minutes: int = 0
+    rest: int = 0,
+    beside: dg.AssetKey | None = None,
+    late_minutes: int = 0,
+    looks_back: int = 0,
+    looks_ahead: int = 0,
 ) -> dg.AutomationCondition:
-    """Request exactly the days whose lake data changed, the days never published, and failed days
-    again with growing pauses.
+    """Request exactly the days whose lake data changed, the days never published, failed days again
+    with growing pauses, and days that are behind for any other reason.
 
     A view that is created again requests nothing: that would be every day of history.
 
@@ -45,18 +50,18 @@ def metric_condition(
         one; two that began at different times would take
             turns for ever, each with a reading of the messages of its own.
         late_minutes: Minutes that days before today wait for each other; 0 follows each change.
+        looks_back: Days before its own from which a day is made.
+        looks_ahead: Days after its own from which a day is made.
     """
     ready = ~_Condition.any_deps_missing().ignore(LAKE) & _Condition.any_deps_match(
         ~_Condition.missing()
     ).allow(LAKE)
     touched = _Condition.any_deps_match(_Condition.newly_updated()).allow(LAKE)
     unpublished = (_Condition.missing() & ready).newly_true()
-    wanted = (
-        (_pending(touched) | _pending(unpublished) | _pending(_Condition.execution_failed()))
-        & ready
-        & ~_Condition.in_progress()
-        & ~_resting()
-    )
+    # A day whose run goes on is behind until its end.
+    left = LeftBehind(looks_back=looks_back, looks_ahead=looks_ahead) & ~_Condition.in_progress()
+    causes = (touched, unpublished, _Condition.execution_failed(), left)
+    wanted = reduce(or_, map(_pending, causes)) & ready & ~_Condition.in_progress() & ~_resting()
     alone = (
         wanted & ~_Condition.asset_matches(beside, _Condition.in_progress()) if beside else wanted
     )

@@ -1,45 +1,28 @@
-"""Requests for days that follow each other, joined into runs."""
+"""Requests for days that follow each other, joined into runs of bounded size, the newest first."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
 
 import dagster as dg
-from dagster._core.definitions.sensor_definition import SensorExecutionData
-from dagster_shared.record import copy
 
+from qimo_assets.automation.lateness import MOST_DAYS
 from qimo_assets.partitions import daily
 
 # The tags of a run for a range of days and for one.
 RANGE_START_TAG = "dagster/asset_partition_range_start"
 RANGE_END_TAG = "dagster/asset_partition_range_end"
 PARTITION_TAG = "dagster/partition"
-
-
-class RunPerRangeSensor(dg.AutomationConditionSensorDefinition):
-    """Requests days that follow each other as one run, at once.
-
-    Dagster's own hands more than one day of an asset to the backfill daemon, which looks each 30 s
-    and holds the days until it has looked again after their run: with some late lines among 1,000 a
-    second, each minute saw one publication.
-    """
-
-    def __init__(self, name: str, **options: Any) -> None:
-        # In the code server: the pause after failures is a condition of this project, which the
-        # daemon cannot evaluate.
-        super().__init__(name, emit_backfills=False, use_user_code_server=True, **options)
-
-    def evaluate_tick(self, context: dg.SensorEvaluationContext) -> SensorExecutionData:
-        """Evaluate the conditions and join the requests for single days."""
-        found = super().evaluate_tick(context)
-        return copy(found, run_requests=in_ranges(found.run_requests or []))
+PRIORITY_TAG = "dagster/priority"
 
 
 def in_ranges(requests: Sequence[dg.RunRequest]) -> list[dg.RunRequest]:
     """Return requests for a day each as one for all assets of the same days that follow each other;
     other requests as they are.
+
+    Ranges end with the newest day and have `MOST_DAYS` days at most; the newest come first,
+    and before older ones that wait already.
 
     Args:
         requests: At most one for each asset and day.
@@ -57,23 +40,40 @@ def in_ranges(requests: Sequence[dg.RunRequest]) -> list[dg.RunRequest]:
         if dated
         else {}
     )
+    ranges = [(span, keys) for of_assets, keys in assets.items() for span in bounded(of_assets)]
     return [
         *(request for request in requests if not request.partition_key),
         *(
             _for_range(keys, span, tags)
-            for of_assets, keys in assets.items()
-            for span in daily.subset_with_partition_keys(of_assets).get_partition_key_ranges(daily)
+            for span, keys in sorted(ranges, key=lambda found: found[0].end, reverse=True)
         ),
     ]
+
+
+def bounded(days: Collection[str]) -> list[dg.PartitionKeyRange]:
+    """Return days as ranges of those that follow each other, each of `MOST_DAYS` at most, the
+    newest first.
+    """
+    ranges = []
+    for span in daily.subset_with_partition_keys(days).get_partition_key_ranges(daily):
+        keys = daily.get_partition_keys_in_range(span)
+        ranges += [
+            dg.PartitionKeyRange(keys[max(end - MOST_DAYS, 0)], keys[end - 1])
+            for end in range(len(keys), 0, -MOST_DAYS)
+        ]
+    return sorted(ranges, key=lambda span: span.end, reverse=True)
 
 
 def _for_range(
     keys: Sequence[dg.AssetKey], span: dg.PartitionKeyRange, tags: Mapping[str, str]
 ) -> dg.RunRequest:
+    newest = daily.get_last_partition_key()
+    # Whoever looks at a report looks at today: it passes the months that wait.
+    own = {**tags, PRIORITY_TAG: "1"} if span.end == newest else dict(tags)
     if span.start == span.end:
         return dg.RunRequest(
-            asset_selection=keys, partition_key=span.start, tags={**tags, PARTITION_TAG: span.start}
+            asset_selection=keys, partition_key=span.start, tags={**own, PARTITION_TAG: span.start}
         )
     return dg.RunRequest(
-        asset_selection=keys, tags={**tags, RANGE_START_TAG: span.start, RANGE_END_TAG: span.end}
+        asset_selection=keys, tags={**own, RANGE_START_TAG: span.start, RANGE_END_TAG: span.end}
     )

@@ -9,10 +9,11 @@ from dagster_pyspark import LazyPySparkResource
 
 from qimo_assets.automation.backoff import TRIES_LOOKED_AT
 from qimo_assets.automation.conditions import MESSAGES
+from qimo_assets.columns import column_schema
 from qimo_assets.instance.failures import as_failure
 from qimo_assets.instance.runs import STOPPED_BY_TAG
-from qimo_assets.lake.quarantine import CHECK, build_quarantine_check
 from qimo_assets.lake.run import Mode, run_stream
+from qimo_assets.lake.services import build_service_definitions
 from qimo_assets.lake.supervisor import (
     Decision,
     PastRun,
@@ -33,7 +34,6 @@ REPLAY_JOB = "chat_replay"
 MODES = {STREAM_JOB: Mode.LIVE, REPLAY_JOB: Mode.REPLAY}
 QUARANTINED = dg.AssetKey(["hudi", QUARANTINE.name])
 ARRIVALS = dg.AssetKey(["hudi", ARRIVAL.name])
-QUARANTINE_CHECK = dg.AssetCheckKey(QUARANTINED, CHECK)
 TABLES: dict[dg.AssetKey, Table] = {MESSAGES: MESSAGE, QUARANTINED: QUARANTINE}
 
 
@@ -56,6 +56,7 @@ def build_lake_definitions(settings: Settings) -> dg.Definitions:
             metadata={
                 "dagster/table_name": f"{settings.lake.database}.{table.name}",
                 "dagster/uri": table.path(settings.lake),
+                **column_schema(table.columns),
             },
         )
         for key, table in {**TABLES, ARRIVALS: ARRIVAL}.items()
@@ -96,7 +97,8 @@ def build_lake_definitions(settings: Settings) -> dg.Definitions:
 
     job = dg.define_asset_job(
         STREAM_JOB,
-        selection=dg.AssetSelection.assets(*TABLES, ARRIVALS),
+        # A check of theirs would run for as long as the stream does.
+        selection=dg.AssetSelection.assets(*TABLES, ARRIVALS).without_checks(),
         tags={"qimo/writer": MESSAGE.name},
         description="The live stream: from the topic into the lake, until it is stopped. The "
         "sensor "
@@ -106,7 +108,7 @@ def build_lake_definitions(settings: Settings) -> dg.Definitions:
 
     replay_job = dg.define_asset_job(
         REPLAY_JOB,
-        selection=dg.AssetSelection.assets(*TABLES),
+        selection=dg.AssetSelection.assets(*TABLES).without_checks(),
         tags={"qimo/writer": MESSAGE.name},
         description="Reads the lines in quarantine again by today's contract and moves the good "
         "ones "
@@ -136,13 +138,12 @@ def build_lake_definitions(settings: Settings) -> dg.Definitions:
         # Without a run key: Dagster would never launch again under a key whose run failed.
         return dg.RunRequest() if decision.launch else dg.SkipReason(decision.reason)
 
-    check = build_quarantine_check(QUARANTINED, settings.lake.database)
-    return dg.Definitions(
+    own = dg.Definitions(
         assets=[chat_lake],
-        asset_checks=[check],
         jobs=[job, replay_job],
         sensors=[chat_stream_supervisor],
     )
+    return dg.Definitions.merge(own, build_service_definitions([*TABLES, ARRIVALS]))
 
 
 def _observe(

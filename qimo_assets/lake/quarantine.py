@@ -12,9 +12,11 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 
+from qimo_assets.automation.checks import EVALUATED
 from qimo_assets.automation.conditions import hourly
 from qimo_assets.contract import TIMEZONE
 from qimo_assets.lake.tables import MESSAGE, QUARANTINE
+from qimo_assets.metadata import table
 from qimo_assets.resources.hive import HiveResource, HiveSession
 
 CHECK = "share_of_rejected_lines"
@@ -89,7 +91,8 @@ def build_quarantine_check(key: dg.AssetKey, database: str) -> dg.AssetChecksDef
     """Return the check that warns when the share of rejected lines rises.
 
     Args:
-        key: The quarantine's asset.
+        key: The asset on whose page it stands. Not one that the stream reports: each report would
+            hide what the check found.
         database: Hive database of the tables.
     """
 
@@ -97,6 +100,7 @@ def build_quarantine_check(key: dg.AssetKey, database: str) -> dg.AssetChecksDef
         asset=key,
         name=CHECK,
         automation_condition=hourly(),
+        metadata={EVALUATED: "once an hour in a run of hourly_checks"},
         description=f"Warns when more than {RISE} times the share of the {DAYS_BEFORE} days before "
         "is "
         f"rejected today, and {SLACK_LINES} lines more.",
@@ -106,11 +110,6 @@ def build_quarantine_check(key: dg.AssetKey, database: str) -> dg.AssetChecksDef
         with hive.session() as session:
             days = read_days(session, database, today)
         rise = compare_days(days, today.isoformat())
-        rows = [
-            f"| {day} | {lines:,} | {rejected:,} | {rejected / lines:.3%} |"
-            for day, (lines, rejected) in sorted(days.items())
-            if lines
-        ]
         return dg.AssetCheckResult(
             passed=not rise.is_rising,
             severity=dg.AssetCheckSeverity.WARN,
@@ -123,10 +122,13 @@ def build_quarantine_check(key: dg.AssetKey, database: str) -> dg.AssetChecksDef
                 "lines today": rise.lines,
                 "rejected today": rise.rejected,
                 **({} if rise.share_before is None else {"share before": rise.share_before}),
-                "days": dg.MetadataValue.md(
-                    "\n".join(
-                        ["| collected | lines | rejected | share |", "|---|---:|---:|---:|", *rows]
-                    )
+                "days": table(
+                    ["collected", "lines", "rejected", "share"],
+                    [
+                        (day, lines, rejected, f"{rejected / lines:.3%}")
+                        for day, (lines, rejected) in sorted(days.items())
+                        if lines
+                    ],
                 ),
             },
         )

@@ -25,8 +25,10 @@ from qimo_assets.lake.compaction import compacting
 from qimo_assets.lake.continuity import WAYS_ON, LinesLost, open_reading
 from qimo_assets.lake.replay import replay
 from qimo_assets.lake.reporter import Reporter, StreamReporter, arrival_reporter, table_reporter
+from qimo_assets.lake.services import watching_services
 from qimo_assets.lake.stream import start_query
 from qimo_assets.lake.tables import ARRIVAL, QUARANTINE, Table
+from qimo_assets.lake.timeline import pending_services
 from qimo_assets.lake.writer_lock import WriterLock, WriterLockHeld
 from qimo_assets.resources.kafka import KafkaResource
 from qimo_assets.resources.mysql import MySQLResource
@@ -116,6 +118,13 @@ def _write(
         # The query stops before a compaction is waited for: it would begin another batch meanwhile.
         with (
             compacting(session, settings.lake, [*tables.values(), ARRIVAL], cadence),
+            watching_services(
+                context.instance,
+                lambda: {
+                    table.name: pending_services(session, table.path(settings.lake))
+                    for table in (*tables.values(), ARRIVAL)
+                },
+            ),
             _stopped_at_the_end(query),
             _committing(query, reporter),
         ):

@@ -1,11 +1,13 @@
 """The metrics' invariants as asset checks, asked of MySQL."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import dagster as dg
 from mysql.connector import ProgrammingError, errorcode
 
+from qimo_assets.automation.checks import EVALUATED, HEARD_SECONDS
 from qimo_assets.metrics.catalog import METRICS, TOTAL, Metric
 from qimo_assets.metrics.publish import SQL_DIR
 from qimo_assets.metrics.specs import metric_key
@@ -22,36 +24,58 @@ INVARIANTS = {
     "is_published_whole": "The rows of the days published within a day are those recorded, and no "
     f"day is missing that {TOTAL} has had for long.",
 }
+PACE = (
+    "in each run that publishes the metric, and by the sensor freshness_watch within a minute when "
+    f"something newer hides that, and after {HEARD_SECONDS // 60} minutes"
+)
 
 
 def build_metric_checks() -> dg.AssetChecksDefinition:
     """Return the metrics' invariants, which are one step of a run."""
-    statements = {metric.name: _invariants(metric) for metric in METRICS}
-    specs = [
+
+    @dg.multi_asset_check(name="invariants", specs=invariant_specs(), can_subset=True)
+    def invariants(
+        context: dg.AssetCheckExecutionContext, mysql: MySQLResource
+    ) -> Iterator[dg.AssetCheckResult]:
+        yield from evaluate(mysql, context.selected_asset_check_keys)
+
+    return invariants
+
+
+def invariant_specs(metrics: Sequence[Metric] = METRICS) -> list[dg.AssetCheckSpec]:
+    """Return the invariants of metrics."""
+    return [
         dg.AssetCheckSpec(
             check,
             asset=metric_key(metric.name),
             additional_deps=[metric_key(TOTAL)] if check == ADDS_UP else None,
             description=INVARIANTS[check],
+            metadata={EVALUATED: PACE},
         )
-        for metric in METRICS
-        for check in statements[metric.name]
+        for metric in metrics
+        for check in _invariants(metric)
     ]
 
-    @dg.multi_asset_check(name="invariants", specs=specs, can_subset=True)
-    def invariants(
-        context: dg.AssetCheckExecutionContext, mysql: MySQLResource
-    ) -> Iterator[dg.AssetCheckResult]:
-        with mysql.connect() as connection, connection.cursor(dictionary=True) as cursor:
-            for key in sorted(context.selected_asset_check_keys, key=str):
-                found: list[Any] = _fetch_or_nothing(
-                    cursor, statements[key.asset_key.path[-1]][key.name]
-                )
-                yield _result(
-                    key, *(_not_added_up(found) if key.name == ADDS_UP else _wrong_rows(found))
-                )
 
-    return invariants
+def evaluate(
+    mysql: MySQLResource, keys: Collection[dg.AssetCheckKey]
+) -> Iterator[dg.AssetCheckResult]:
+    """Yield the results of some invariants.
+
+    Args:
+        mysql: Where the metrics are published.
+        keys: Which invariants.
+    """
+    metrics = {metric_key(metric.name): metric for metric in METRICS}
+    if not keys:
+        return
+    with mysql.connect() as connection, connection.cursor(dictionary=True) as cursor:
+        for key in sorted(keys, key=str):
+            statement = _invariants(metrics[key.asset_key])[key.name]
+            found: list[Any] = _fetch_or_nothing(cursor, statement)
+            yield _result(
+                key, *(_not_added_up(found) if key.name == ADDS_UP else _wrong_rows(found))
+            )
 
 
 def _fetch_or_nothing(cursor: Any, statement: str) -> list[Any]:
@@ -67,6 +91,7 @@ def _fetch_or_nothing(cursor: Any, statement: str) -> list[Any]:
     return cursor.fetchall()
 
 
+@cache
 def _invariants(metric: Metric) -> dict[str, str]:
     """Return the queries for what breaks the invariants of a metric, by the names of the checks."""
     queries = {

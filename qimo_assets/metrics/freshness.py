@@ -1,39 +1,49 @@
-"""Whether MySQL has what the lake had: the newest day under a check of its own, and metrics that
-stay fresh while nothing is new.
+"""Whether MySQL has what the lake had: the newest day and all days under checks of their own, and
+metrics that stay fresh while nothing is new.
 
 A freshness policy asks when its asset was last materialized. On a quiet night nothing is, and the
 policy alone would warn; so the watch says at intervals that a metric holds everything there is.
-That event names no day, and what names no day makes nothing downstream stale.
+That event names no day, and what names no day makes nothing downstream stale. It would hide what
+the last run told of the checks, so the watch evaluates them with it.
 """
 
-import json
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import cache
 from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 import dagster as dg
+from dagster._time import get_current_timestamp
 
+from qimo_assets.automation.behind import Touched, days_behind, touched_days
+from qimo_assets.automation.checks import EVALUATED, HEARD_SECONDS, news, unheard
 from qimo_assets.automation.conditions import MESSAGES
 from qimo_assets.contract import TIMEZONE
 from qimo_assets.lake.assets import STREAM_JOB
 from qimo_assets.lake.reporter import INSTANT
+from qimo_assets.metadata import table
 from qimo_assets.metrics.catalog import METRICS, Metric
+from qimo_assets.metrics.checks import evaluate, invariant_specs
+from qimo_assets.metrics.course import COURSE_REPORT
 from qimo_assets.metrics.specs import metric_key
-from qimo_assets.partitions import daily
 from qimo_assets.resources.kafka import KafkaResource
 from qimo_assets.resources.mysql import MySQLResource
 
 CHECK = "newest_day_is_published"
+EVERY_DAY = "every_day_is_published"
 WATCH_SECONDS = 60
 # A day touched while its run was reading is requested again within seconds; until then it looks
 # published.
 SETTLED_SECONDS = 120
 # A metric is said to be fresh when this part of the time to its policy's warning is over.
 SAID_AFTER = 0.6
-MATERIALIZED = dg.DagsterEventType.ASSET_MATERIALIZATION
+# What a check looks at and names of a metric.
+MOST_DAYS = 50
+PACE = (
+    f"each {WATCH_SECONDS} s by the sensor freshness_watch, which tells an outcome when it changes "
+    f"and after {HEARD_SECONDS // 60} minutes"
+)
 
 Published = Mapping[tuple[str, str], str]
 
@@ -47,66 +57,78 @@ def build_freshness_definitions(
         assets: The metrics' assets.
         metrics: Their entries in the catalog.
     """
-    specs = [
+    tables = {
+        key: {dep for dep in keys if dep.path[0] == MESSAGES.path[0]}
+        for asset in assets
+        for key, keys in asset.asset_deps.items()
+    }
+    newest = [
         dg.AssetCheckSpec(
             CHECK,
             asset=metric_key(metric.name),
             description="Fails when the newest day in the lake, by the calendar of Shanghai, has "
             f"waited {metric.fail_minutes} minutes to be published; "
             f"warns after {metric.warn_minutes}.",
+            metadata={EVALUATED: f"{PACE}; in each run that publishes the metric"},
         )
         for metric in metrics
     ]
-    tables = {
-        key: {dep for dep in keys if dep.path[0] == MESSAGES.path[0]}
-        for asset in assets
-        for key, keys in asset.asset_deps.items()
-    }
 
-    @dg.multi_asset_check(name=CHECK, specs=specs, can_subset=True)
-    def newest_day(context: dg.AssetCheckExecutionContext, mysql: MySQLResource):
+    @dg.multi_asset_check(name=CHECK, specs=newest, can_subset=True)
+    def newest_day(
+        context: dg.AssetCheckExecutionContext, mysql: MySQLResource
+    ) -> Iterator[dg.AssetCheckResult]:
         wanted = {key.asset_key for key in context.selected_asset_check_keys}
         yield from judge(
             context.instance,
             [metric for metric in metrics if metric_key(metric.name) in wanted],
             published_days(mysql),
-            time.time(),
+            get_current_timestamp(),
         )
+
+    # Of an asset that is seldom materialized: each run would look through all days.
+    @dg.asset_check(
+        asset=metric_key(COURSE_REPORT),
+        name=EVERY_DAY,
+        description="Fails when any day of any metric is older in MySQL than in the lake for "
+        "longer than the catalog allows, and says which.",
+        metadata={EVALUATED: PACE},
+    )
+    def every_day(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+        return judge_every_day(context.instance, metrics, tables, get_current_timestamp())
 
     @dg.sensor(
         name="freshness_watch",
         minimum_interval_seconds=WATCH_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Tells when the newest day waits too long for its publication, and keeps the "
-        "metrics fresh while nothing is new.",
+        description="Tells which days wait too long for their publication, keeps the metrics fresh "
+        "while nothing is new, and their checks evaluated.",
     )
     def freshness_watch(
         context: dg.SensorEvaluationContext, kafka: KafkaResource, mysql: MySQLResource
     ) -> dg.SensorResult:
-        now = time.time()
-        results = judge(context.instance, metrics, published_days(mysql), now)
-        before = json.loads(context.cursor or "{}")
-        outcomes = {
-            metric.name: _outcome(result) for metric, result in zip(metrics, results, strict=True)
-        }
-        changed = [
-            _evaluation(result)
-            for metric, result in zip(metrics, results, strict=True)
-            if outcomes[metric.name] != before.get(metric.name)
-        ]
+        instance, now = context.instance, get_current_timestamp()
         due = quiet_metrics(
-            context.instance,
-            metrics,
-            tables,
-            lambda: sum(partition.lag for partition in kafka.state()),
-            now,
+            instance, metrics, tables, lambda: sum(each.lag for each in kafka.state()), now
         )
+        renewed = [metric_key(metric.name) for metric in due]
+        # A run tells of them; here only what nobody hears any more.
+        invariants = unheard(
+            instance, [spec.key for spec in invariant_specs(metrics)], now, renewed
+        )
+        results = [
+            *judge(instance, metrics, published_days(mysql), now),
+            judge_every_day(instance, metrics, tables, now),
+            *evaluate(mysql, invariants & _published(instance, metrics)),
+        ]
         return dg.SensorResult(
-            asset_events=[*changed, *(still_fresh(context.instance, metric) for metric in due)],
-            cursor=json.dumps(outcomes),
+            asset_events=[
+                *(still_fresh(instance, metric) for metric in due),
+                *news(instance, results, now, renewed),
+            ]
         )
 
-    return dg.Definitions(asset_checks=[newest_day], sensors=[freshness_watch])
+    return dg.Definitions(asset_checks=[newest_day, every_day], sensors=[freshness_watch])
 
 
 def published_days(mysql: MySQLResource) -> Published:
@@ -198,44 +220,115 @@ def quiet_metrics(
     sources = set().union(*(tables[metric_key(metric.name)] for metric in due))
     if any(now - (_materialized_at(instance, source) or 0) < SETTLED_SECONDS for source in sources):
         return []
-    touched = {
-        source: instance.get_latest_storage_id_by_partition(source, MATERIALIZED)
-        for source in sources
-    }
     today = datetime.fromtimestamp(now, ZoneInfo(TIMEZONE)).date()
+    touched = {source: touched_days(instance, source) for source in sources}
     return [
         metric
         for metric in due
-        if not any(
-            days_behind(instance, metric, touched[table], today)
-            for table in tables[metric_key(metric.name)]
-        )
+        if not _behind(instance, metric, tables, touched.__getitem__, today)
     ]
 
 
-def days_behind(
-    instance: dg.DagsterInstance, metric: Metric, touched: Mapping[str, int], today: date
-) -> set[str]:
-    """Return the days of a metric that are older than the lake's days that they are made from.
+def judge_every_day(
+    instance: dg.DagsterInstance,
+    metrics: Sequence[Metric],
+    tables: Mapping[dg.AssetKey, set[dg.AssetKey]],
+    now: float,
+) -> dg.AssetCheckResult:
+    """Judge whether all days of all metrics are as new as the lake was some minutes ago, and say
+    which are not.
 
     Args:
-        instance: Holds the metric's events.
-        metric: The metric.
-        touched: Storage id of the newest event of each day of a table.
-        today: The last day that there is.
+        instance: Holds the events of both.
+        metrics: The metrics.
+        tables: The lake's tables that a metric reads.
+        now: Seconds since the epoch.
     """
-    done = instance.get_latest_storage_id_by_partition(metric_key(metric.name), MATERIALIZED)
-    offsets = range(-metric.looks_ahead, metric.looks_back + 1)
-    pairs = [
-        (date.fromisoformat(day) + timedelta(days=offset), event)
-        for day, event in touched.items()
-        for offset in offsets
+    today = datetime.fromtimestamp(now, ZoneInfo(TIMEZONE)).date()
+    touched = cache(lambda source: touched_days(instance, source))
+    behind: dict[str, list[str]] = {}
+    for metric in metrics:
+        sources = tables[metric_key(metric.name)]
+        since = now - 60 * metric.fail_minutes
+        days = sorted(_behind(instance, metric, tables, touched, today), reverse=True)
+        late = [
+            day
+            for day in days[:MOST_DAYS]
+            if _waits(instance, metric, sources, date.fromisoformat(day), since)
+        ]
+        if late:
+            behind[metric.name] = late
+    days = sorted({day for late in behind.values() for day in late}, reverse=True)
+    return dg.AssetCheckResult(
+        asset_key=metric_key(COURSE_REPORT),
+        check_name=EVERY_DAY,
+        passed=not days,
+        description=f"Behind: {', '.join(days[:10])}. They are wanted again each minute: look at "
+        "the newest runs of publish_metrics."
+        if days
+        else None,
+        metadata={
+            "days behind": len(days),
+            "each day": table(
+                ["day", "metrics"],
+                [
+                    (day, ", ".join(name for name, late in behind.items() if day in late))
+                    for day in days
+                ],
+            ),
+        },
+    )
+
+
+def _behind(
+    instance: dg.DagsterInstance,
+    metric: Metric,
+    tables: Mapping[dg.AssetKey, set[dg.AssetKey]],
+    touched: Callable[[dg.AssetKey], Touched],
+    today: date,
+) -> set[str]:
+    key = metric_key(metric.name)
+    return days_behind(
+        instance,
+        key,
+        [touched(source) for source in tables[key]],
+        today,
+        metric.looks_back,
+        metric.looks_ahead,
+    )
+
+
+def _waits(
+    instance: dg.DagsterInstance,
+    metric: Metric,
+    sources: Iterable[dg.AssetKey],
+    day: date,
+    since: float,
+) -> bool:
+    """Return whether a day was touched before a time, and not published since it was."""
+    done = newest_event(instance, metric_key(metric.name), [str(day)], None)
+    window = [
+        str(day + timedelta(days=offset))
+        for offset in range(-metric.looks_back, metric.looks_ahead + 1)
     ]
-    return {
-        str(day)
-        for day, event in pairs
-        if daily.start.date() <= day <= today and done.get(str(day), 0) < event
+    return any(newest_event(instance, source, window, since) > done for source in sources)
+
+
+def newest_event(
+    instance: dg.DagsterInstance, key: dg.AssetKey, days: list[str], before: float | None
+) -> int:
+    """Return the id of the newest materialization of some days; 0 where there is none."""
+    which = dg.AssetRecordsFilter(key, asset_partitions=days, before_timestamp=before)
+    records = instance.fetch_materializations(which, limit=1).records
+    return records[0].storage_id if records else 0
+
+
+def _published(instance: dg.DagsterInstance, metrics: Sequence[Metric]) -> set[dg.AssetCheckKey]:
+    """Return the invariants of the metrics that were ever published."""
+    there = {
+        metric.name for metric in metrics if _materialized_at(instance, metric_key(metric.name))
     }
+    return {spec.key for spec in invariant_specs(metrics) if spec.key.asset_key.path[-1] in there}
 
 
 def still_fresh(instance: dg.DagsterInstance, metric: Metric) -> dg.AssetMaterialization:
@@ -290,21 +383,6 @@ def _result(
         severity=severity,
         description=description,
         metadata={"newest day": day},
-    )
-
-
-def _outcome(result: dg.AssetCheckResult) -> str:
-    return "passed" if result.passed else result.severity.value
-
-
-def _evaluation(result: dg.AssetCheckResult) -> dg.AssetCheckEvaluation:
-    return dg.AssetCheckEvaluation(
-        asset_key=cast("dg.AssetKey", result.asset_key),
-        check_name=CHECK,
-        passed=result.passed,
-        severity=result.severity,
-        description=result.description,
-        metadata=result.metadata,
     )
 
 

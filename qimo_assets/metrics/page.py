@@ -1,4 +1,4 @@
-"""What a metric's page shows of its newest rows: a table and bars, as Markdown."""
+"""What a metric's page shows of its newest rows: a table, and bars in Markdown."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import dagster as dg
 
+from qimo_assets.metadata import Value, table
 from qimo_assets.metrics.catalog import Metric
 
 # Dagster's page folds away a table that is much longer; a chart may hold the hours of a day.
@@ -47,8 +48,9 @@ def pictures(metric: Metric, rows: Sequence[Row]) -> dict[str, dg.MetadataValue]
     shown = shown[:CHART_ROWS]
     lengths = [(" ".join(str(row[place]) for place in labels), row[figure]) for row in shown]
     return {
-        "rows": dg.MetadataValue.md(
-            markdown_table([column.name for column in columns], shown[:TABLE_ROWS])
+        "rows": table(
+            [column.name for column in columns],
+            [[_plain(value) for value in row] for row in shown[:TABLE_ROWS]],
         ),
         "chart": dg.MetadataValue.md(bars(columns[figure].comment_zh, lengths)),
     }
@@ -70,6 +72,10 @@ def markdown_table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """Return rows as a Markdown table; text that would break the table is escaped."""
     lines = [names, ["---"] * len(names), *rows]
     return "\n".join(f"| {' | '.join(_cell(value) for value in line)} |" for line in lines)
+
+
+def _plain(value: Any) -> Value:
+    return value if isinstance(value, str | int | float | None) else str(value)
 
 
 def _cell(value: Any) -> str:

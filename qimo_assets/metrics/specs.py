@@ -7,6 +7,7 @@ from datetime import timedelta
 import dagster as dg
 
 from qimo_assets.automation.conditions import metric_condition
+from qimo_assets.columns import english, in_both
 from qimo_assets.metrics.catalog import TOTAL, Metric
 from qimo_assets.partitions import window
 from qimo_assets.views.assets import lake_keys, view_key
@@ -46,7 +47,11 @@ def metric_spec(metric: Metric, database: str) -> dg.AssetSpec:
             "sql": dg.MetadataValue.md(f"```sql\n{view_statement(metric.name, database)}\n```"),
             "dagster/column_schema": dg.TableSchema(
                 columns=[
-                    dg.TableColumn(column.name, column.mysql_type, column.comment_zh)
+                    dg.TableColumn(
+                        column.name,
+                        column.mysql_type,
+                        in_both(column.comment_en or english(column.name), column.comment_zh),
+                    )
                     for column in metric.columns
                 ]
             ),
@@ -59,5 +64,7 @@ def metric_spec(metric: Metric, database: str) -> dg.AssetSpec:
             metric.rest,
             beside=None if metric.rest or metric.name == TOTAL else metric_key(TOTAL),
             late_minutes=metric.late_minutes,
+            looks_back=metric.looks_back,
+            looks_ahead=metric.looks_ahead,
         ),
     )

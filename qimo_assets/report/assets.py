@@ -3,14 +3,22 @@ alone.
 """
 
 import time
+from typing import Any
 
 import dagster as dg
 
 from qimo_assets.automation.backoff import TRIES_LOOKED_AT, failures_in_a_row, pause_seconds
+from qimo_assets.errors import UnreachableError
 from qimo_assets.metrics.catalog import METRICS
 from qimo_assets.metrics.specs import metric_key
 from qimo_assets.report.files import Site
-from qimo_assets.report.refresh import refresh, shown_state, tell_state
+from qimo_assets.report.refresh import (
+    Refreshed,
+    TooManyDays,
+    refresh,
+    shown_state,
+    tell_state,
+)
 from qimo_assets.report.tables import state
 from qimo_assets.resources.kafka import KafkaResource
 from qimo_assets.resources.mysql import MySQLResource
@@ -18,16 +26,22 @@ from qimo_assets.settings import Settings
 
 REPORT = dg.AssetKey(["report", "daily"])
 REFRESHING = "report"
-# A refresh is a process of its own, 4 s of a processor: not for each of the metrics that are
-# published within seconds.
+# Not for each of the metrics that are published within seconds.
 SECONDS_BETWEEN_TICKS = 30
+# Written by the sensor itself, which is broken off after 60 s: a run is no news, and a process.
+DAYS_IN_A_TICK = 31
 LONGEST_RUN_SECONDS = 900
 DAYS_LISTED = 31
 
 
-def build_report_definitions(settings: Settings) -> dg.Definitions:
-    """Return the report's asset, the sensor that refreshes it, and the account with
-    which it reads.
+def build_report_definitions(
+    settings: Settings, days_in_a_tick: int = DAYS_IN_A_TICK
+) -> dg.Definitions:
+    """Return the report's asset, the sensor that refreshes it, and the account with which it reads.
+
+    Args:
+        settings: The platform's settings.
+        days_in_a_tick: Days that the sensor writes by itself; more are a run.
     """
 
     @dg.asset(
@@ -51,24 +65,20 @@ def build_report_definitions(settings: Settings) -> dg.Definitions:
         with report_mysql.connect() as connection:
             done = refresh(connection, site, masked=settings.report.mask_accounts)
         context.log.info("%d days written, %d removed", len(done.written), len(done.removed))
-        return dg.MaterializeResult(
-            metadata={
-                "page": dg.MetadataValue.url(settings.report.address),
-                "newest publication": str(done.published_at),
-                "newest instant": str(done.instant),
-                "days": done.days,
-                "days written": len(done.written),
-                "newest days written": done.written[-DAYS_LISTED:],
-                "days removed": len(done.removed),
-                "tables": done.tables,
-            }
-        )
+        return dg.MaterializeResult(metadata=_metadata(done, settings.report.address))
+
+    job = dg.define_asset_job(
+        "refresh_report",
+        selection=dg.AssetSelection.assets(report),
+        description="Writes the report's files, when more days changed than a tick of the sensor "
+        f"{REFRESHING} writes.",
+    )
 
     # Not an automation condition: its evaluation holds every partition of every metric, 75 kB, and
     # Dagster's column in MySQL takes 64.
     @dg.sensor(
         name=REFRESHING,
-        asset_selection=dg.AssetSelection.assets(report),
+        job=job,
         default_status=dg.DefaultSensorStatus.RUNNING,
         minimum_interval_seconds=SECONDS_BETWEEN_TICKS,
         description="Brings the report up to date when MySQL holds a publication that it does not "
@@ -76,18 +86,32 @@ def build_report_definitions(settings: Settings) -> dg.Definitions:
     )
     def report_refreshing(
         context: dg.SensorEvaluationContext, report_mysql: MySQLResource, kafka: KafkaResource
-    ) -> dg.RunRequest | dg.SkipReason:
-        tell_state(Site(settings.report.directory), _waiting(kafka))
+    ) -> dg.SensorResult | dg.RunRequest | dg.SkipReason:
+        site = Site(settings.report.directory)
+        tell_state(site, _waiting(kafka))
         if reason := _reason_to_wait(context.instance, time.time()):
             return dg.SkipReason(reason)
-        with report_mysql.connect() as connection, connection.cursor() as cursor:
-            published = state(cursor)
-        if published in (None, shown_state(Site(settings.report.directory))):
-            return dg.SkipReason("The report shows every publication.")
-        return dg.RunRequest(tags={"dagster/max_runtime": str(LONGEST_RUN_SECONDS)})
+        with report_mysql.connect() as connection:
+            with connection.cursor() as cursor:
+                published = state(cursor)
+            if published in (None, shown_state(site)):
+                return dg.SkipReason("The report shows every publication.")
+            site.install_map(settings.report.map_file, settings.report.map_note)
+            try:
+                done = refresh(
+                    connection,
+                    site,
+                    masked=settings.report.mask_accounts,
+                    most_days=days_in_a_tick,
+                )
+            except TooManyDays:
+                return dg.RunRequest(tags={"dagster/max_runtime": str(LONGEST_RUN_SECONDS)})
+        metadata = _metadata(done, settings.report.address)
+        return dg.SensorResult(asset_events=[dg.AssetMaterialization(REPORT, metadata=metadata)])
 
     return dg.Definitions(
         assets=[report],
+        jobs=[job],
         sensors=[report_refreshing],
         resources={"report_mysql": MySQLResource.from_settings(settings.reader)},
     )
@@ -97,8 +121,21 @@ def _waiting(kafka: KafkaResource) -> int | None:
     """Return how many lines of the topic are not in the lake; None where the broker is silent."""
     try:
         return sum(partition.lag for partition in kafka.state())
-    except dg.Failure:
+    except UnreachableError:
         return None
+
+
+def _metadata(done: Refreshed, address: str) -> dict[str, Any]:
+    return {
+        "page": dg.MetadataValue.url(address),
+        "newest publication": str(done.published_at),
+        "newest instant": str(done.instant),
+        "days": done.days,
+        "days written": len(done.written),
+        "newest days written": done.written[-DAYS_LISTED:],
+        "days removed": len(done.removed),
+        "tables": done.tables,
+    }
 
 
 def _reason_to_wait(instance: dg.DagsterInstance, now: float) -> str | None:

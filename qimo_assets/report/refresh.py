@@ -46,12 +46,17 @@ class Refreshed:
     instant: str | None
 
 
+class TooManyDays(Exception):
+    """More days changed than were to be written."""
+
+
 def refresh(
     connection: MySQLConnectionAbstract,
     site: Site,
     *,
     masked: bool,
     metrics: Sequence[Metric] = METRICS,
+    most_days: int | None = None,
 ) -> Refreshed:
     """Write what changed since the last refresh.
 
@@ -60,6 +65,10 @@ def refresh(
         site: The report's files.
         masked: Whether accounts are masked.
         metrics: The metrics to show; one whose table is not there yet is left out.
+        most_days: Days that are written at most; None writes all that changed.
+
+    Raises:
+        TooManyDays: More days changed; nothing was written of them.
     """
     # With pyecharts, 0.15 s of a processor, which no other run needs.
     from qimo_assets.report.charts import charts
@@ -72,7 +81,7 @@ def refresh(
     snapshot(connection)
     try:
         with connection.cursor() as cursor:
-            return _refresh(cursor, published(cursor, metrics), site, accounts)
+            return _refresh(cursor, published(cursor, metrics), site, accounts, most_days)
     finally:
         connection.rollback()
 
@@ -94,7 +103,11 @@ def shown_state(site: Site) -> str | None:
 
 
 def _refresh(
-    cursor: MySQLCursorAbstract, now: Published, site: Site, accounts: Accounts
+    cursor: MySQLCursorAbstract,
+    now: Published,
+    site: Site,
+    accounts: Accounts,
+    most_days: int | None,
 ) -> Refreshed:
     descriptions = [table.description() for table in now.tables]
     form = hashlib.sha256(
@@ -105,6 +118,8 @@ def _refresh(
     known = {day: digest for day, digest in known.items() if site.month(_month(day)).exists()}
     written = [day for day, digest in now.days.items() if known.get(day) != digest]
     removed = sorted(set(known) - set(now.days))
+    if most_days is not None and len(written) + len(removed) > most_days:
+        raise TooManyDays(f"{len(written)} days changed, and {len(removed)} went.")
     for month, days in groupby(sorted([*written, *removed]), key=_month):
         touched = set(days)
         others = [day for day in now.days if _month(day) == month and day not in touched]

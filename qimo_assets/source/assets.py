@@ -3,7 +3,10 @@
 from collections.abc import Sequence
 
 import dagster as dg
+from dagster._time import get_current_timestamp
 
+from qimo_assets.automation.checks import EVALUATED, HEARD_SECONDS, news
+from qimo_assets.metadata import table
 from qimo_assets.settings import Settings
 from qimo_assets.source.files import LogFile, log_files, what_is_not_read
 from qimo_assets.source.render import FLUME_CONF, agent_configuration
@@ -11,6 +14,8 @@ from qimo_assets.source.render import FLUME_CONF, agent_configuration
 DIRECTORY = dg.AssetKey(["log", "chat"])
 AGENT = dg.AssetKey(["log", "flume_agent"])
 EVERY_LINE_IS_READ = dg.AssetCheckKey(AGENT, "every_line_is_read")
+
+WATCH_SECONDS = 60
 
 
 def build_source_definitions(settings: Settings) -> dg.Definitions:
@@ -70,36 +75,35 @@ def build_source_definitions(settings: Settings) -> dg.Definitions:
         name=EVERY_LINE_IS_READ.name,
         description="No line of any log file waits for more than a minute: the files are compared "
         "with the agent's positions, whatever lives or not.",
+        metadata={
+            EVALUATED: f"each {WATCH_SECONDS} s by the sensor source_watcher, which tells an "
+            f"outcome when it changes and after {HEARD_SECONDS // 60} minutes"
+        },
     )
     def every_line_is_read() -> dg.AssetCheckResult:
-        unread = what_is_not_read(log_files(settings.source))
-        return dg.AssetCheckResult(passed=not unread, description=unread or None)
+        return _judge(log_files(settings.source))
 
     @dg.sensor(
         name="source_watcher",
-        minimum_interval_seconds=60,
+        minimum_interval_seconds=WATCH_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Reports the files and how far the agent has read them when they changed.",
+        description="Reports the files and how far the agent has read them when they changed, and "
+        f"evaluates {EVERY_LINE_IS_READ.name}.",
     )
     def source_watcher(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         files = log_files(settings.source)
-        unread = what_is_not_read(files)
-        cursor = (
-            f"{sum(file.size for file in files)}:{sum(file.read for file in files)}:{bool(unread)}"
+        cursor = f"{sum(file.size for file in files)}:{sum(file.read for file in files)}"
+        moved = cursor != context.cursor
+        told = news(
+            context.instance, [_judge(files)], get_current_timestamp(), [AGENT] if moved else []
         )
-        if cursor == context.cursor:
+        if not moved and not told:
             return dg.SkipReason("Neither the files nor the agent's positions have changed.")
         events = [
             dg.AssetObservation(DIRECTORY, metadata=_metadata(files)),
             dg.AssetMaterialization(AGENT, metadata=_metadata(files)),
-            dg.AssetCheckEvaluation(
-                asset_key=AGENT,
-                check_name=EVERY_LINE_IS_READ.name,
-                passed=not unread,
-                description=unread or None,
-            ),
         ]
-        return dg.SensorResult(asset_events=events, cursor=cursor)
+        return dg.SensorResult(asset_events=[*(events if moved else []), *told], cursor=cursor)
 
     return dg.Definitions(
         assets=[chat, flume_agent],
@@ -120,17 +124,31 @@ def shown(name: str) -> str:
     )
 
 
+def _judge(files: Sequence[LogFile]) -> dg.AssetCheckResult:
+    unread = what_is_not_read(files)
+    return dg.AssetCheckResult(
+        asset_key=AGENT,
+        check_name=EVERY_LINE_IS_READ.name,
+        passed=not unread,
+        description=unread or None,
+    )
+
+
 def _metadata(files: Sequence[LogFile]) -> dict[str, dg.MetadataValue]:
-    rows = [
-        f"| `{shown(file.name)}`{' (gone)' if file.gone else ''} | {file.size:,} | "
-        f"{file.unread:,} | {file.unread_because} |"
-        for file in files
-    ]
     return {
         "files": dg.MetadataValue.int(len(files)),
         "bytes": dg.MetadataValue.int(sum(file.size for file in files)),
         "bytes not yet read": dg.MetadataValue.int(sum(file.unread for file in files)),
-        "each file": dg.MetadataValue.md(
-            "\n".join(["| file | bytes | not yet read | because |", "|---|---:|---:|---|", *rows])
+        "each file": table(
+            ["file", "bytes", "not yet read", "because"],
+            [
+                (
+                    f"{shown(file.name)}{' (gone)' if file.gone else ''}",
+                    file.size,
+                    file.unread,
+                    str(file.unread_because),
+                )
+                for file in files
+            ],
         ),
     }

@@ -5,9 +5,11 @@ import hashlib
 import dagster as dg
 
 from qimo_assets.automation.conditions import view_condition
+from qimo_assets.columns import column_schema
 from qimo_assets.resources.hive import HiveResource
 from qimo_assets.views.sql import (
     SNAPSHOT,
+    declared_columns,
     lake_tables,
     reads,
     view_description,
@@ -49,7 +51,11 @@ def _view_asset(name: str, database: str) -> dg.AssetsDefinition:
         kinds={"hive", "sql"},
         owners=["team:data"],
         description=view_description(name),
-        metadata={"sql": sql, "dagster/table_name": f"{database}.{name}"},
+        metadata={
+            "sql": sql,
+            "dagster/table_name": f"{database}.{name}",
+            **column_schema(declared_columns(statement)),
+        },
         code_version=hashlib.sha256(statement.encode()).hexdigest()[:16],
         automation_condition=view_condition(deps),
     )

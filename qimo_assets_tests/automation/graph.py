@@ -12,8 +12,9 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 from dagster._core.test_utils import freeze_time
 
+from qimo_assets.automation.behind import SENSOR_TAG
 from qimo_assets.automation.conditions import MESSAGES, metric_condition, view_condition
-from qimo_assets.automation.ranges import RANGE_END_TAG, RANGE_START_TAG
+from qimo_assets.automation.ranges import PARTITION_TAG, RANGE_END_TAG, RANGE_START_TAG
 from qimo_assets.contract import TIMEZONE
 from qimo_assets.lake.reporter import INSTANT
 from qimo_assets.partitions import daily, window
@@ -39,6 +40,7 @@ class Graph:
         self.now = shanghai(now)
         self.instance = dg.DagsterInstance.ephemeral()
         self._window = window(looks_back, looks_ahead)
+        self._looks = looks_back, looks_ahead
         self._rest = rest
         self._late_minutes = late_minutes
         self._cursor = None
@@ -61,7 +63,12 @@ class Graph:
             deps=[VIEW, dg.AssetDep(MESSAGES, partition_mapping=self._window)],
             partitions_def=daily,
             backfill_policy=dg.BackfillPolicy.single_run(),
-            automation_condition=metric_condition(self._rest, late_minutes=self._late_minutes),
+            automation_condition=metric_condition(
+                self._rest,
+                late_minutes=self._late_minutes,
+                looks_back=self._looks[0],
+                looks_ahead=self._looks[1],
+            ),
             freshness_policy=dg.FreshnessPolicy.time_window(
                 fail_window=timedelta(minutes=FAIL_MINUTES),
                 warn_window=timedelta(minutes=WARN_MINUTES),
@@ -115,6 +122,27 @@ class Graph:
                 raise_on_error=False,
             )
         return run.success
+
+    def started(self, day: str, *, by_sensor: bool = True) -> dg.DagsterRun:
+        """Begin a run of a day and leave it under way."""
+        with self.clock():
+            return self.instance.create_run_for_job(
+                self.defs.resolve_implicit_global_asset_job_def(),
+                asset_selection=frozenset({METRIC}),
+                tags={PARTITION_TAG: day, **({SENSOR_TAG: "any"} if by_sensor else {})},
+                status=dg.DagsterRunStatus.STARTED,
+            )
+
+    def ended(
+        self, day: str, status: dg.DagsterRunStatus | None, *, by_sensor: bool = True
+    ) -> None:
+        """End a run of a day before it publishes: terminated, or deleted as a whole."""
+        run = self.started(day, by_sensor=by_sensor)
+        with self.clock():
+            if status is None:
+                self.instance.delete_run(run.run_id)
+            else:
+                self.instance.report_run_canceled(run)
 
     def create_view(self) -> None:
         """Materialize the view."""

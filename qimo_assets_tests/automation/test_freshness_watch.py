@@ -19,7 +19,13 @@ from dagster._core.test_utils import create_run_for_test, freeze_time
 from qimo_assets.automation.conditions import MESSAGES
 from qimo_assets.lake.assets import STREAM_JOB
 from qimo_assets.metrics.catalog import METRICS, TOTAL, Metric
-from qimo_assets.metrics.freshness import Published, judge, quiet_metrics, still_fresh
+from qimo_assets.metrics.freshness import (
+    Published,
+    judge,
+    judge_every_day,
+    quiet_metrics,
+    still_fresh,
+)
 from qimo_assets_tests.automation.graph import (
     FAIL_MINUTES,
     METRIC,
@@ -226,3 +232,30 @@ def test_an_old_day_that_is_published_does_not_hide_the_newest() -> None:
 
 def test_an_empty_lake_is_no_failure() -> None:
     assert verdict(running(), {}, minutes=600) == "passed"
+
+
+def every_day(graph: Graph, minutes: float = 0) -> list[str]:
+    """Return the days that the check of all days names, some minutes later."""
+    graph.now += timedelta(minutes=minutes)
+    result = judge_every_day(graph.instance, [M], {METRIC: {MESSAGES}}, graph.now.timestamp())
+    value = result.metadata["each day"]
+    assert isinstance(value, dg.TableMetadataValue)
+    assert result.passed == (not value.records)
+    return [str(record.data["day"]) for record in value.records]
+
+
+def test_all_days_that_wait_are_named_and_not_the_newest_alone(graph: Graph) -> None:
+    graph.touch("2026-02-01", YESTERDAY, TODAY)
+    assert every_day(graph) == []
+    assert every_day(graph, FAIL_MINUTES + 1) == [TODAY, YESTERDAY, "2026-02-01"]
+    graph.materialize(METRIC, YESTERDAY)
+    graph.materialize(METRIC, TODAY)
+    assert every_day(graph) == ["2026-02-01"]
+    graph.materialize(METRIC, "2026-02-01")
+    assert every_day(graph) == []
+
+
+def test_a_day_that_is_touched_again_and_again_waits_since_it_was_first(graph: Graph) -> None:
+    for _ in range(FAIL_MINUTES // 10 + 1):
+        graph.touch(YESTERDAY, minutes=10)
+    assert every_day(graph) == [YESTERDAY]

@@ -6,12 +6,14 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
+import dagster as dg
 import pytest
 
 from qimo_assets.automation.backoff import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, pause_seconds
 from qimo_assets.automation.lateness import MOST_DAYS
 from qimo_assets_tests.automation.graph import METRIC, NOON, VIEW, Graph, running
 
+CANCELED = dg.DagsterRunStatus.CANCELED
 OLDER, OLD, TODAY = "2021-11-06", "2021-11-07", NOON[:10]
 
 
@@ -277,10 +279,9 @@ def test_a_day_without_messages_is_published_while_its_window_holds_some() -> No
     graph = running(looks_back=2)
     graph.touch(TODAY)
     assert graph.settle() == {TODAY}
-    nights = [graph.tick(minutes=24 * 60) for _ in range(4)]
-    assert nights[0] == {"2026-03-11"}
-    graph.materialize(METRIC, "2026-03-11")
-    assert nights[1:] == [{"2026-03-12"}, set(), set()]
+    for night in ({"2026-03-11"}, {"2026-03-12"}, set(), set()):
+        assert graph.tick(minutes=24 * 60) == night
+        assert all(graph.materialize(METRIC, day) for day in night)
 
 
 def test_a_metric_that_rests_follows_at_once_and_then_collects_until_it_has_rested() -> None:
@@ -304,4 +305,48 @@ def test_a_rest_has_an_end() -> None:
     graph.materialize(METRIC, OLD)
     graph.touch(OLD)
     assert graph.tick(minutes=4) == set()
+    assert graph.tick(minutes=1) == {OLD}
+
+
+@pytest.mark.parametrize("status", [CANCELED, None], ids=["terminated", "deleted"])
+def test_a_day_whose_run_was_ended_by_a_person_is_wanted_again(
+    status: dg.DagsterRunStatus | None,
+) -> None:
+    graph = running()
+    graph.touch(OLD)
+    assert graph.tick() == {OLD}
+    graph.ended(OLD, status)
+    assert [graph.tick() for _ in range(5)] == [set()] * 5
+    assert graph.tick(minutes=1) == {OLD}
+    assert graph.settle() == set()
+
+
+def test_a_day_that_was_touched_while_it_was_read_is_wanted_again_after_a_terminated_run() -> None:
+    graph = running()
+    graph.touch(OLD)
+    graph.tick()
+    graph.during_run = lambda: graph.touch(OLD)
+    graph.materialize(METRIC, OLD)
+    assert graph.tick() == {OLD}
+    graph.ended(OLD, CANCELED)
+    assert graph.tick() == set()
+    assert graph.tick(minutes=1) == {OLD}
+
+
+def test_a_persons_needless_run_that_is_terminated_is_not_launched_again() -> None:
+    graph = running()
+    graph.touch(OLD)
+    assert graph.settle() == {OLD}
+    graph.ended(OLD, CANCELED, by_sensor=False)
+    assert [graph.tick(minutes=1) for _ in range(5)] == [set()] * 5
+
+
+def test_a_day_that_is_being_published_is_not_wanted_for_being_behind() -> None:
+    graph = running()
+    graph.touch(OLD)
+    assert graph.tick() == {OLD}
+    run = graph.started(OLD)
+    assert [graph.tick(minutes=1) for _ in range(3)] == [set()] * 3
+    with graph.clock():
+        graph.instance.report_run_failed(run)
     assert graph.tick(minutes=1) == {OLD}

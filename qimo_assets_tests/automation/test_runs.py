@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta, timezone
 
 import dagster as dg
 import pytest
+from dagster._core.test_utils import freeze_time
 
 from qimo_assets.automation.conditions import MESSAGES
 from qimo_assets.automation.lateness import MOST_DAYS
-from qimo_assets.automation.ranges import PARTITION_TAG, RANGE_END_TAG, RANGE_START_TAG
+from qimo_assets.automation.ranges import (
+    PARTITION_TAG,
+    PRIORITY_TAG,
+    RANGE_END_TAG,
+    RANGE_START_TAG,
+    bounded,
+)
 from qimo_assets.metrics.catalog import METRICS, TOTAL
 from qimo_assets.metrics.specs import metric_key
 from qimo_assets.partitions import daily
-from qimo_assets.settings import load_settings
 from qimo_assets.views.assets import view_key
 from qimo_assets.views.sql import view_names
-from qimo_assets_tests.unit.conftest import REQUIRED
 
 STARTED = dg.DagsterRunStatus.STARTED
 YEAR = [str(date(2025, 1, 1) + timedelta(days=number)) for number in range(365)]
@@ -44,6 +48,7 @@ class Platform:
         self.repository = repository
         self.instance = dg.DagsterInstance.ephemeral()
         self._cursor: str | None = None
+        self._now = datetime.now(timezone.utc)
         for name in view_names():
             self.instance.report_runless_asset_event(dg.AssetMaterialization(view_key(name)))
         assert self.tick() == []
@@ -56,7 +61,12 @@ class Platform:
             )
 
     def tick(self) -> list[dg.RunRequest]:
-        """Evaluate the sensor as the code server does."""
+        """Evaluate the sensor as the code server does, a second after the last time."""
+        self._now += timedelta(seconds=1)
+        with freeze_time(self._now):
+            return self._evaluate()
+
+    def _evaluate(self) -> list[dg.RunRequest]:
         context = dg.build_sensor_context(
             self.instance, cursor=self._cursor, repository_def=self.repository
         )
@@ -66,16 +76,8 @@ class Platform:
 
 
 @pytest.fixture
-def platform(monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
-    """The platform with required settings to which nothing listens."""
-    for name, value in REQUIRED.items():
-        monkeypatch.setenv(name, value)
-    load_settings.cache_clear()
-    # It builds the definitions as it is imported, and needs settings for that.
-    from qimo_assets.definitions import build_definitions
-
-    yield Platform(build_definitions(load_settings()).get_repository_def())
-    load_settings.cache_clear()
+def platform(repository: dg.RepositoryDefinition) -> Platform:
+    return Platform(repository)
 
 
 def test_one_run_publishes_all_metrics_of_a_day(platform: Platform) -> None:
@@ -102,6 +104,38 @@ def test_a_year_of_late_lines_is_a_run_for_each_month_of_days_the_newest_first(
         spans.append((run.tags[RANGE_START_TAG], run.tags[RANGE_END_TAG]))
     first, last = (YEAR[-MOST_DAYS], YEAR[-1]), (YEAR[0], YEAR[len(YEAR) % MOST_DAYS - 1])
     assert (spans[0], spans[-1], len(spans)) == (first, last, len(YEAR) // MOST_DAYS + 1)
+
+
+def test_a_range_is_bounded_and_ends_with_the_newest_day() -> None:
+    spans = bounded(YEAR)
+    assert [span.end for span in spans] == YEAR[::-1][::MOST_DAYS]
+    days = [day for span in spans for day in daily.get_partition_keys_in_range(span)]
+    assert sorted(days) == YEAR
+    assert max(len(daily.get_partition_keys_in_range(span)) for span in spans) == MOST_DAYS
+
+
+def test_today_passes_the_days_that_wait(platform: Platform) -> None:
+    today = daily.get_last_partition_key() or ""
+    platform.touch(YEAR[3], today)
+    runs = [request for request in platform.tick() if set(request.asset_selection or []) >= PLAIN]
+    assert [(run.partition_key, run.tags.get(PRIORITY_TAG)) for run in runs] == [
+        (today, "1"),
+        (YEAR[3], None),
+    ]
+
+
+def test_each_run_of_the_platform_has_a_job_with_a_name(platform: Platform) -> None:
+    platform.instance.report_runless_asset_event(
+        dg.AssetMaterialization(view_key(TOTAL), tags={"dagster/code_version": "old"})
+    )
+    platform.touch(*YEAR[:3], YEAR[8])
+    requests = platform.tick()
+    assert requests
+    jobs = {job.name: job for job in platform.repository.get_all_jobs()}
+    for request in requests:
+        assert request.job_name in ("publish_metrics", "create_views", "hourly_checks")
+        selected = jobs[request.job_name].asset_layer.selected_asset_keys
+        assert set(request.asset_selection or []) <= set(selected)
 
 
 def test_days_that_do_not_follow_each_other_are_runs_of_their_own(platform: Platform) -> None:

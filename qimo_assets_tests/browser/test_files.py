@@ -13,6 +13,7 @@ import dagster as dg
 import pytest
 
 from qimo_assets.automation.backoff import pause_seconds
+from qimo_assets.errors import UnreachableError
 from qimo_assets.metrics.catalog import METRICS, Metric
 from qimo_assets.report.assets import REFRESHING, _reason_to_wait, build_report_definitions
 from qimo_assets.report.files import Site
@@ -213,29 +214,32 @@ class SilentKafka(KafkaResource):
     """A broker that does not answer."""
 
     def state(self) -> list[PartitionState]:
-        raise dg.Failure("no answer")
+        raise UnreachableError("no answer")
 
 
-def test_a_refresh_is_launched_for_a_publication_that_is_not_shown(report: Report) -> None:
+def test_a_publication_that_is_not_shown_is_written_by_the_sensor_without_a_run(
+    report: Report,
+) -> None:
     kafka = SilentKafka.model_construct()
-    sensor = next(iter(build_report_definitions(report.settings).sensors or ()))
-    assert isinstance(sensor, dg.SensorDefinition)
 
-    def asked(instance: dg.DagsterInstance) -> bool:
+    def asked(instance: dg.DagsterInstance, days_in_a_tick: int = 1) -> type:
+        definitions = build_report_definitions(report.settings, days_in_a_tick)
+        sensor = next(iter(definitions.sensors or ()))
+        assert isinstance(sensor, dg.SensorDefinition)
         with dg.build_sensor_context(
             instance=instance, resources={"report_mysql": report.reader(), "kafka": kafka}
         ) as context:
-            return isinstance(sensor(context), dg.RunRequest)
+            return type(sensor(context))
 
     with dg.DagsterInstance.ephemeral() as instance:
         report.refresh()
-        assert not asked(instance)
+        assert asked(instance) is dg.SkipReason
         for metric in (TOTAL, METRICS[1]):
             report.publish(metric, [DAYS[0]], rows_of(metric, DAYS[0]))
-            assert asked(instance)
-            report.refresh()
-            assert not asked(instance)
+            assert asked(instance) is dg.SensorResult
+            assert asked(instance) is dg.SkipReason
         report.publish(TOTAL, [DAYS[0]], rows_of(TOTAL, DAYS[0]))
+        assert asked(instance, days_in_a_tick=0) is dg.RunRequest
         for failures in (1, 2, 3):
             run = instance.add_run(
                 dg.DagsterRun(
@@ -244,9 +248,9 @@ def test_a_refresh_is_launched_for_a_publication_that_is_not_shown(report: Repor
                     tags={"dagster/sensor_name": REFRESHING},
                 )
             )
-            assert not asked(instance)
+            assert asked(instance) is dg.SkipReason
             instance.report_run_failed(run)
-            assert not asked(instance)
+            assert asked(instance) is dg.SkipReason
             assert _reason_to_wait(instance, time.time() + pause_seconds(failures) - 5)
             assert _reason_to_wait(instance, time.time() + pause_seconds(failures) + 1) is None
     report.refresh()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from difflib import unified_diff
 from pathlib import Path
@@ -20,6 +21,7 @@ from dagster._core.definitions.freshness import TimeWindowFreshnessPolicy
 from dagster._core.remote_representation.external_data import RepositorySnap
 from dagster._serdes import serialize_value
 
+from qimo_assets.columns import WORDS
 from qimo_assets.settings import Settings, load_settings
 from qimo_assets_tests.unit.conftest import REQUIRED
 
@@ -189,10 +191,44 @@ def test_every_asset_is_reached_from_the_log_directory(defs: dg.Definitions) -> 
     graph = defs.resolve_asset_graph()
     assert graph.toposorted_asset_keys[0] == dg.AssetKey(["log", "chat"])
     assert graph.root_materializable_asset_keys == {dg.AssetKey(["log", "flume_agent"])}
-    assert graph.external_asset_keys == {dg.AssetKey(["log", "chat"])}
+    assert graph.external_asset_keys == {
+        dg.AssetKey(["log", "chat"]),
+        dg.AssetKey(["hudi", "table_services"]),
+    }
 
 
 def test_no_password_is_in_what_the_code_server_tells(defs: dg.Definitions) -> None:
     told = serialize_value(RepositorySnap.from_def(defs.get_repository_def()))
     assert REQUIRED["QIMO_KAFKA__BOOTSTRAP"] in told
     assert REQUIRED["QIMO_MYSQL__PASSWORD"] not in told
+
+
+def test_each_column_of_lake_views_and_metrics_is_described_in_both_languages(
+    defs: dg.Definitions,
+) -> None:
+    described = {
+        f"{spec.key.to_user_string()}.{column.name}": column
+        for spec in defs.resolve_all_asset_specs()
+        if spec.key.path[0] in ("hudi", "hive", "mysql")
+        and spec.key.path[-1] not in ("7mo_report", "table_services")
+        for column in spec.metadata["dagster/column_schema"].columns
+    }
+    assert len(described) > 150
+    poor = {
+        name
+        for name, column in described.items()
+        if not re.search("[a-z]", column.description or "")
+        or not re.search("[\u4e00-\u9fff]", column.description or "")
+        or not column.type
+    }
+    assert poor == set()
+
+
+def test_no_column_is_described_that_is_nowhere(defs: dg.Definitions) -> None:
+    there = {
+        column.name
+        for spec in defs.resolve_all_asset_specs()
+        if "dagster/column_schema" in spec.metadata
+        for column in spec.metadata["dagster/column_schema"].columns
+    }
+    assert set(WORDS) - there == set()

@@ -27,6 +27,8 @@ SHARED = {
     "probes",
     "contract",
     "partitions",
+    "columns",
+    "metadata",
     "automation",
     "instance",
 }
