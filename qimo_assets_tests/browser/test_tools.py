@@ -8,7 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from qimo_assets.lake.regions import look_up
+from qimo_assets.metrics.catalog import METRICS
+from qimo_assets.report.files import Site
 from qimo_assets_tests.browser.conftest import DAYS, HOSTILE, LAST, Report, View
+from qimo_assets_tests.browser.synthetic import rows_of
 
 DAY = f"lang=en&from={LAST}&to={LAST}"
 
@@ -219,3 +223,32 @@ def test_the_wall_is_one_dark_screen_that_follows_the_newest_day(view: View) -> 
     view.page.locator("#wall").click()
     view.wait_until("!location.hash.includes('wall')")
     assert view.page.locator("#controls").is_visible()
+
+
+# Addresses of phones of all three carriers.
+IPV6 = {"2409:8a55::1": "广东", "2408:8207::1": "北京", "240e:381::1": "湖南"}
+
+
+def test_people_with_ipv6_addresses_are_on_the_map(
+    report: Report, view: View, tmp_path: Path
+) -> None:
+    metric = next(metric for metric in METRICS if metric.name == "sender_province")
+    places = look_up(list(IPV6), report.settings.lake.ip2region_jar).rows()
+    rows = [
+        (LAST, country, province, 100 + place, 10)
+        for place, (country, province, _) in enumerate(places)
+    ]
+    site = Site(tmp_path)
+    try:
+        report.publish(metric, [LAST], rows)
+        report.refresh(site=site)
+    finally:
+        report.publish(metric, [LAST], rows_of(metric, LAST))
+    view.serve(site)
+    view.open(DAY)
+    drawn = view.page.evaluate(
+        "echarts.getInstanceByDom(document.querySelector('#sender_province .chart')).getOption().series[0].data"
+    )
+    assert {item["name"]: item["value"] for item in drawn} == {
+        name: 100 + place for place, name in enumerate(IPV6.values())
+    }
