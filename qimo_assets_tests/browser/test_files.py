@@ -220,7 +220,7 @@ class SilentKafka(KafkaResource):
 def test_a_publication_that_is_not_shown_is_written_by_the_sensor_without_a_run(
     report: Report,
 ) -> None:
-    kafka = SilentKafka.model_construct()
+    kafka = SilentKafka.from_settings(report.settings.kafka)
 
     def asked(instance: dg.DagsterInstance, days_in_a_tick: int = 1) -> type:
         definitions = build_report_definitions(report.settings, days_in_a_tick)

@@ -204,7 +204,8 @@ def test_active_users_and_retention_are_mysqls(report: Report, view: View) -> No
 def test_pipeline_health_is_mysqls(report: Report, view: View) -> None:
     view.open(DAY)
     columns = [column.name for column in BY_NAME["data_quality"].columns]
-    (values,) = report.query(f"SELECT * FROM data_quality WHERE day = '{LAST}'")
+    named = ", ".join(f"`{name}`" for name in columns)
+    (values,) = report.query(f"SELECT {named} FROM data_quality WHERE day = '{LAST}'")
     row = dict(zip(columns, values, strict=True))
     quarantined = sum(value for name, value in row.items() if name.startswith("quarantined_"))
     figures = view.page.locator("#quality .figure").all_inner_texts()

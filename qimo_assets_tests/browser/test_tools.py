@@ -244,6 +244,7 @@ def test_people_with_ipv6_addresses_are_on_the_map(
         report.refresh(site=site)
     finally:
         report.publish(metric, [LAST], rows_of(metric, LAST))
+        report.refresh()
     view.serve(site)
     view.open(DAY)
     drawn = view.page.evaluate(
