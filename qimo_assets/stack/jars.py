@@ -71,7 +71,13 @@ ROOTS: dict[str, tuple[tuple[str, bool], ...]] = {
     "ip2region": (("net.dreamlu:mica-ip2region:4.0.0", False),),
     # What FineBI connects with; the tests read the reporting database through it.
     "connectorj": (("com.mysql:mysql-connector-j:9.1.0", False),),
+    # What other BI tools, and FineBI before, connect with: for the tests alone.
+    "connectorj_5": (("mysql:mysql-connector-java:5.1.49", False),),
+    "connectorj_8": (("com.mysql:mysql-connector-j:8.0.33", False),),
+    "connectorj_26": (("com.mysql:mysql-connector-j:26.10.0", False),),
+    "mariadb_client": (("org.mariadb.jdbc:mariadb-java-client:3.5.11", False),),
 }
+OF_TESTS = ("connectorj_5", "connectorj_8", "connectorj_26", "mariadb_client")
 # netty's native transports come once for each platform under one name; Java's own transport serves
 # one machine as well.
 NATIVE_NETTY = '<exclude org="io.netty" module="netty-.*-native-.*" matcher="regexp"/>'
@@ -84,7 +90,8 @@ def locked() -> list[Jar]:
 
 def wanted(layout: Layout) -> list[Jar]:
     """Return the locked jars that a profile runs: YARN's 80 MB are for the one that has it."""
-    return [jar for jar in locked() if jar.group != YARN or layout.profile.node_managers]
+    left_out = {*OF_TESTS, *(() if layout.profile.node_managers else (YARN,))}
+    return [jar for jar in locked() if jar.group not in left_out]
 
 
 def class_path(layout: Layout, group: str) -> list[Path]:

@@ -5,7 +5,8 @@ reader's account.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,7 +17,8 @@ from py4j.protocol import Py4JJavaError
 from qimo_assets.metrics.catalog import METRICS, Metric
 from qimo_assets.metrics.publish import ensure_tables, publish
 from qimo_assets.settings import LOOPBACK
-from qimo_assets.stack.jars import PYSPARK_HOME, class_path
+from qimo_assets.stack.download import download
+from qimo_assets.stack.jars import PYSPARK_HOME, class_path, directory, locked
 from qimo_assets.stack.java import java_home
 from qimo_assets_tests.contract.conftest import Server
 
@@ -27,7 +29,17 @@ TEXTS = {
     "nickname": "老王😀",
     "account": "13800001234",
 }
-OPTIONS = "useUnicode=true&characterEncoding=utf8&serverTimezone=Asia/Shanghai"
+OPTIONS = (
+    "useUnicode=true&characterEncoding=utf8&characterSetResults=UTF-8&serverTimezone=Asia/Shanghai"
+)
+# Group of its jar, class and scheme of each driver that BI tools bring.
+DRIVERS = {
+    "connectorj_5": ("com.mysql.jdbc.Driver", "jdbc:mysql"),
+    "connectorj_8": ("com.mysql.cj.jdbc.Driver", "jdbc:mysql"),
+    "connectorj": ("com.mysql.cj.jdbc.Driver", "jdbc:mysql"),
+    "connectorj_26": ("com.mysql.cj.jdbc.Driver", "jdbc:mysql"),
+    "mariadb_client": ("org.mariadb.jdbc.Driver", "jdbc:mariadb"),
+}
 # java.sql.Types
 NUMBERS, TEXT_TYPE, DATE_TYPE = {-6, 5, 4, -5, 3, 8}, 12, 91
 
@@ -54,32 +66,80 @@ def published(server: Server) -> Iterator[Server]:
     )
 
 
-@pytest.fixture(scope="module")
-def jdbc(published: Server) -> Iterator[Any]:
-    """The connection of Connector/J in a JVM of its own."""
-    jars = [
-        next(Path(PYSPARK_HOME, "jars").glob("py4j-*.jar")),
-        *class_path(published.layout, "connectorj"),
-    ]
-    java = str(java_home() / "bin" / "java")
+@contextmanager
+def connected(server: Server, driver: str, options: str = OPTIONS) -> Generator[Any, None, None]:
+    """Give a reader's connection by a driver, in a JVM of its own."""
+    download([jar for jar in locked() if jar.group == driver], directory(server.layout))
+    py4j = next(Path(PYSPARK_HOME, "jars").glob("py4j-*.jar"))
     launched = launch_gateway(
-        jarpath=str(jars[0]),
-        classpath=os.pathsep.join(str(jar) for jar in jars[1:]),
-        java_path=java,
+        jarpath=str(py4j),
+        classpath=os.pathsep.join(str(jar) for jar in class_path(server.layout, driver)),
+        java_path=str(java_home() / "bin" / "java"),
         die_on_exit=True,
         enable_auth=True,
     )
     port, token = cast("tuple[int, str]", launched)
     gateway = JavaGateway(gateway_parameters=GatewayParameters(port=port, auth_token=token))
     jvm: Any = gateway.jvm
+    name, scheme = DRIVERS[driver]
     account = jvm.java.util.Properties()
     account.setProperty("user", "finebi_reader")
-    account.setProperty("password", published.layout.secret("mysql_reader"))
-    url = f"jdbc:mysql://{LOOPBACK}:{published.layout.ports['mysql']}/qimo_report?{OPTIONS}"
-    connection = jvm.com.mysql.cj.jdbc.Driver().connect(url, account)
-    yield connection
-    connection.close()
-    gateway.shutdown()
+    account.setProperty("password", server.layout.secret("mysql_reader"))
+    url = f"{scheme}://{LOOPBACK}:{server.layout.ports['mysql']}/qimo_report?{options}"
+    place = jvm
+    for part in name.split("."):
+        place = getattr(place, part)
+    connection = place().connect(url, account)
+    try:
+        yield connection
+    finally:
+        connection.close()
+        gateway.shutdown()
+
+
+@pytest.fixture(scope="module")
+def jdbc(published: Server) -> Iterator[Any]:
+    """The connection of FineBI's own Connector/J."""
+    with connected(published, "connectorj") as connection:
+        yield connection
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_each_driver_reads_chinese_texts_names_and_days_by_the_documented_url(
+    published: Server, driver: str
+) -> None:
+    with connected(published, driver) as connection:
+        found = ask(
+            connection,
+            "SELECT day, country, province, messages FROM sender_province "
+            "WHERE province = '新疆维吾尔自治区'",
+            "day",
+            "country",
+            "province",
+            "messages",
+        )
+        nicknames = ask(connection, "SELECT nickname, place FROM sender_top", "nickname", "place")
+        columns = rows(
+            connection.getMetaData().getColumns("qimo_report", None, "sender_province", "%"),
+            "COLUMN_NAME",
+            "REMARKS",
+            "DATA_TYPE",
+        )
+    assert found == [(DAY, "中国", "新疆维吾尔自治区", "1")]
+    # What the oldest knows of UTF-8 has three bytes a character at most.
+    assert nicknames == [("老王?" if driver == "connectorj_5" else "老王😀", "1")]
+    assert columns[:2] == [
+        ("day", "日期", str(DATE_TYPE)),
+        ("country", "发件人国家", str(TEXT_TYPE)),
+    ]
+
+
+def test_the_oldest_driver_needs_the_character_set_of_results(published: Server) -> None:
+    """Why the URL names it: for an exact collation this driver takes texts for Latin."""
+    options = OPTIONS.replace("&characterSetResults=UTF-8", "")
+    with connected(published, "connectorj_5", options) as connection:
+        [(province,)] = ask(connection, "SELECT province FROM sender_province", "province")
+    assert province != "新疆维吾尔自治区"
 
 
 def rows(result: Any, *names: str) -> list[tuple[str, ...]]:

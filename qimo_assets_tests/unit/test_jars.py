@@ -13,6 +13,7 @@ import pytest
 from qimo_assets.stack.download import Jar, read_lock
 from qimo_assets.stack.errors import StackError
 from qimo_assets.stack.jars import (
+    OF_TESTS,
     ROOTS,
     class_path,
     directory,
@@ -72,9 +73,12 @@ def test_paths_of_jars_are_distinct_and_under_the_home(home: Path) -> None:
     assert all(path.is_relative_to(home / "install" / "jars") for path in paths)
 
 
-def test_the_jars_of_yarn_are_for_its_profile_alone(home: Path) -> None:
-    assert {jar.group for jar in wanted(current_layout())} == set(ROOTS) - {"yarn"}
-    assert wanted(current_layout("yarn")) == LOCK
+def test_the_jars_of_yarn_are_for_its_profile_alone_and_those_of_tests_for_nobody(
+    home: Path,
+) -> None:
+    of_users = set(ROOTS) - set(OF_TESTS)
+    assert {jar.group for jar in wanted(current_layout())} == of_users - {"yarn"}
+    assert wanted(current_layout("yarn")) == [jar for jar in LOCK if jar.group in of_users]
 
 
 def test_the_version_of_an_artifact_is_the_locked_one() -> None:

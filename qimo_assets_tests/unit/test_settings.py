@@ -252,6 +252,36 @@ def test_what_does_not_go_together_is_named(
     assert f"1 setting(s) missing or wrong (file: {settings_file()}):\n  {says}" in message()
 
 
+KERBEROS = {
+    "kafka": {
+        "QIMO_KAFKA__SECURITY_PROTOCOL": "SASL_SSL",
+        "QIMO_KAFKA__SASL_MECHANISM": "GSSAPI",
+    },
+    "hdfs": {"QIMO_LAKE__HADOOP_OPTIONS": '{"hadoop.security.authentication": "Kerberos"}'},
+    "metastore": {"QIMO_LAKE__HADOOP_OPTIONS": '{"hive.metastore.sasl.enabled": "true"}'},
+}
+
+
+@pytest.mark.parametrize("modules", ["java.base jdk.security.auth", None])
+@pytest.mark.parametrize("system", [*KERBEROS, None])
+@pytest.mark.usefixtures("required")
+def test_a_java_without_kerberos_is_named_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, system: str | None, modules: str | None
+) -> None:
+    for name, value in KERBEROS.get(system or "", {}).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("QIMO_SPARK__JAVA_HOME", str(tmp_path))
+    whole = "java.base jdk.security.auth jdk.security.jgss"
+    (tmp_path / "release").write_text(f'JAVA_VERSION="17.0.9"\nMODULES="{modules or whole}"\n')
+    if modules and system:
+        told = message()
+        assert "\n  spark.java_home: " in told
+        assert f"the Java in {tmp_path} has no module jdk.security.jgss" in told
+        assert "install a JDK 17" in told
+    else:
+        load_settings()
+
+
 def test_an_unknown_group_of_the_file_is_named(required: Path) -> None:
     write(required / "qimo.toml", '[kafak]\ntopic = "x"\n')
     assert "  kafak: Extra inputs are not permitted\n" in message()
