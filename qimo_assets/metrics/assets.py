@@ -45,6 +45,9 @@ def _metrics_of(looks_back: int, looks_ahead: int, database: str) -> dg.AssetsDe
         failed: dict[str, Exception] = {}
         for refresh in refresh_metrics(wanted, database, context.partition_keys, hive, mysql):
             if refresh.error is None:
+                for day, told in refresh.of_days().items():
+                    key = metric_key(refresh.metric.name)
+                    context.add_asset_metadata(told, asset_key=key, partition_key=day)
                 yield refresh.result()
             else:
                 failed[refresh.metric.name] = refresh.error

@@ -58,30 +58,37 @@ class Refresh:
         except (HiveError, PublicationError, MySQLServerError) as error:
             self.error = error
 
+    def of_days(self) -> dict[str, dict[str, object]]:
+        """Return day -> what the event of that day tells, and of no other: an event that listed the
+        days of its run would grow with them, and a run of years with their square.
+        """
+        told: dict[str, dict[str, object]] = {
+            day: {"outcome": outcome, "dagster/row_count": result.rows[day]}
+            for result in self.publications
+            for outcome, days in (
+                ("published", result.published),
+                ("unchanged", result.unchanged),
+                ("refused as older", result.refused),
+            )
+            for day in days
+        }
+        if told:
+            told[max(told)] |= pictures(self.metric, self.newest)
+        return told
+
     def result(self) -> dg.MaterializeResult:
-        """Return what the metric's page shows."""
-        done = self.publications
+        """Return what the events of all days tell."""
         added = (
             {
                 "added_columns": f"{', '.join(self.added)}: backfill the days before, on which "
-                "they are "
-                "NULL."
+                "they are NULL."
             }
             if self.added
             else {}
         )
         return dg.MaterializeResult(
             asset_key=metric_key(self.metric.name),
-            metadata={
-                **pictures(self.metric, self.newest),
-                "days": sum(len(result.rows) for result in done),
-                "published": [day for result in done for day in result.published],
-                "unchanged": [day for result in done for day in result.unchanged],
-                "refused_as_older": [day for result in done for day in result.refused],
-                "dagster/row_count": sum(sum(result.rows.values()) for result in done),
-                "source_instant": self.instant,
-                **added,
-            },
+            metadata={"source_instant": self.instant, **added},
         )
 
 

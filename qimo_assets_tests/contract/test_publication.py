@@ -598,17 +598,21 @@ def test_the_assets_publish_a_range_of_days_and_the_checks_add_up(
     ]
     assert compared == [45] * sum(metric.additive == "sum" for metric in METRICS)
     assert len(evaluations) == len(compared) + 2 * len(METRICS)
-    assert (
-        len(
-            [
-                item
-                for item in result.asset_materializations_for_node("metrics_of_1_day")
-                if item.asset_key.path[-1] == TOTAL.name
-            ]
-        )
-        == 45
+    told = {
+        item.partition: {name: value.value for name, value in item.metadata.items()}
+        for item in result.asset_materializations_for_node("metrics_of_1_day")
+        if item.asset_key.path[-1] == TOTAL.name
+    }
+    assert len(told) == len(stored(connection, TOTAL)) == 45
+    # Each event tells of its own day: one that told of all would grow with the range.
+    newest = told.pop("2021-12-15")
+    assert all(
+        set(event) == {"outcome", "dagster/row_count", "source_instant"} for event in told.values()
     )
-    assert len(stored(connection, TOTAL)) == 45
+    assert {(event["outcome"], event["dagster/row_count"]) for event in told.values()} == {
+        ("published", 1)
+    }
+    assert {"rows", "chart"} <= set(newest)
 
     with connection.cursor() as cursor:
         cursor.execute("UPDATE message_hourly SET messages = 7 WHERE day = '2021-11-02'")
