@@ -8,7 +8,14 @@ import ssl
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from qimo_assets.settings import HiveSettings, KafkaSettings, MySQLSettings, SettingsError
+from qimo_assets.settings import (
+    CHARACTER_SET,
+    COLLATION,
+    HiveSettings,
+    KafkaSettings,
+    MySQLSettings,
+    SettingsError,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,9 +93,9 @@ def mysql_arguments(mysql: MySQLSettings) -> dict[str, Any]:
         "database": mysql.database,
         "user": mysql.username,
         "password": mysql.password.get_secret_value(),
-        "charset": "utf8mb4",
+        "charset": CHARACTER_SET,
         # The driver's default collation is missing on older MariaDB.
-        "collation": "utf8mb4_bin",
+        "collation": COLLATION,
         "connection_timeout": int(mysql.timeout_seconds),
         **mysql_tls(mysql.ca_file),
     }

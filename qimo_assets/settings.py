@@ -39,6 +39,8 @@ from qimo_assets.errors import ConfigurationError
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 LOOPBACK = "127.0.0.1"
+# Of everything in MySQL: exact, and known to every server.
+CHARACTER_SET, COLLATION = "utf8mb4", "utf8mb4_bin"
 LOOPBACK_NAMES = (LOOPBACK, "localhost", "::1")
 # Hudi opens each log file of a table with a buffer, of 16 MB by default, and a day may have dozens
 # of files. Who writes and who reads takes this.

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import jinja2
 
-from qimo_assets.settings import LOOPBACK, write_private
+from qimo_assets.settings import CHARACTER_SET, COLLATION, LOOPBACK, write_private
 from qimo_assets.stack.accounts import KAFKA_ACCOUNT
 from qimo_assets.stack.certificates import authority, own_certificate
 from qimo_assets.stack.errors import StackError
@@ -83,6 +83,8 @@ def configure(layout: Layout) -> None:
         "kafka_account": KAFKA_ACCOUNT,
         "secret": layout.secret,
         "endless": ENDLESS_RETRIES,
+        "character_set": CHARACTER_SET,
+        "collation": COLLATION,
         "services": [_program(layout, service) for service in services(layout)],
         "spark_jars": class_path(layout, "spark"),
         "spark_master": spark_master(layout, STREAM_THREADS),

@@ -4,13 +4,15 @@ none of it the worse for a server that went.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 
 import dagster as dg
 import pytest
 
-from qimo_assets.instance.storage import KEPT_CONNECTIONS, engine
+from qimo_assets.instance.storage import KEPT_CONNECTIONS, engine, make_room
+from qimo_assets.settings import COLLATION
 from qimo_assets.stack.services import common_environment
 from qimo_assets_tests.contract.conftest import Server
 
@@ -52,3 +54,61 @@ def test_a_server_that_was_away_costs_no_query(
     server.stop()
     server.start()
     assert [instance.get_runs_count() for instance in instances] == [0] * len(instances)
+
+
+def test_times_are_right_on_a_server_of_another_zone(
+    server: Server, instances: list[dg.DagsterInstance]
+) -> None:
+    assert server.as_root("SELECT @@global.time_zone") == [("+08:00",)]
+    [instance, *_] = instances
+
+    @dg.asset_check(asset="a")
+    def check() -> dg.AssetCheckResult:
+        return dg.AssetCheckResult(passed=True)
+
+    @dg.asset
+    def a() -> None: ...
+
+    before = time.time()
+    assert dg.materialize([a, check], instance=instance).success
+    [checked] = instance.event_log_storage.get_asset_check_execution_history(
+        dg.AssetCheckKey(a.key, "check"), limit=1
+    )
+    # The server tells whole seconds.
+    assert before - 1 <= checked.create_timestamp <= time.time()
+    record = instance.get_latest_data_version_record(a.key)
+    assert record
+    assert before <= record.timestamp <= time.time()
+
+
+def test_keys_that_differ_by_case_are_two(
+    server: Server, instances: list[dg.DagsterInstance], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [instance, *_] = instances
+    for name in ("Orders", "orders"):
+        instance.report_runless_asset_event(dg.AssetMaterialization(name, partition=name))
+    assert {"Orders", "orders"} <= {key.path[-1] for key in instance.all_asset_keys()}
+    key = dg.AssetKey("orders")
+    [event] = instance.fetch_materializations(key, limit=5).records
+    assert event.partition_key == "orders"
+
+
+def test_an_older_database_becomes_exact(
+    server: Server, instances: list[dg.DagsterInstance], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert instances[0].get_runs_count() >= 0
+    older = "CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci"
+    server.as_root(
+        f"ALTER DATABASE dagster {older}",
+        "SET SESSION foreign_key_checks = 0",
+        *(f"ALTER TABLE dagster.{table} CONVERT TO {older}" for table in ("runs", "run_tags")),
+    )
+    monkeypatch.setenv("DAGSTER_HOME", str(server.layout.dagster_home))
+    assert {"runs", "run_tags"} <= set(make_room())
+    assert make_room() == []
+    collations = server.as_root(
+        "SELECT DISTINCT collation_name FROM information_schema.columns WHERE table_schema = "
+        "'dagster' AND collation_name IS NOT NULL UNION SELECT default_collation_name FROM "
+        "information_schema.schemata WHERE schema_name IN ('dagster', 'qimo_report')"
+    )
+    assert collations == [(COLLATION,)]

@@ -1,6 +1,9 @@
 -- Read at each start, before the first connection: what was granted by hand or by an older release does not stay.
-CREATE DATABASE IF NOT EXISTS qimo_report CHARACTER SET utf8mb4;
-CREATE DATABASE IF NOT EXISTS dagster CHARACTER SET utf8mb4;
+-- Where a character set is named, its own collation holds and not the server's: keys that differ by case would be one.
+CREATE DATABASE IF NOT EXISTS qimo_report;
+CREATE DATABASE IF NOT EXISTS dagster;
+ALTER DATABASE qimo_report CHARACTER SET {{ character_set }} COLLATE {{ collation }};
+ALTER DATABASE dagster CHARACTER SET {{ character_set }} COLLATE {{ collation }};
 -- The installation leaves root without a password at 127.0.0.1, ::1 and the machine's name. Root is for repairs, through the socket alone.
 DELETE FROM mysql.global_priv WHERE User = 'root' AND Host <> 'localhost';
 FLUSH PRIVILEGES;
