@@ -22,6 +22,7 @@ from benchmarks.plans import (
     IngestPlan,
     RefreshPlan,
     StartPlan,
+    StoragePlan,
     chosen,
 )
 from benchmarks.testbed import DEFAULT_PORT_OFFSET, testbed
@@ -34,6 +35,7 @@ PLANS: dict[str, type[Any]] = {
     "refresh": RefreshPlan,
     "grow": GrowPlan,
     "start": StartPlan,
+    "storage": StoragePlan,
 }
 
 

@@ -93,6 +93,16 @@ class StartPlan:
 
 
 @dataclass(frozen=True)
+class StoragePlan:
+    """What Dagster's own tables get in an hour, and hold after a month."""
+
+    rate: int = size(200, 200, "Lines per second.")
+    seconds: int = size(3_600, 60, "How long they flow.")
+    warm_seconds: int = size(300, 30, "How long they flow before, unmeasured.")
+    seed: int = size(1, 1, "Seed of the lines.")
+
+
+@dataclass(frozen=True)
 class GrowPlan:
     """Whether anything grows with the number of commits."""
 

@@ -8,6 +8,7 @@ from random import Random
 
 import click
 import pytest
+import yaml
 
 from benchmarks import ingest
 from benchmarks.age import Line, Watched, commits_of, followers
@@ -25,7 +26,10 @@ from benchmarks.measure import (
     trend,
 )
 from benchmarks.plans import AgePlan, CollectPlan, chosen
+from benchmarks.storage import JOB_TICKS_KEPT, MIB, Size
+from benchmarks.storage import figures as storage_figures
 from benchmarks.testbed import DEFAULT_PORT_OFFSET, tuning
+from qimo_assets.settings import PROJECT_ROOT
 from qimo_assets.stack.layout import DEFAULT_PORT_OFFSET as STACK_PORT_OFFSET
 from qimo_assets.stack.profiles import PROFILES
 from qimo_assets_tests.conftest import TEST_PORT_OFFSET
@@ -333,3 +337,28 @@ def test_one_live_day_is_one_day_of_the_calendar(tmp_path: Path) -> None:
     day = ingest.one_day(tmp_path, 2_000, seed=3).encode()
     lines = [line for path in tmp_path.iterdir() for line in path.read_bytes().split(b"\n")[:-1]]
     assert sum(line.startswith(day) for line in lines) > 0.97 * len(lines)
+
+
+# --- Dagster's storage
+
+
+def test_a_table_holds_after_a_month_what_retention_keeps_of_it() -> None:
+    before = {"event_logs": Size(100, 100, 10 * MIB), "kvs": Size(3, 3, 1)}
+    after = {
+        # Half an hour: 50 rows of 0.1 MiB each, and 20 older ones were deleted.
+        "event_logs": Size(150, 130, 13 * MIB),
+        "kvs": Size(3, 3, 2),
+        "snapshots": Size(10, 10, MIB),
+    }
+    total, *each = storage_figures(before, after, 1800)
+    assert [figure.name for figure in each] == ["snapshots", "event_logs"]
+    found = {figure.name: figure.medians for figure in each}
+    assert found["event_logs"] == {"an hour": 10.0, "after a month": 480.0}
+    # Nothing deletes these.
+    assert found["snapshots"] == {"an hour": 2.0, "after a month": 1440.0}
+    assert total.medians == {"an hour": 12.0, "after a month": 1920.0}
+
+
+def test_the_benchmark_knows_how_long_dagster_keeps_ticks() -> None:
+    instance = yaml.safe_load((PROJECT_ROOT / "dagster.yaml").read_text())
+    assert instance["retention"]["sensor"]["purge_after_days"]["success"] == JOB_TICKS_KEPT.days
