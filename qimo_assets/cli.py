@@ -19,7 +19,8 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from qimo_assets import simulator, verify
+import qimo_assets
+from qimo_assets import overview, simulator, tiers, verify
 from qimo_assets.contract import TIMEZONE
 from qimo_assets.errors import QimoError
 from qimo_assets.query import FORMATS, Format, answer_all, decoded
@@ -34,7 +35,6 @@ from qimo_assets.stack.profiles import PROFILES
 from qimo_assets.stack.services import DEFINITIONS, common_environment, flume_configuration
 from qimo_assets.timeouts import REPLAY_SECONDS, VERIFY_STALLED_SECONDS
 
-READER = "finebi_reader"
 # The module that stands for Dagster's own command; loading it takes seconds.
 DAGSTER_COMMAND = "qimo_assets.dagster_command"
 WAIT_POLL_SECONDS = 3
@@ -42,20 +42,35 @@ QUIET_SECONDS = 8
 Say = Callable[[str], None]
 # The live lines of the demo: an hour of them, few enough for two processors.
 TAIL_RATE, TAIL_LINES = 20.0, 72_000
-TESTS = PROJECT_ROOT / "qimo_assets_tests"
-# What runs on each profile beside the single one.
-ON_EACH_PROFILE = tuple(
-    str(TESTS / "integration" / f"test_{name}.py") for name in ("end_to_end", "closed", "doctor")
+
+
+# As it stands, one tier a line.
+TIERS_HELP = "\b\nTiers:\n" + "\n".join(
+    f"  {name:<12} {text}" for name, text in tiers.TIERS.items()
 )
-# What the name of a tier stands for beside its folder; an option that is given again wins.
-TIER_OPTIONS = {
-    "faults": ("--kills", "5", "--report", "docs"),
-    "cluster": (*ON_EACH_PROFILE, "--profile", "cluster"),
-    "yarn": (*ON_EACH_PROFILE, "--profile", "yarn"),
-}
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+class FullHelp(click.Group):
+    """A group whose help lists each command with the whole first paragraph of its own."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of the commands."""
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [
+                    (name, " ".join((command.help or "").split("\n\n")[0].split()))
+                    for name, command in sorted(self.commands.items())
+                ]
+            )
+
+
+@click.group(
+    cls=FullHelp,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
+)
+@click.version_option(
+    qimo_assets.__version__, prog_name="qimo_assets", message="%(prog)s %(version)s"
+)
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 def cli(debug: bool) -> None:
     """Chat lines from file to figure, once: Flume, Kafka, Spark, Hudi, Hive and MySQL as one
@@ -96,7 +111,7 @@ def demo(lines: int) -> None:
     clock.end("data")
     click.echo(f"\n{verify.render(verification)}\n\n{clock.sum()}")
     click.echo("\nWhere to look:")
-    for name, address in _endpoints(layout, secrets=False).items():
+    for name, address in overview.endpoints(layout, secrets=False).items():
         if address:
             click.echo(f"  {name:<10}{address}")
     if not verification.ok:
@@ -130,7 +145,9 @@ def up(profile: str | None) -> None:
     clock = Clock(time.monotonic)
     layout = current_layout(profile)
     _up(layout, clock)
-    click.echo(f"Up: {clock.sum()}. Dagster: {_endpoints(layout, secrets=False)['dagster']}")
+    click.echo(
+        f"Up: {clock.sum()}. Dagster: {overview.endpoints(layout, secrets=False)['dagster']}"
+    )
 
 
 @cli.command()
@@ -159,30 +176,48 @@ def down() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--secrets", is_flag=True, help="Show the passwords of the endpoints.")
 def status(as_json: bool, secrets: bool) -> None:
-    """Show each component's state, memory and version, and where to connect. Exit status 1 unless
-    all run.
+    """Show whether the stream runs, how far behind lake and MySQL are, what is compacted, the disk,
+    each component's state, memory and version, and where to connect. Exit status 1 unless all run.
     """
     layout = current_layout()
     found = control.components(layout)
-    state = _overall({component.state for component in found})
-    endpoints = (
-        _endpoints(layout, secrets=secrets) if (layout.secrets / "mysql_reader").exists() else {}
-    )
+    state = overview.overall({component.state for component in found})
+    known = (layout.secrets / "mysql_reader").exists()
+    endpoints = overview.endpoints(layout, secrets=secrets) if known else {}
+    now = overview.overview(layout, load_settings()) if known and state != "stopped" else None
     if as_json:
-        click.echo(
-            json.dumps(
-                {
-                    "state": state,
-                    "components": [asdict(component) for component in found],
-                    "endpoints": endpoints,
-                },
-                indent=2,
-            )
-        )
+        told = {
+            "state": state,
+            "components": [asdict(component) for component in found],
+            "endpoints": endpoints,
+            "total_rss_mb": sum(component.rss_mb or 0 for component in found),
+            **(now.as_dict() if now else {}),
+        }
+        click.echo(json.dumps(told, indent=2, ensure_ascii=False))
     else:
-        _print_status(state, found, endpoints)
+        click.echo(overview.render(state, found, endpoints, now))
     if state != "running":
         sys.exit(1)
+
+
+@cli.command()
+@click.argument("service", required=False)
+@click.option("--follow", "-f", is_flag=True, help="Go on with what is written, until Ctrl-C.")
+@click.option(
+    "--lines",
+    "-n",
+    type=click.IntRange(min=0),
+    default=50,
+    show_default=True,
+    help="Lines of each log.",
+)
+def logs(service: str | None, follow: bool, lines: int) -> None:
+    """Show the end of the log of a SERVICE as `status` names it, or of all."""
+    layout = current_layout()
+    files = overview.service_log(layout, service)
+    # A log is rotated by its name.
+    options = ["-n", str(lines), *(["-F"] if follow else [])]
+    os.execvp("tail", ["tail", *options, *files])
 
 
 @cli.command()
@@ -356,19 +391,15 @@ def dagster(arguments: tuple[str, ...]) -> None:
     _replace_process(layout, [sys.executable, "-m", DAGSTER_COMMAND, workspace, *arguments])
 
 
-@cli.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@cli.command(context_settings={"ignore_unknown_options": True}, epilog=TIERS_HELP)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def test(arguments: tuple[str, ...]) -> None:
-    """Run the tests with pytest; ARGUMENTS are pytest's, after the name of a tier (unit, faults
-    ...) if only that is meant.
-
-    `faults` runs the full fault matrix, more than an hour of it, and writes docs/reliability.md;
-    without a name each process is killed once. `cluster` and `yarn` run the integration tests on
-    the profile of that name and kill what it alone has; nothing else does.
+    """Run the tests with pytest; ARGUMENTS are pytest's, after the name of a tier if only that is
+    meant. `./qimo test -- --help` shows pytest's own options.
     """
     sys.exit(
         subprocess.run(
-            [sys.executable, "-m", "pytest", *_pytest_arguments(arguments)], cwd=PROJECT_ROOT
+            [sys.executable, "-m", "pytest", *tiers.pytest_arguments(arguments)], cwd=PROJECT_ROOT
         ).returncode
     )
 
@@ -398,15 +429,6 @@ if (PROJECT_ROOT / "benchmarks").is_dir():
     from benchmarks.commands import bench
 
     cli.add_command(bench)
-
-
-def _pytest_arguments(arguments: tuple[str, ...]) -> list[str]:
-    """Return pytest's own arguments for those of `./qimo test`, of which the first may be the name
-    of a tier.
-    """
-    if arguments and arguments[0].isidentifier() and (TESTS / arguments[0]).is_dir():
-        return [str(TESTS / arguments[0]), *TIER_OPTIONS.get(arguments[0], ()), *arguments[1:]]
-    return list(arguments)
 
 
 class Clock:
@@ -604,44 +626,6 @@ def _end_runs(layout: Layout) -> None:
 
     with dg.DagsterInstance.get() as instance:
         end_all(instance, STREAM_JOB)
-
-
-def _overall(states: set[str]) -> str:
-    if states == {"running"}:
-        return "running"
-    return "stopped" if states == {"stopped"} else "degraded"
-
-
-def _endpoints(layout: Layout, *, secrets: bool) -> dict[str, str | None]:
-    """Return where to connect, as each client takes it."""
-    ports = layout.ports
-    password = f":{layout.secret('mysql_reader')}" if secrets else ""
-    return {
-        "log_dir": str(layout.chat),
-        "dagster": f"http://{LOOPBACK}:{ports['dagster']}",
-        "kafka": layout.bootstrap(),
-        "hdfs": f"hdfs://{LOOPBACK}:{ports['namenode']}",
-        "hive": f"jdbc:hive2://{LOOPBACK}:{ports['hive']}/qimo",
-        "mysql": f"mysql://{READER}{password}@{LOOPBACK}:{ports['mysql']}/qimo_report",
-        "report": f"http://{LOOPBACK}:{ports['report']}/",
-    }
-
-
-def _print_status(
-    state: str, found: list[control.Component], endpoints: Mapping[str, str | None]
-) -> None:
-    click.echo(
-        f"{state}\n\n{'component':<20}{'state':<11}{'pid':>8}{'port':>8}{'MiB':>7}   version"
-    )
-    for item in found:
-        click.echo(
-            f"{item.name:<20}{item.state:<11}{item.pid or '':>8}{item.port or '':>8}"
-            f"{item.rss_mb or '':>7}   {item.version}  {item.reason}".rstrip()
-        )
-    click.echo(f"{'':<20}{'':<11}{'':>8}{'':>8}{sum(item.rss_mb or 0 for item in found):>7}")
-    for name, address in endpoints.items():
-        if address:
-            click.echo(f"{name:<20}{address}")
 
 
 def _replace_process(layout: Layout, command: list[str]) -> None:

@@ -22,10 +22,19 @@ from qimo_assets.errors import RefusedError
 
 # Of a page of an error the first words tell enough.
 ERROR_BYTES = 300
+NOT_FOUND = 404
 
 
 class ProbeError(RefusedError):
-    """The answer is not the right one; the message says what it is."""
+    """The answer is not the right one; the message says what it is.
+
+    Attributes:
+        status: Status of an HTTP answer; None for another one.
+    """
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 def metastore(host: str, port: int, seconds: float) -> None:
@@ -153,5 +162,5 @@ def http(
         if error.code == 307 and error.headers.get("Location"):
             return http(error.headers["Location"], seconds, method, body, headers, context)
         raise ProbeError(
-            f"HTTP {error.code}: {error.read(ERROR_BYTES).decode(errors='replace')}"
+            f"HTTP {error.code}: {error.read(ERROR_BYTES).decode(errors='replace')}", error.code
         ) from None

@@ -95,7 +95,7 @@ class Leftovers:
 
     def _unfinished(self) -> list[dg.DagsterRun]:
         statuses = [status for status in dg.DagsterRunStatus if status not in FINISHED]
-        return self.instance.get_runs(dg.RunsFilter(statuses=statuses), limit=MAX_RUNS)
+        return list(self.instance.get_runs(dg.RunsFilter(statuses=statuses), limit=MAX_RUNS))
 
     def _finished(self) -> list[dg.RunRecord]:
         since = datetime.fromtimestamp(self.clock(), timezone.utc) - LOOKED_BACK

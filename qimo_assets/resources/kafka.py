@@ -1,6 +1,6 @@
 """The broker: the topic, its offsets, and the lake's progress in it. Every call has a time-out."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -152,6 +152,29 @@ class KafkaResource(dg.ConfigurableResource):
             PartitionState(number, low, high, committed[number] if committed[number] >= 0 else None)
             for number, low, high in bounds
         ]
+
+    def waiting_since(self, partitions: Iterable[PartitionState]) -> float | None:
+        """Return when the oldest line came that the lake does not hold yet, in seconds since the
+        epoch; None when it holds all.
+
+        Raises:
+            KafkaUnreachable: The broker cannot be reached.
+        """
+        moments: list[float] = []
+        with self._consumer() as consumer:
+            for item in partitions:
+                if not item.lag:
+                    continue
+                offset = max(item.progress or 0, item.low)
+                try:
+                    consumer.assign([TopicPartition(self.topic, item.partition, offset)])
+                    message = consumer.poll(self.timeout_seconds)
+                except KafkaException as error:
+                    raise self._no_answer(error) from error
+                # A transaction's marker has an offset and no message.
+                if message is not None and message.error() is None:
+                    moments.append(message.timestamp()[1] / 1000)
+        return min(moments, default=None)
 
     def commit_progress(self, offsets: Mapping[int, int]) -> None:
         """Commit that the lake holds each partition up to (not including) the given offset.

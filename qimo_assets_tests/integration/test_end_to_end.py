@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable
+from datetime import datetime, timezone
 from typing import Any
 
 from qimo_assets.lake.assets import STREAM_JOB
@@ -72,6 +73,7 @@ def live_run(stack: Stack) -> dict[str, Any]:
 
 
 def test_status_tells_state_ports_memory_and_endpoints(stack: Stack) -> None:
+    live_run(stack)
     status = stack.status()
     assert status["state"] == "running"
     assert {item["name"] for item in status["components"]} >= {
@@ -98,6 +100,13 @@ def test_status_tells_state_ports_memory_and_endpoints(stack: Stack) -> None:
         "report",
     }
     password = (stack.home / "secrets" / "mysql_reader").read_text()
+    assert status["stream"]["running"]
+    assert datetime.fromisoformat(status["stream"]["since"]) < datetime.now(timezone.utc)
+    assert set(status["lag"]) == {"lines", "seconds"}
+    assert status["mysql"]["age_seconds"] is None or status["mysql"]["age_seconds"] >= 0
+    assert 0 < status["disk"]["free_bytes"] < status["disk"]["total_bytes"]
+    assert status["table_services"] is not None
+    assert status["unanswered"] == {}
     assert password not in str(status)
     assert password in stack.status("--secrets")["endpoints"]["mysql"]
 

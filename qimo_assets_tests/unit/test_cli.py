@@ -19,18 +19,18 @@ import pytest
 from click.testing import CliRunner
 from pydantic import SecretStr
 
-from qimo_assets import cli
+from qimo_assets import __version__, cli, overview, tiers
 from qimo_assets.settings import PROJECT_ROOT, HiveSettings, Settings
 from qimo_assets.stack.beeline import beeline_command
 from qimo_assets.stack.errors import StackError
 from qimo_assets.stack.layout import current_layout
 from qimo_assets.stack.services import services
-from qimo_assets_tests.conftest import own_environment
+from qimo_assets_tests.conftest import TIERS, own_environment
 
 FEED = ["feed", "--lines", "1"]
 # What runs on a cluster and on YARN beside their own tiers.
 BESIDE = [
-    str(cli.TESTS / "integration" / f"test_{name}.py")
+    str(tiers.TESTS / "integration" / f"test_{name}.py")
     for name in ("end_to_end", "closed", "doctor")
 ]
 # What the script needs beside a Python.
@@ -53,7 +53,7 @@ def qimo(home: Path, *arguments: str, **variables: str) -> subprocess.CompletedP
         cwd=home.parent,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
 
 
@@ -72,20 +72,55 @@ def status_of(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> object:
     ("arguments", "given"),
     [
         ((), []),
-        (("unit",), [str(cli.TESTS / "unit")]),
-        (("faults",), [str(cli.TESTS / "faults"), "--kills", "5", "--report", "docs"]),
+        (("unit",), [str(tiers.TESTS / "unit")]),
+        (("faults",), [str(tiers.TESTS / "faults"), "--kills", "5", "--report", "docs"]),
         (
             ("faults", "--kills", "1"),
-            [str(cli.TESTS / "faults"), "--kills", "5", "--report", "docs", "--kills", "1"],
+            [str(tiers.TESTS / "faults"), "--kills", "5", "--report", "docs", "--kills", "1"],
         ),
-        (("cluster", "-x"), [str(cli.TESTS / "cluster"), *BESIDE, "--profile", "cluster", "-x"]),
-        (("yarn", "-x"), [str(cli.TESTS / "yarn"), *BESIDE, "--profile", "yarn", "-x"]),
+        (("cluster", "-x"), [str(tiers.TESTS / "cluster"), *BESIDE, "--profile", "cluster", "-x"]),
+        (("yarn", "-x"), [str(tiers.TESTS / "yarn"), *BESIDE, "--profile", "yarn", "-x"]),
         (("qimo_assets_tests/unit", "-k", "cli"), ["qimo_assets_tests/unit", "-k", "cli"]),
         (("-k", "unit"), ["-k", "unit"]),
     ],
 )
 def test_a_tier_is_named_by_its_folder(arguments: tuple[str, ...], given: list[str]) -> None:
-    assert cli._pytest_arguments(arguments) == given
+    assert tiers.pytest_arguments(arguments) == given
+
+
+def test_the_help_of_the_tests_names_each_tier(tmp_path: Path) -> None:
+    done = qimo(tmp_path / "home", "test", "--help")
+    assert done.returncode == 0, done.stderr
+    assert list(tiers.TIERS) == list(TIERS)
+    for name in TIERS:
+        assert f"\n    {name}" in done.stdout
+    assert "./qimo test -- --help" in done.stdout
+
+
+def test_the_help_tells_each_command_in_full(tmp_path: Path) -> None:
+    done = qimo(tmp_path / "home", "--help")
+    assert done.returncode == 0
+    assert "..." not in done.stdout.partition("Commands:")[2]
+    words = " ".join(done.stdout.split())
+    assert "against lake, quarantine and every MySQL metric; exit status 1 on any differ" in words
+
+
+def test_the_version_is_that_of_the_package(tmp_path: Path) -> None:
+    done = qimo(tmp_path / "home", "--version")
+    assert (done.returncode, done.stdout) == (0, f"qimo_assets {__version__}\n")
+    project = (PROJECT_ROOT / "pyproject.toml").read_text()
+    assert 'version = { attr = "qimo_assets.__version__" }' in project
+
+
+def test_logs_shows_the_end_of_a_services_log(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    (home / "log").mkdir(parents=True)
+    (home / "log" / "flume.log").write_text("first\nlast\n")
+    done = qimo(home, "logs", "flume", "-n", "1")
+    assert (done.returncode, done.stdout) == (0, "last\n")
+    unknown = qimo(home, "logs", "flum")
+    assert unknown.returncode == 1
+    assert "There is no service flum; there are kafka, " in unknown.stderr
 
 
 def test_waiting_recounts_when_all_stands_still_and_again_only_when_something_moved(
@@ -310,7 +345,7 @@ def test_down_on_nothing_is_0(home: Path) -> None:
     ],
 )
 def test_the_state_of_all_is_that_of_each(states: set[str], overall: str) -> None:
-    assert cli._overall(states) == overall
+    assert overview.overall(states) == overall
 
 
 def test_feed_appends_where_the_settings_say(

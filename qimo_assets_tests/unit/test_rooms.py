@@ -32,7 +32,17 @@ SHARED = {
     "automation",
     "instance",
 }
-EVERYTHING = {*ROOMS, *SHARED, "resources", "stack", "simulator", "verify", "doctor"}
+EVERYTHING = {
+    *ROOMS,
+    *SHARED,
+    "resources",
+    "stack",
+    "simulator",
+    "verify",
+    "doctor",
+    "overview",
+    "tiers",
+}
 # A part (a module or a folder of the package) -> the parts that it may import beside itself.
 ALLOWED: dict[str, set[str]] = {
     "__init__": set(),
@@ -52,12 +62,14 @@ ALLOWED: dict[str, set[str]] = {
     "query": {"errors", "settings", "clients"},
     # Dagster's own command, beside the definitions that it loads.
     "dagster_command": {"definitions"},
+    "overview": {"contract", "errors", "settings", "probes", "resources", "stack"},
+    "tiers": {"settings"},
     # It starts the others as processes of their own.
     "container": {"errors", "settings", "instance", "resources", "stack"},
     # Only these know all, and only the command knows the benchmarks.
-    "definitions": EVERYTHING - {"stack", "simulator", "verify", "doctor"},
+    "definitions": EVERYTHING - {"stack", "simulator", "verify", "doctor", "overview", "tiers"},
     "benchmarks": {*EVERYTHING, "definitions"},
-    "cli": {*EVERYTHING, "query", "benchmarks"},
+    "cli": {*EVERYTHING, "__init__", "query", "benchmarks"},
 }
 MODULES = sorted([*PACKAGE.rglob("*.py"), *BENCHMARKS.rglob("*.py")])
 LOAD = """

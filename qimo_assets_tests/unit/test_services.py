@@ -308,9 +308,9 @@ def test_a_service_is_tried_again_without_end_and_may_take_its_time_to_stop(
     parser.read(configured.etc / "supervisord.conf")
     programs = [parser[name] for name in parser.sections() if name.startswith("program:")]
     # The pause grows by a second a try: so many tries take longer than any stack lives.
-    assert all(program.getint("startretries") > 1_000_000 for program in programs)
+    assert all(int(program["startretries"]) > 1_000_000 for program in programs)
     code = parser["program:dagster-code"]
-    assert code.getint("stopwaitsecs") == CODE_SERVER_STOP_SECONDS
+    assert int(code["stopwaitsecs"]) == CODE_SERVER_STOP_SECONDS
 
 
 def test_the_settings_point_at_this_stack(configured: Layout) -> None:
