@@ -44,6 +44,8 @@ def end_all(instance: dg.DagsterInstance, stream_job: str) -> None:
     wait_for_runs(
         instance, dg.RunsFilter(job_name=stream_job, statuses=list(STARTED)), STREAM_STOP_SECONDS
     )
+    # What is left has had its time: asked again, the launcher kills it.
+    end_runs(instance, stream_job, "down")
     wait_for_runs(instance, dg.RunsFilter(statuses=list(STARTED)), RUNS_STOP_SECONDS)
 
 

@@ -32,7 +32,6 @@ from dagster_mysql.utils import mysql_isolation_level, mysql_url_from_config
 from sqlalchemy import Engine, create_engine, text
 
 from qimo_assets.instance.planned_checks import OnePlannedRow
-from qimo_assets.settings import CHARACTER_SET, COLLATION
 
 # Table -> its column that holds a serialized object of any length.
 BODIES = {
@@ -51,12 +50,6 @@ NARROW = (
     "DATABASE() AND data_type = 'text'"
 )
 
-# Asset keys, partitions and tags of which one would be the other but for its case.
-INEXACT = (
-    "SELECT DISTINCT table_name FROM information_schema.columns WHERE table_schema = DATABASE() "
-    "AND collation_name <> :collation"
-)
-EXACT = f"CHARACTER SET {CHARACTER_SET} COLLATE {COLLATION}"
 
 CONNECT_SECONDS = 10
 # Widening a column rewrites its table, which is the longest that Dagster's account ever waits for.
@@ -134,8 +127,8 @@ class PooledMySQLStorage(DagsterMySQLStorage):
 
 
 def make_room() -> list[str]:
-    """Widen the columns that are too narrow, make every comparison exact, and return the tables
-    that changed; Dagster makes the tables first where there are none.
+    """Widen the columns that are too narrow, and return their tables; Dagster makes the tables
+    first where there are none.
 
     `DAGSTER_HOME` and the variables that `dagster.yaml` names have to be set. The account that
     Dagster itself uses is enough.
@@ -151,17 +144,7 @@ def make_room() -> list[str]:
         ]
         for table in narrow:
             connection.execute(text(f"ALTER TABLE {table} MODIFY {BODIES[table]} LONGTEXT"))
-        inexact = list(connection.execute(text(INEXACT), {"collation": COLLATION}).scalars())
-        # Between two tables of which one is converted a foreign key does not hold.
-        connection.execute(text("SET SESSION foreign_key_checks = 0"))
-        try:
-            for table in inexact:
-                connection.execute(text(f"ALTER TABLE {table} CONVERT TO {EXACT}"))
-        finally:
-            connection.execute(text("SET SESSION foreign_key_checks = 1"))
-        # What a later release of Dagster makes.
-        connection.execute(text(f"ALTER DATABASE {EXACT}"))
-    return sorted({*narrow, *inexact})
+    return narrow
 
 
 if __name__ == "__main__":

@@ -11,8 +11,7 @@ from contextlib import ExitStack
 import dagster as dg
 import pytest
 
-from qimo_assets.instance.storage import KEPT_CONNECTIONS, engine, make_room
-from qimo_assets.settings import COLLATION
+from qimo_assets.instance.storage import KEPT_CONNECTIONS, engine
 from qimo_assets.stack.services import common_environment
 from qimo_assets_tests.contract.conftest import Server
 
@@ -81,9 +80,7 @@ def test_times_are_right_on_a_server_of_another_zone(
     assert before <= record.timestamp <= time.time()
 
 
-def test_keys_that_differ_by_case_are_two(
-    server: Server, instances: list[dg.DagsterInstance], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_keys_that_differ_by_case_are_two(instances: list[dg.DagsterInstance]) -> None:
     [instance, *_] = instances
     for name in ("Orders", "orders"):
         instance.report_runless_asset_event(dg.AssetMaterialization(name, partition=name))
@@ -91,24 +88,3 @@ def test_keys_that_differ_by_case_are_two(
     key = dg.AssetKey("orders")
     [event] = instance.fetch_materializations(key, limit=5).records
     assert event.partition_key == "orders"
-
-
-def test_an_older_database_becomes_exact(
-    server: Server, instances: list[dg.DagsterInstance], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert instances[0].get_runs_count() >= 0
-    older = "CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci"
-    server.as_root(
-        f"ALTER DATABASE dagster {older}",
-        "SET SESSION foreign_key_checks = 0",
-        *(f"ALTER TABLE dagster.{table} CONVERT TO {older}" for table in ("runs", "run_tags")),
-    )
-    monkeypatch.setenv("DAGSTER_HOME", str(server.layout.dagster_home))
-    assert {"runs", "run_tags"} <= set(make_room())
-    assert make_room() == []
-    collations = server.as_root(
-        "SELECT DISTINCT collation_name FROM information_schema.columns WHERE table_schema = "
-        "'dagster' AND collation_name IS NOT NULL UNION SELECT default_collation_name FROM "
-        "information_schema.schemata WHERE schema_name IN ('dagster', 'qimo_report')"
-    )
-    assert collations == [(COLLATION,)]
