@@ -169,8 +169,14 @@ def run(connection: hive.Connection, statement: str) -> Answer | None:
         except KeyboardInterrupt:
             cursor.cancel()
             raise
+        # PyHive breaks on what a statement without rows has for an answer.
+        try:
+            first = cursor.fetchone()
+        except TypeError:
+            return None
         names = [column[0] for column in cursor.description or ()]
-        return Answer(names, iter(cursor.fetchone, None)) if names else None
+        rows = chain([] if first is None else [first], iter(cursor.fetchone, None))
+        return Answer(names, rows) if names else None
     except (TException, OSError, hive.Error) as error:
         raise QueryError(reason(error)) from error
 

@@ -164,14 +164,19 @@ class Collection:
         """
         # A file that left the pattern keeps its link only until it is read.
         pattern = read_configuration(flume_configuration(self.layout)).pattern
-        wait_for(lambda: set(log_paths(self.layout.chat, pattern)) <= set(self.links()))
+        wait_for(
+            lambda: (
+                {inode for _, inode in log_paths(self.layout.chat, pattern)} <= set(self.links())
+            )
+        )
         control.stop(self.layout, print, only={"flume"})
         yield
         control.start(self.layout, print, only={"flume"})
 
     def links(self) -> dict[int, Path]:
         """Return inode -> link."""
-        return link_paths(self.settings.source.link_dir)
+        found = link_paths(self.settings.source.link_dir)
+        return {inode: path for (_, inode), path in found.items()}
 
     def source_id(self, path: Path) -> str:
         """Return what the lake knows a log file by, once it has a link."""
