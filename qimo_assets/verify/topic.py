@@ -13,7 +13,7 @@ from qimo_assets.verify.errors import VerifyError
 from qimo_assets.verify.line import ZONE
 
 if TYPE_CHECKING:
-    from confluent_kafka import Consumer
+    from confluent_kafka import Consumer, KafkaError
 
 # Partition, offset, time of collection and the line itself.
 PlainLine = tuple[int, int, datetime, bytes]
@@ -133,7 +133,7 @@ def _offsets(consumer: Consumer, kafka: KafkaSettings, partition: int) -> tuple[
     )
 
 
-def _no_answer() -> Exception:
+def _no_answer() -> KafkaError:
     from confluent_kafka import KafkaError
 
     return KafkaError(KafkaError._TIMED_OUT, "no record came in time")
