@@ -16,6 +16,7 @@ from typing import Any
 from mysql.connector.abstracts import MySQLConnectionAbstract, MySQLCursorAbstract
 
 from qimo_assets.contract import TIMEZONE, UNKNOWN
+from qimo_assets.errors import QimoError
 from qimo_assets.metrics.catalog import METRICS, Metric
 from qimo_assets.report.accounts import Accounts
 from qimo_assets.report.files import Site, read_json, write_json
@@ -46,7 +47,7 @@ class Refreshed:
     instant: str | None
 
 
-class TooManyDays(Exception):
+class TooManyDays(QimoError):
     """More days changed than were to be written."""
 
 
