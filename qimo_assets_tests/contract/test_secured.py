@@ -32,9 +32,11 @@ from qimo_assets.stack import control, install
 from qimo_assets.stack.certificates import Authority
 from qimo_assets.stack.layout import Layout
 from qimo_assets.stack.services import common_environment, services
+from qimo_assets.verify.topic import plain_lines, topic_starts
 from qimo_assets_tests.conftest import Stack, free_ports, own_layout, wait_for
 from qimo_assets_tests.contract.certificates import encrypted
 from qimo_assets_tests.processes import command_line
+from qimo_assets_tests.records import event
 
 USER = "qimo"
 # What a properties file, JAAS and Flume's look-ups each take for something else.
@@ -340,3 +342,30 @@ def test_a_server_without_tls_is_refused(mysql: MySQLResource, tmp_path: Path) -
         MySQLResource(**{**dict(mysql), "ca_file": str(Authority(tmp_path).ca)}).connect(),
     ):
         pass
+
+
+@WAYS
+def test_the_recount_reads_what_other_producers_wrote(broker: Broker, way: str) -> None:
+    kafka = broker.kafka(way).model_copy(update={"topic": f"{way}-plain"})
+    KafkaResource.from_settings(kafka).ensure_topic()
+    records = [
+        b"before",
+        event(b"of a file", file="/logs/a.log", byteoffset="0"),
+        b"plain\r",
+        event(b"of no file", host="h"),
+        b"after",
+    ]
+    producer = Producer(librdkafka_options(kafka))
+    for record in records:
+        producer.produce(kafka.topic, record, partition=1)
+    assert producer.flush(30) == 0
+    assert topic_starts(kafka, {1: (1, 3), 3: (0, 0)}) == {1: 0, 3: 0}
+    found = list(plain_lines(kafka, {1: (1, 3)}))
+    assert [(partition, offset, line) for partition, offset, _, line in found] == [
+        (1, 2, b"plain"),
+        (1, 3, b"of no file"),
+    ]
+    assert all(abs(time.time() - collected.timestamp()) < 300 for _, _, collected, _ in found)
+    # A range that the topic does not have in whole is read as far as it is there.
+    assert [line for *_, line in plain_lines(kafka, {1: (4, 99), 2: (0, 5)})] == [b"after"]
+    assert list(plain_lines(kafka, {})) == []
