@@ -87,10 +87,12 @@ def test_a_map_of_ones_own_comes_with_its_approval_number(tmp_path: Path) -> Non
     site = Site(tmp_path)
     site.install_map(None, "ignored")
     sketch = read_json(site.root / "data" / "map.json")
+    assert sketch
     assert sketch["note"] is None
     assert len(sketch["features"]) >= 34
     site.install_map(own, "审图号：GS(2000)1号")
     shown = read_json(site.root / "data" / "map.json")
+    assert shown
     assert (shown["note"], shown["features"]) == ("审图号：GS(2000)1号", [])
 
 
