@@ -238,7 +238,7 @@ def test_a_publication_that_is_not_shown_is_written_by_the_sensor_without_a_run(
             report.publish(metric, [DAYS[0]], rows_of(metric, DAYS[0]))
             assert asked(instance) is dg.SensorResult
             assert asked(instance) is dg.SkipReason
-        report.publish(TOTAL, [DAYS[0]], rows_of(TOTAL, DAYS[0]))
+        report.publish(TOTAL, [DAYS[0]], [(DAYS[0], 1, 1, 1, 1)])
         assert asked(instance, days_in_a_tick=0) is dg.RunRequest
         for failures in (1, 2, 3):
             run = instance.add_run(
@@ -253,4 +253,5 @@ def test_a_publication_that_is_not_shown_is_written_by_the_sensor_without_a_run(
             assert asked(instance) is dg.SkipReason
             assert _reason_to_wait(instance, time.time() + pause_seconds(failures) - 5)
             assert _reason_to_wait(instance, time.time() + pause_seconds(failures) + 1) is None
+    report.publish(TOTAL, [DAYS[0]], rows_of(TOTAL, DAYS[0]))
     report.refresh()

@@ -250,6 +250,6 @@ def test_people_with_ipv6_addresses_are_on_the_map(
     drawn = view.page.evaluate(
         "echarts.getInstanceByDom(document.querySelector('#sender_province .chart')).getOption().series[0].data"
     )
-    assert {item["name"]: item["value"] for item in drawn} == {
+    assert {item["name"]: item["value"] for item in drawn if item.get("value") is not None} == {
         name: 100 + place for place, name in enumerate(IPV6.values())
     }
