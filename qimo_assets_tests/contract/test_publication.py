@@ -556,13 +556,16 @@ def test_a_day_without_a_measured_age_has_none_also_in_a_table_from_before(
     strict = replace(
         QUALITY, measures=tuple(replace(column, nullable=False) for column in QUALITY.measures)
     )
+    counts = [1] * (len(QUALITY.measures) - len(AGES))
     ensure_tables(connection, strict)
     ensure_tables(connection, QUALITY)
-    assert publish(connection, QUALITY, [DAY], [(DAY, *[1] * 11, None, None)], T1).published
-    assert fetch(connection, f"SELECT {', '.join(AGES)} FROM data_quality") == [(None, None)]
+    assert publish(connection, QUALITY, [DAY], [(DAY, *counts, None, None)], T1).published
+    assert fetch(connection, f"SELECT day, {', '.join(AGES)} FROM data_quality") == [
+        (DAY, None, None)
+    ]
     # The same again changes nothing, and no figure is not 0.
-    assert publish(connection, QUALITY, [DAY], [(DAY, *[1] * 11, None, None)], T2).unchanged
-    assert publish(connection, QUALITY, [DAY], [(DAY, *[1] * 11, 0, 0)], T2).published
+    assert publish(connection, QUALITY, [DAY], [(DAY, *counts, None, None)], T2).unchanged
+    assert publish(connection, QUALITY, [DAY], [(DAY, *counts, 0, 0)], T2).published
 
 
 ONE_DAY: dict[str, Any] = {"partition_key": "2021-11-07"}
