@@ -48,9 +48,11 @@ FROM (
   )
   GROUP BY day
   UNION ALL
-  SELECT CAST(day AS DATE) AS day, reason, count(DISTINCT message_id) AS rejected, 0 AS arrived, 0 AS rows, 0 AS late, NULL AS age_p50, NULL AS age_p99
-  FROM {{ database }}.chat_quarantine_rt
-  GROUP BY day, reason
+  SELECT CAST(q.day AS DATE) AS day, q.reason, count(DISTINCT q.message_id) AS rejected, 0 AS arrived, 0 AS rows, 0 AS late, NULL AS age_p50, NULL AS age_p99
+  FROM {{ database }}.chat_quarantine_rt q
+  -- A line that came again on a later day stands in both: the day of its first arrival has it.
+  LEFT ANTI JOIN {{ database }}.chat_quarantine_rt e ON e.message_id = q.message_id AND e.day < q.day
+  GROUP BY q.day, q.reason
   UNION ALL
   SELECT CAST(day AS DATE) AS day, NULL AS reason, 0 AS rejected, sum(lines) AS arrived, 0 AS rows, 0 AS late, NULL AS age_p50, NULL AS age_p99
   FROM (
