@@ -16,6 +16,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from qimo_assets import __version__
 from qimo_assets.container import SETUP, commands
 from qimo_assets.doctor import secrets_of
 from qimo_assets.instance.launcher import LocalRunLauncher
@@ -155,10 +156,7 @@ def test_the_kustomization_renders_the_objects_with_the_projects_version() -> No
     assert done.returncode == 0, done.stderr
     rendered = [item for item in yaml.safe_load_all(done.stdout) if item["kind"] != "ConfigMap"]
     assert sorted(map(named, rendered)) == sorted(map(named, objects()))
-    [version] = re.findall(
-        r'^version = "(.+)"$', (PROJECT_ROOT / "pyproject.toml").read_text(), re.MULTILINE
-    )
-    assert set(re.findall(r"image: (.+)", done.stdout)) == {f"{IMAGE}:{version}"}
+    assert set(re.findall(r"image: (.+)", done.stdout)) == {f"{IMAGE}:{__version__}"}
 
 
 @pytest.mark.parametrize("item", containers(), ids=role_of)
