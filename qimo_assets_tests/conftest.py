@@ -228,7 +228,9 @@ class PlaceScheduling(LoadScopeScheduling):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> PlaceScheduling:
-    """Distribute the tests by their places."""
+    """Distribute the tests by their places, in the order of these."""
+    # Else xdist begins with the places of most tests, and what takes longest comes last.
+    config.option.loadscopereorder = False
     return PlaceScheduling(config, log)
 
 
