@@ -9,7 +9,6 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from enum import Enum
 from typing import Any
 
 from py4j.java_gateway import JavaClass
@@ -24,28 +23,8 @@ MADE = re.compile(rf"/{PARTITION_PREFIX}(?P<day>[^/]+)/.*_(?P<instant>\d{{17}})\
 LINES_OPTION = "_qimo_lines"
 # Day -> reason -> lines that the batch had for it, in the commits of the quarantine.
 REASONS_OPTION = "_qimo_reasons"
-# Place -> ranges of the batch's lines (`places.py`), of both tables.
-PLACES_OPTION = "_qimo_places"
 # The name of a batch that no line arrived with.
 REPLAY_BATCH = "replay"
-
-
-class Kind(str, Enum):
-    """What a commit did to the rows of its days."""
-
-    APPEND = "append"
-    CORRECTION = "correction"
-    DELETE = "delete"
-    SERVICE = "service"
-
-
-# Hudi's name of an operation -> what it does. Any other moves rows and changes none.
-KINDS = {
-    "BULK_INSERT": Kind.APPEND,
-    "INSERT": Kind.APPEND,
-    "UPSERT": Kind.CORRECTION,
-    "DELETE": Kind.DELETE,
-}
 
 
 @dataclass(frozen=True)
@@ -59,10 +38,6 @@ class Commit:
         rows: Day -> rows written to it.
         lines: Day -> lines that the rows were made of; None where the commit does not tell.
         reasons: Day -> lines by reason; empty for messages, and where the commit does not tell.
-        completed: The time at which its rows could be read, which orders incremental reads.
-        kind: What it did.
-        files: Day -> files that it made.
-        places: Where the lines of its batch stood.
     """
 
     instant: str
@@ -70,24 +45,6 @@ class Commit:
     rows: dict[str, int]
     lines: dict[str, int] | None = None
     reasons: dict[str, dict[str, int]] = field(default_factory=dict)
-    completed: str = ""
-    kind: Kind = Kind.CORRECTION
-    files: dict[str, int] = field(default_factory=dict)
-    places: dict[str, list[list[int]]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class News:
-    """What was committed since an instant.
-
-    Attributes:
-        commits: The commits in the order of their completion.
-        reaches_back: Whether they are all; otherwise some were archived, and what they wrote is
-            to be found in the days alone.
-    """
-
-    commits: tuple[Commit, ...]
-    reaches_back: bool
 
 
 @dataclass(frozen=True)
@@ -103,23 +60,6 @@ class Touched:
     rows: dict[str, int]
     instant: str | None
     reasons: dict[str, dict[str, int]] = field(default_factory=dict)
-
-
-def news_since(spark: SparkSession, path: str, completed: str | None) -> News:
-    """Return the commits of a table that completed later than an instant, services included.
-
-    Args:
-        spark: A session with Hudi's classes.
-        path: The table's base path.
-        completed: A commit's time of completion; None asks for all that the active timeline holds.
-    """
-    if not exists(spark, path):
-        return News((), True)
-    timeline = _active_timeline(spark, path).getCommitsTimeline().filterCompletedInstants()
-    later = timeline.findInstantsModifiedAfterByCompletionTime(completed) if completed else timeline
-    commits = [_commit(timeline, instant) for instant in later.getInstants()]
-    reaches_back = completed is not None and not timeline.isBeforeTimelineStarts(completed)
-    return News(tuple(sorted(commits, key=lambda commit: commit.completed)), reaches_back)
 
 
 def touched_days(spark: SparkSession, path: str, since: str | None) -> Touched:
@@ -188,11 +128,6 @@ def pending_compactions(spark: SparkSession, path: str) -> int:
     )
 
 
-def starts_after(spark: SparkSession, path: str, instant: str) -> bool:
-    """Return whether commits later than an instant may have been archived."""
-    return bool(_completed(spark, path).isBeforeTimelineStarts(instant))
-
-
 def pending_services(spark: SparkSession, path: str) -> list[float]:
     """Return when each compaction or clustering that is not done was planned, in seconds since the
     epoch; none where there is no table yet.
@@ -242,10 +177,6 @@ def _commit(timeline: Any, instant: Any) -> Commit:
         rows,
         lines,
         json.loads(told.get(REASONS_OPTION, "{}")),
-        instant.getCompletionTime(),
-        KINDS.get(metadata["operationType"], Kind.SERVICE),
-        {day.removeprefix(PARTITION_PREFIX): len(of_day) for day, of_day in stats.items()},
-        json.loads(told.get(PLACES_OPTION, "{}")),
     )
 
 
