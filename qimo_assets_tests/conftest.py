@@ -35,12 +35,14 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 from benchmarks.testbed import FOREIGN
+from qimo_assets import tiers
 from qimo_assets.settings import LOOPBACK, PROJECT_ROOT, Settings, qimo_home
 from qimo_assets.stack import control, install
 from qimo_assets.stack.layout import Layout, current_layout
 from qimo_assets.stack.profiles import PROFILES, SINGLE, USUAL_PORTS
 
-TIERS = ("unit", "automation", "contract", "browser", "integration", "faults", "cluster", "yarn")
+# In the order in which they run, from the cheapest on.
+TIERS = tuple(tiers.TIERS)
 # Tiers on the shared stack.
 ON_THE_STACK = {"integration", "faults", "cluster", "yarn"}
 # Tests with lakes, or with systems, of their own: they neither follow the shared stack's flow of
