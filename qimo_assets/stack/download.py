@@ -266,7 +266,7 @@ def download(
     if all(jar.path(directory).exists() for jar in jars):
         return 0
     directory.mkdir(parents=True, exist_ok=True)
-    with _alone(directory):
+    with alone(directory):
         missing = [jar for jar in jars if not jar.path(directory).exists()]
         parts = directory.with_name(directory.name + ".part")
         parts.mkdir(exist_ok=True)
@@ -416,8 +416,10 @@ class _Download:
 
 
 @contextmanager
-def _alone(directory: Path) -> Iterator[None]:
-    """Hold the directory of the jars for this process; the lock ends with it, however it ends."""
+def alone(directory: Path) -> Iterator[None]:
+    """Hold a directory against others who fill it; the lock ends with its process, however that
+    ends.
+    """
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -21,6 +21,7 @@ import jinja2
 from qimo_assets.settings import CHARACTER_SET, COLLATION, LOOPBACK, write_private
 from qimo_assets.stack.accounts import KAFKA_ACCOUNT
 from qimo_assets.stack.certificates import authority, own_certificate
+from qimo_assets.stack.download import alone
 from qimo_assets.stack.errors import StackError
 from qimo_assets.stack.jars import PYSPARK_HOME, class_path, install_jars
 from qimo_assets.stack.java import java_home
@@ -68,7 +69,9 @@ def install(layout: Layout) -> int:
     """Fetch what is missing of the software; return the number of jars that were fetched."""
     layout.make_directories()
     fetched = install_jars(layout)
-    _unpack_mariadb(layout)
+    # Tests side by side, or two commands, install at once: one unpacks, the others wait for it.
+    with alone(layout.install):
+        _unpack_mariadb(layout)
     return fetched
 
 
