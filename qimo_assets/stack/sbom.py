@@ -10,6 +10,7 @@ import uuid
 from typing import Any
 from urllib.parse import quote
 
+from qimo_assets import __version__
 from qimo_assets.stack.jars import LOCK_FILE, locked
 from qimo_assets.stack.layout import project_file
 
@@ -20,14 +21,12 @@ _REQUIREMENT = re.compile(
     r"^(?P<name>[A-Za-z0-9][\w.-]*)(?:\[[^\]]*\])?==(?P<version>[^\s;\\]+)(?:\s*;\s*(?P<marker>[^\\]*[^\s\\]))?",
     re.MULTILINE,
 )
-_VERSION = re.compile(r'^version = "(.+)"$', re.MULTILINE)
 
 
 def bill_of_materials() -> dict[str, Any]:
     """Return the bill; the same locks give the same one."""
     components = sorted([*_python_packages(), *_jars()], key=lambda component: component["bom-ref"])
     digest = hashlib.sha256(PYTHON_LOCK.read_bytes() + LOCK_FILE.read_bytes()).hexdigest()
-    [version] = _VERSION.findall(project_file("pyproject.toml").read_text())
     return {
         "bomFormat": "CycloneDX",
         "specVersion": "1.5",
@@ -38,7 +37,7 @@ def bill_of_materials() -> dict[str, Any]:
                 "type": "application",
                 "bom-ref": "qimo-assets",
                 "name": "qimo-assets",
-                "version": version,
+                "version": __version__,
             }
         },
         "components": components,

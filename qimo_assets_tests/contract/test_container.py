@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,6 +41,13 @@ def secrets(tmp_path: Path) -> dict[str, str]:
     }
 
 
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """A directory for Unix sockets; tmp_path of a worker is too long for theirs."""
+    with tempfile.TemporaryDirectory(prefix="qimo-") as directory:
+        yield Path(directory)
+
+
 def environment(given: Mapping[str, str]) -> dict[str, str]:
     return {**own_environment(), "PYTHONPATH": str(PROJECT_ROOT), **given}
 
@@ -72,14 +80,14 @@ def answers(url: str, own_file: Path) -> bool:
 
 
 def test_the_code_server_loads_the_definitions_and_is_well(
-    secrets: dict[str, str], tmp_path: Path
+    secrets: dict[str, str], short_path: Path
 ) -> None:
     code, port = container("code"), str(free_ports()["dagster_code"])
-    env = environment(code.lay_out(tmp_path, secrets))
+    env = environment(code.lay_out(short_path, secrets))
     # Where no storage is named it is SQLite's.
     (Path(env["DAGSTER_HOME"]) / "dagster.yaml").touch()
     probe = [sys.executable, "-m", *code.spec["livenessProbe"]["exec"]["command"], "-p", port]
-    with running([*code.spec["args"], "-p", port], env, tmp_path):
+    with running([*code.spec["args"], "-p", port], env, short_path):
         wait_for(
             lambda: subprocess.run(probe, env=env, capture_output=True, timeout=60).returncode == 0,
             120,
