@@ -3,8 +3,8 @@ and the whole history at once.
 
 Two lakes are filled by the stream's own writer, in micro-batches of its own size, with as many
 lines a day, and compacted; their days differ, so that both publish into the same MySQL. Before each
-refresh some lines come to the newest day, as late ones do. A refresh is the command that the README
-names for it, `dagster asset materialize` of all metrics for that day, on Dagster's storage in
+refresh some lines come to the newest day, as late ones do. A refresh is the command for a backfill
+(docs/running.md), `dagster asset materialize` of all metrics for that day, on Dagster's storage in
 MySQL:
 
 - **the command**: from the start of its process to its end, Python's start and the loading of the

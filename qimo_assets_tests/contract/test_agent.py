@@ -437,7 +437,7 @@ def test_a_used_inode_is_another_file_once_the_link_is_gone(collection: Collecti
 
 
 def test_copy_and_truncate_loses_what_the_agent_had_not_read(collection: Collection) -> None:
-    """The operation that stays unsafe: the README says what to do in its place."""
+    """The operation that stays unsafe: docs/chat-servers.md says what to do in its place."""
     name, old, new = "truncated.log", some_lines(1_000, "old"), some_lines(1_500, "new line")
     path = collection.path(name)
     path.write_bytes(old)
