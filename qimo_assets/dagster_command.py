@@ -121,8 +121,8 @@ def check_materialize(values: dict[str, Any], load: Callable[[], AssetGraph]) ->
             )
     else:
         raise WrongArgument(
-            f"{_listed(daily)} has days: say which, --partition DAY or --partition-range "
-            f"FIRST{RANGE}LAST."
+            f"{_listed(daily)} has days: say which, --partition DAY or "
+            f"--partition-range FIRST{RANGE}LAST."
         )
 
 

@@ -481,7 +481,7 @@ QUESTIONS = (
     Question(
         "report",
         _report,
-        "Start python -m qimo_assets.report.serve, or check QIMO_REPORT__HOST and "
-        "QIMO_REPORT__PORT.",
+        "Start python -m qimo_assets.report.serve, or check "
+        "QIMO_REPORT__HOST and QIMO_REPORT__PORT.",
     ),
 )

@@ -223,22 +223,19 @@ class KafkaSettings(Group):
     ) = Field(
         default=None,
         description="Needed with SASL_*. GSSAPI and OAUTHBEARER get their own options by "
-        "java_options "
-        "and librdkafka_options.",
+        "java_options and librdkafka_options.",
     )
     username: str | None = Field(default=None, description="Account of PLAIN and SCRAM.")
     password: SecretStr | None = Field(default=None, description="Its password.")
     ca_file: FilePath | None = Field(
         default=None,
-        description="PEM file of the CAs that may have signed a broker's certificate; None takes "
-        "the "
-        "system's.",
+        description="PEM file of the CAs that may have signed a broker's certificate; "
+        "None takes the system's.",
     )
     client_file: FilePath | None = Field(
         default=None,
         description="PEM file with the client's private key (PKCS#8) and its certificate chain, "
-        "both "
-        "in one file as Java takes them, for mTLS.",
+        "both in one file as Java takes them, for mTLS.",
     )
     client_key_password: SecretStr | None = Field(
         default=None, description="Password of that key, when it is encrypted."
@@ -264,9 +261,8 @@ class KafkaSettings(Group):
     min_insync_replicas: int = Field(
         default=1,
         ge=1,
-        description="Replicas that have to hold a line before it is acknowledged, when the topic "
-        "is "
-        "created.",
+        description="Replicas that have to hold a line before it is acknowledged, "
+        "when the topic is created.",
     )
     max_message_bytes: int = Field(
         default=33_554_432, description="Largest record that the topic takes, in bytes."
@@ -408,8 +404,7 @@ class LakeSettings(Group):
     accept_data_loss: bool = Field(
         default=False,
         description="Go on after the topic deleted lines that the lake had not read; false stops "
-        "the "
-        "stream with instructions.",
+        "the stream with instructions.",
     )
     report_seconds: int = Field(
         default=10, ge=1, description="Least time between two materialization events of one day."
@@ -433,14 +428,13 @@ class HiveSettings(Group):
     )
     kerberos_service_name: str = Field(
         default="hive",
-        description="First part of the server's principal, with KERBEROS; the ticket is the "
-        "process's "
-        "own.",
+        description="First part of the server's principal, with KERBEROS; "
+        "the ticket is the process's own.",
     )
     ca_file: FilePath | None = Field(
         default=None,
-        description="PEM file of the CAs of the server's certificate; with it the connection is "
-        "TLS.",
+        description="PEM file of the CAs of the server's certificate; "
+        "with it the connection is TLS.",
     )
     timeout_seconds: int = Field(default=300, gt=0, description="Time-out of a query.")
 
@@ -463,9 +457,7 @@ class MySQLSettings(Group):
     ca_file: FilePath | None = Field(
         default=None,
         description="PEM file of the CAs of the server's certificate; with it the connection has "
-        "to "
-        "be "
-        "TLS and the certificate to name the host.",
+        "to be TLS and the certificate to name the host.",
     )
     database: str = Field(default="qimo_report", description="Database of the metric tables.")
     username: str = Field(
@@ -501,8 +493,7 @@ class ReportSettings(Group):
     server_file: FilePath | None = Field(
         default=None,
         description="PEM file with the server's private key and certificate chain, for https; "
-        "needed "
-        "for a host that is not the loopback.",
+        "needed for a host that is not the loopback.",
     )
     username: str = Field(
         default="finebi_reader", description="Account that reads the metric tables."

@@ -13,8 +13,8 @@ TIERS = {
     "integration": "everything together on one stack",
     "faults": "each process killed while lines flow; by its name the full matrix, more than an "
     "hour of it, which writes docs/reliability.md",
-    "cluster": "the integration tests on the profile cluster, and what it alone has; only by its "
-    "name",
+    "cluster": "the integration tests on the profile cluster, and what it alone has; "
+    "only by its name",
     "yarn": "likewise on the profile yarn",
 }
 # What runs on each profile beside the single one.

@@ -47,8 +47,8 @@ def metric_condition(
         rest: How many times as long as its last run took a metric rests after it; 0 follows each
             change.
         beside: The metric for whose run this one waits as for its own, so that both share the next
-        one; two that began at different times would take
-            turns for ever, each with a reading of the messages of its own.
+            one; two that began at different times would take turns for ever, each with a reading of
+            the messages of its own.
         late_minutes: Minutes that days before today wait for each other; 0 follows each change.
         looks_back: Days before its own from which a day is made.
         looks_ahead: Days after its own from which a day is made.

@@ -35,8 +35,7 @@ def build_course_report() -> dg.AssetsDefinition:
         kinds={"mysql", "sql"},
         owners=["team:data"],
         description="The figures of all days as name, total and category: a view in the form of "
-        "the "
-        "original course's table.",
+        "the original course's table.",
         metadata={"sql": sql, "dagster/table_name": COURSE_REPORT},
         code_version=hashlib.sha256(statement.encode()).hexdigest()[:16],
         automation_condition=view_condition(deps),

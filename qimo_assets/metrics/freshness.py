@@ -358,9 +358,9 @@ def _judge(
                 passed=False,
                 severity=severity,
                 day=report[0],
-                description=f"{report[0]} has waited more than {minutes} minutes: look at the "
-                f"newest runs of {metric_key(metric.name).to_user_string()} and at the sensor "
-                "views_and_metrics.",
+                description=f"{report[0]} has waited more than {minutes} minutes: "
+                f"look at the newest runs of {metric_key(metric.name).to_user_string()} and at "
+                "the sensor views_and_metrics.",
             )
     report = reported(0)
     return _result(

@@ -51,8 +51,7 @@ def build_report_definitions(
         kinds={"html"},
         owners=["team:data"],
         description="The report page: totals, hours, regions, people, devices, activity and "
-        "pipeline "
-        "health, by day and range. "
+        "pipeline health, by day and range. "
         f"Made from the MySQL tables alone, in {settings.report.directory}, and served at "
         f"{settings.report.address}.",
         metadata={"page": dg.MetadataValue.url(settings.report.address)},

@@ -68,9 +68,8 @@ class KafkaResource(dg.ConfigurableResource):
     progress_group: str = Field(description="Consumer group that holds the lake's progress.")
     timeout_seconds: float = Field(description="Time-out of each call, in seconds.")
     min_insync_replicas: int = Field(
-        description="Replicas that have to hold a line before it is acknowledged, when the topic "
-        "is "
-        "created."
+        description="Replicas that have to hold a line before it is acknowledged, "
+        "when the topic is created."
     )
     # A dependency is no configuration: neither Dagster's UI nor its storage ever gets to see the
     # passwords in it.

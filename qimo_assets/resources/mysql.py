@@ -38,9 +38,8 @@ class MySQLResource(dg.ConfigurableResource):
     )
     ca_file: str | None = Field(
         default=None,
-        description="CAs of the server's certificate, in a PEM file; with it the connection has to "
-        "be "
-        "TLS.",
+        description="CAs of the server's certificate, in a PEM file; "
+        "with it the connection has to be TLS.",
     )
     mask_accounts: bool = Field(
         default=False, description="Whether accounts are published with their middle hidden."
@@ -76,9 +75,8 @@ class MySQLResource(dg.ConfigurableResource):
                 autocommit=False,
                 read_timeout=seconds + STATEMENT_SECONDS,
                 write_timeout=seconds + STATEMENT_SECONDS,
-                init_command=f"SET SESSION innodb_lock_wait_timeout = {seconds}, lock_wait_timeout "
-                "= "
-                f"{seconds}",
+                init_command=f"SET SESSION innodb_lock_wait_timeout = {seconds}, "
+                f"lock_wait_timeout = {seconds}",
             )
         except (mysql.connector.Error, OSError) as error:
             raise MySQLError(

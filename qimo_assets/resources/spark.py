@@ -72,9 +72,8 @@ def spark_properties(settings: Settings) -> dict[str, str]:
         "spark.master": spark.master,
         "spark.driver.memory": spark.driver_memory,
         "spark.driver.extraClassPath": jars,
-        "spark.driver.extraJavaOptions": f"-Dfile.encoding=UTF-8 {heap} -XX:-UsePerfData "
-        f"{compiler} "
-        f"{options}" + temporary,
+        "spark.driver.extraJavaOptions": f"-Dfile.encoding=UTF-8 {heap} "
+        f"-XX:-UsePerfData {compiler} {options}" + temporary,
         "spark.executor.extraJavaOptions": options,
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",

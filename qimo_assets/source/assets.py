@@ -27,8 +27,7 @@ def build_source_definitions(settings: Settings) -> dg.Definitions:
         key=DIRECTORY,
         group_name="source",
         description="The directory in which the chat servers append one line per message. Observe "
-        "it "
-        "to see its files and what is not read yet.",
+        "it to see its files and what is not read yet.",
         metadata={
             "directory": dg.MetadataValue.path(str(settings.source.log_dir)),
             "pattern": settings.source.file_pattern,
@@ -48,15 +47,13 @@ def build_source_definitions(settings: Settings) -> dg.Definitions:
         group_name="source",
         kinds={"flume"},
         owners=["team:data"],
-        description="The Flume agent (TAILDIR on hard links to the log files) that carries each "
-        "line "
-        "into the topic. "
-        f"Its configuration is flume_conf/{settings.source.agent}.properties. Materialize "
-        "it to see how far it has read. "
-        "On each chat server it runs with the configuration below (`./qimo agent FILE` "
-        "writes it with its passwords), and beside it, "
-        "as the user that writes the log files, `python3 links.py agent.properties` "
-        "(qimo_assets/source/links.py).",
+        description="The Flume agent (TAILDIR on hard links to the log files) that carries "
+        "each line into the topic. "
+        f"Its configuration is flume_conf/{settings.source.agent}.properties. "
+        "Materialize it to see how far it has read. "
+        "On each chat server it runs with the configuration below (`./qimo agent FILE` writes it "
+        "with its passwords), and beside it, as the user that writes the log files, "
+        "`python3 links.py agent.properties` (qimo_assets/source/links.py).",
         metadata={
             "configuration": dg.MetadataValue.md(
                 f"```properties\n{agent_configuration(settings, secrets=False)}\n```"

@@ -48,8 +48,7 @@ def build_topic_definitions(settings: Settings) -> dg.Definitions:
         kinds={"kafka"},
         owners=["team:data"],
         description="The topic into which the agents write each line, once. Materialize it to "
-        "create "
-        "it where it is missing, and to see its offsets.",
+        "create it where it is missing, and to see its offsets.",
     )
     def topic(context: dg.AssetExecutionContext, kafka: KafkaResource) -> dg.MaterializeResult:
         with as_failure():

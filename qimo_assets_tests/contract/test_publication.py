@@ -105,9 +105,8 @@ def test_tables_are_made_once_with_key_and_chinese_comments(
     ]
     assert keys == [column.name for column in metric.key_columns]
     table = fetch(
-        connection, "SELECT table_comment, engine FROM information_schema.tables WHERE table_schema = "
-        "DATABASE() AND table_name = "
-        f"'{metric.name}'",
+        connection, "SELECT table_comment, engine FROM information_schema.tables WHERE "
+        f"table_schema = DATABASE() AND table_name = '{metric.name}'",
     )  # fmt: skip
     assert table == [(metric.title_zh, "InnoDB")]
 

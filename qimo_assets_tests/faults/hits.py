@@ -193,8 +193,8 @@ def kill_mysql_in_transaction(stack: Stack, random: Random) -> Iterator[None]:
     # Not before an insert: in MariaDB such a trigger lets INSERT ... SELECT find NULL in columns
     # that have a value.
     trigger = (
-        f"CREATE OR REPLACE TRIGGER {TRIGGER} AFTER DELETE ON {SLOWED_TABLE} FOR EACH ROW DO "
-        f"SLEEP({SLEEP_SECONDS})"
+        f"CREATE OR REPLACE TRIGGER {TRIGGER} AFTER DELETE ON {SLOWED_TABLE} FOR EACH ROW "
+        f"DO SLEEP({SLEEP_SECONDS})"
     )
     pid = service_pid(stack, "mysql")
     try:

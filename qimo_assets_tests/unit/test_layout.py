@@ -75,8 +75,8 @@ def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
         (
             "QIMO_PORT_OFFSET",
             "56000",
-            "Port 65870 of namenode_http is out of range; set QIMO_PORT_NAMENODE_HTTP or "
-            "QIMO_PORT_OFFSET",
+            "Port 65870 of namenode_http is out of range; set "
+            "QIMO_PORT_NAMENODE_HTTP or QIMO_PORT_OFFSET",
         ),
         (
             "QIMO_PORT_OFFSET",
