@@ -10,7 +10,7 @@ import uuid
 from typing import Any
 from urllib.parse import quote
 
-from qimo_assets import __version__
+import qimo_assets
 from qimo_assets.stack.jars import LOCK_FILE, locked
 from qimo_assets.stack.layout import project_file
 
@@ -37,7 +37,7 @@ def bill_of_materials() -> dict[str, Any]:
                 "type": "application",
                 "bom-ref": "qimo-assets",
                 "name": "qimo-assets",
-                "version": __version__,
+                "version": qimo_assets.__version__,
             }
         },
         "components": components,

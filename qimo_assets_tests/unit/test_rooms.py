@@ -52,7 +52,7 @@ ALLOWED: dict[str, set[str]] = {
     "resources": SHARED,
     **{room: {*ROOMS[:place], *SHARED, "resources"} for place, room in enumerate(ROOMS)},
     # The same software as a company's: it knows no asset, and the rooms know nothing of it.
-    "stack": {"errors", "timeouts", "settings", "clients", "probes"},
+    "stack": {"__init__", "errors", "timeouts", "settings", "clients", "probes"},
     "simulator": {"contract", "errors"},
     # The recount shares nothing with the pipeline.
     "verify": {"settings", "clients", "errors"},
