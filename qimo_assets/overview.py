@@ -1,5 +1,6 @@
 """What people ask of a running stack, behind `./qimo status`: whether the stream runs, how far
-behind lake and MySQL are, how much disk is left, and what table services are at.
+behind lake and MySQL are, which log files are not read, how much disk is left, and what table
+services are at.
 
 Each question has a time-out and stands alone: one that gets no answer leaves the others be.
 """
@@ -23,6 +24,7 @@ from qimo_assets import probes
 from qimo_assets.contract import TIMEZONE
 from qimo_assets.errors import QimoError
 from qimo_assets.settings import LOOPBACK, LakeSettings, Settings
+from qimo_assets.source.files import log_files, what_is_not_read
 from qimo_assets.stack import control, health
 from qimo_assets.stack.layout import Layout
 
@@ -102,11 +104,16 @@ class TableService:
 
 @dataclass(frozen=True)
 class Overview:
-    """The answers; None where there was none, and then why in `unanswered`."""
+    """The answers; None where there was none, and then why in `unanswered`.
+
+    Attributes:
+        unread: Which log files have lines that wait for too long, and why; empty when none has.
+    """
 
     stream: Stream | None
     lag: Lag | None
     mysql: Figures | None
+    unread: str | None
     disk: Disk | None
     table_services: list[TableService] | None
     unanswered: dict[str, str]
@@ -122,6 +129,7 @@ def overview(layout: Layout, settings: Settings) -> Overview:
         "stream": lambda: stream(layout),
         "lag": lambda: lag(settings),
         "mysql": lambda: figures(layout),
+        "unread": lambda: what_is_not_read(log_files(settings.source)),
         "disk": lambda: disk(layout),
         "table_services": lambda: table_services(layout, settings.lake),
     }
@@ -307,6 +315,7 @@ def described(now: Overview) -> dict[str, str]:
             if now.mysql.age_seconds is None
             else f"{duration(now.mysql.age_seconds)} ago ({now.mysql.published_at})"
         ),
+        "log files": None if now.unread is None else now.unread or "all are read",
         "disk left": now.disk
         and f"{now.disk.free_bytes / 2**30:,.1f} of {now.disk.total_bytes / 2**30:,.1f} GiB",
         "table services": None
@@ -318,7 +327,7 @@ def described(now: Overview) -> dict[str, str]:
         )
         or "none under way",
     }
-    fields = ("stream", "lag", "mysql", "disk", "table_services")
+    fields = ("stream", "lag", "mysql", "unread", "disk", "table_services")
     return {
         name: text or f"not known: {now.unanswered.get(field, '')}"
         for (name, text), field in zip(said.items(), fields, strict=True)

@@ -76,6 +76,7 @@ def test_everything_is_told_in_words() -> None:
         Stream("STARTED", True, "2026-11-28T02:00:00+00:00", "r"),
         Lag(12_345, 61),
         Figures("2026-11-28T10:00:00+08:00", 7),
+        "1 of 2 log files are not read: 'a.log': it has no link",
         Disk(3 * 2**30, 2**40),
         [TableService("chat_message", "compaction", "inflight", 90)],
         {},
@@ -84,16 +85,20 @@ def test_everything_is_told_in_words() -> None:
         "stream": "runs since 2026-11-28T02:00:00+00:00, run r",
         "lake behind topic": "12,345 lines, the oldest 1 min 1 s old",
         "MySQL published": "7 s ago (2026-11-28T10:00:00+08:00)",
+        "log files": "1 of 2 log files are not read: 'a.log': it has no link",
         "disk left": "3.0 of 1,024.0 GiB",
         "table services": "compaction of chat_message under way for 1 min 30 s",
     }
 
 
 def test_what_gave_no_answer_says_why_and_the_total_has_a_name() -> None:
-    now = Overview(None, None, Figures(None, None), Disk(0, 2**30), [], {"lag": "Kafka is away"})
+    now = Overview(
+        None, None, Figures(None, None), "", Disk(0, 2**30), [], {"lag": "Kafka is away"}
+    )
     component = Component("kafka", "running", 7, 9092, 512, "4.1.0")
     text = render("running", [component, component], {"hdfs": None}, now)
     assert "lake behind topic   not known: Kafka is away" in text
     assert "MySQL published     nothing yet" in text
+    assert "log files           all are read" in text
     assert "table services      none under way" in text
     assert "total memory                                      1024" in text

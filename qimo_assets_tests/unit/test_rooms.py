@@ -62,7 +62,7 @@ ALLOWED: dict[str, set[str]] = {
     "query": {"errors", "settings", "clients"},
     # Dagster's own command, beside the definitions that it loads.
     "dagster_command": {"definitions"},
-    "overview": {"contract", "errors", "settings", "probes", "resources", "stack"},
+    "overview": {"contract", "errors", "settings", "probes", "resources", "stack", "source"},
     "tiers": {"settings"},
     # It starts the others as processes of their own.
     "container": {"errors", "settings", "instance", "resources", "stack"},
