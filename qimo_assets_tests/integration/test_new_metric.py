@@ -48,7 +48,7 @@ GROUP BY day, coalesce(receiver_os, '{{ unknown }}')
 ENTRY = """    Metric(
         name="receiver_os",
         grain=(Column("os", TEXT, "收件人操作系统"),),
-        measures=(MESSAGES, _distinct("receivers", "收件人数")),
+        measures=(MESSAGES, RECEIVERS),
         title_zh="各收件人操作系统的消息量",
         title_en="Messages by receiver's operating system",
         unit="条",
