@@ -62,7 +62,8 @@ from qimo_assets.definitions import defs
 key = dg.AssetKey(["mysql", "{NAME}"])
 repository = defs.get_repository_def()
 node = repository.asset_graph.get(key)
-target = repository.get_sensor_def("views_and_metrics").asset_selection.resolve(repository.asset_graph)
+selections = [item.asset_selection for item in repository.sensor_defs if item.asset_selection]
+target = {{key for selection in selections for key in selection.resolve(repository.asset_graph)}}
 with dg.DagsterInstance.get() as instance:
     checks = {{
         check.name: [item.status.value for item in instance.event_log_storage.get_asset_check_execution_history(check, limit=1)]
