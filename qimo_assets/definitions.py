@@ -35,7 +35,10 @@ AUTOMATION_SECONDS = 5
 def build_definitions(settings: Settings) -> dg.Definitions:
     """Return everything that Dagster shows and runs, for these settings."""
     views = build_view_assets(settings.lake.database)
-    metrics = [*build_metric_assets(settings.lake.database), build_course_report()]
+    metrics = [
+        *build_metric_assets(settings.lake.database, settings.dagster.late_minutes),
+        build_course_report(),
+    ]
     hourly = [build_quarantine_check(view_key("v_quarantine"), settings.lake.database)]
     checks = dg.AssetSelection.checks(*hourly)
     jobs = named_jobs(views, metrics, checks)

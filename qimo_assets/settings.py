@@ -546,6 +546,12 @@ class DagsterSettings(Group):
     webserver: Url | None = Field(
         default=None, description="URL of the webserver, which `doctor` asks."
     )
+    late_minutes: int | None = Field(
+        default=None,
+        ge=0,
+        description="Minutes that days before today wait for each other before they are published "
+        "again; 0 follows each change. The catalog's of each metric if it is not set.",
+    )
 
 
 class Settings(BaseSettings):

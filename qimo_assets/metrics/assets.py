@@ -12,18 +12,24 @@ from qimo_assets.resources.hive import HiveResource
 from qimo_assets.resources.mysql import MySQLResource
 
 
-def build_metric_assets(database: str) -> list[dg.AssetsDefinition]:
+def build_metric_assets(
+    database: str, late_minutes: int | None = None
+) -> list[dg.AssetsDefinition]:
     """Return the assets of the catalog's metrics. Those of one window are one step of a run: what
     they are made from is read once.
 
     Args:
         database: Hive database of the views.
+        late_minutes: How long days that only late lines touch wait; the catalog says so if it is
+            None.
     """
     windows = sorted({(metric.looks_back, metric.looks_ahead) for metric in METRICS})
-    return [_metrics_of(back, ahead, database) for back, ahead in windows]
+    return [_metrics_of(back, ahead, database, late_minutes) for back, ahead in windows]
 
 
-def _metrics_of(looks_back: int, looks_ahead: int, database: str) -> dg.AssetsDefinition:
+def _metrics_of(
+    looks_back: int, looks_ahead: int, database: str, late_minutes: int | None
+) -> dg.AssetsDefinition:
     own = [
         metric
         for metric in METRICS
@@ -33,7 +39,7 @@ def _metrics_of(looks_back: int, looks_ahead: int, database: str) -> dg.AssetsDe
 
     @dg.multi_asset(
         name=f"metrics_of_{days}_day{'s' if days > 1 else ''}",
-        specs=[metric_spec(metric, database) for metric in own],
+        specs=[metric_spec(metric, database, late_minutes) for metric in own],
         partitions_def=daily,
         backfill_policy=dg.BackfillPolicy.single_run(),
         can_subset=True,

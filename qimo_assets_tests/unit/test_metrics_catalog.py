@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 import dagster as dg
 import pytest
 
+from qimo_assets.automation.lateness import DueDays
 from qimo_assets.contract import Reason
 from qimo_assets.metrics.assets import build_metric_assets
 from qimo_assets.metrics.catalog import COUNT, METRICS, TEXT_LENGTH, TOTAL, Metric
@@ -310,3 +312,27 @@ def test_a_page_of_single_figures_shows_the_newest_days_and_nothing_is_drawn_of_
     assert text(pictures(BY_NAME[TOTAL], [("2021-11-01", 0, 0, 0, 0)]), "chart") == [
         "| 2021-11-01 |  0 |"
     ]
+
+
+def waits(late_minutes: int | None) -> set[int]:
+    """Return for how many minutes the late days of metrics wait."""
+
+    def found(condition: dg.AutomationCondition) -> Iterator[int]:
+        if isinstance(condition, DueDays):
+            yield condition.minutes
+        for child in condition.children:
+            yield from found(child)
+
+    specs = [spec for asset in build_metric_assets("lake", late_minutes) for spec in asset.specs]
+    return {
+        minutes
+        for spec in specs
+        if spec.automation_condition
+        for minutes in found(spec.automation_condition)
+    }
+
+
+def test_the_setting_says_how_long_late_days_wait_and_else_the_catalog() -> None:
+    assert waits(None) == {metric.late_minutes for metric in METRICS}
+    assert waits(7) == {7}
+    assert waits(0) == set()
