@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date, datetime, timedelta, timezone
 
 import dagster as dg
@@ -49,21 +51,31 @@ class Platform:
         self.instance = dg.DagsterInstance.ephemeral()
         self._cursor: str | None = None
         self._now = datetime.now(timezone.utc)
-        for name in view_names():
-            self.instance.report_runless_asset_event(dg.AssetMaterialization(view_key(name)))
+        with self.next_second():
+            for name in view_names():
+                self.instance.report_runless_asset_event(dg.AssetMaterialization(view_key(name)))
         assert self.tick() == []
+
+    @contextmanager
+    def next_second(self) -> Iterator[None]:
+        """Hold the clock at the next second: what happens between two evaluations is later than the
+        one and earlier than the other, however long they take.
+        """
+        self._now += timedelta(seconds=1)
+        with freeze_time(self._now):
+            yield
 
     def touch(self, *days: str) -> None:
         """Report days as changed."""
-        for day in days:
-            self.instance.report_runless_asset_event(
-                dg.AssetMaterialization(MESSAGES, partition=day)
-            )
+        with self.next_second():
+            for day in days:
+                self.instance.report_runless_asset_event(
+                    dg.AssetMaterialization(MESSAGES, partition=day)
+                )
 
     def tick(self) -> list[dg.RunRequest]:
         """Evaluate the sensor as the code server does, a second after the last time."""
-        self._now += timedelta(seconds=1)
-        with freeze_time(self._now):
+        with self.next_second():
             return self._evaluate()
 
     def _evaluate(self) -> list[dg.RunRequest]:
@@ -154,14 +166,16 @@ def test_a_metric_waits_for_the_run_of_the_others_and_shares_the_next_one(
     platform.touch(YEAR[7])
     platform.tick()
     job = platform.repository.get_implicit_global_asset_job_def()
-    run = platform.instance.create_run_for_job(
-        job, asset_selection=frozenset({total}), tags={PARTITION_TAG: YEAR[7]}, status=STARTED
-    )
+    with platform.next_second():
+        run = platform.instance.create_run_for_job(
+            job, asset_selection=frozenset({total}), tags={PARTITION_TAG: YEAR[7]}, status=STARTED
+        )
     platform.touch(YEAR[7])
     assert not [
         request for request in platform.tick() if set(request.asset_selection or []) & PLAIN
     ]
-    platform.instance.report_run_failed(run)
+    with platform.next_second():
+        platform.instance.report_run_failed(run)
     [request] = [
         request for request in platform.tick() if set(request.asset_selection or []) & PLAIN
     ]
