@@ -24,7 +24,30 @@ NOON = "2026-03-10 12:00"
 WARN_MINUTES, FAIL_MINUTES = 15, 60
 
 
-class Graph:
+class HeldClock:
+    """A clock that stands still while something happens: what happens between two evaluations is
+    later than the one and earlier than the other, however long they take.
+    """
+
+    def __init__(self, now: datetime) -> None:
+        self.now = now
+        self._held = ExitStack()
+
+    @contextmanager
+    def clock(self, minutes: float = 0) -> Iterator[None]:
+        """Hold the clock, a second after it was last held, and some minutes."""
+        self.now += timedelta(minutes=minutes, seconds=1)
+        with self._held:
+            self._held.enter_context(freeze_time(self.now))
+            yield
+
+    def pass_time(self, minutes: float) -> None:
+        """Let time pass while the clock is held, as in the middle of a run."""
+        self.now += timedelta(minutes=minutes)
+        self._held.enter_context(freeze_time(self.now))
+
+
+class Graph(HeldClock):
     """A metric on a view on the messages."""
 
     def __init__(
@@ -35,16 +58,15 @@ class Graph:
         rest: int = 0,
         late_minutes: int = 0,
     ) -> None:
+        super().__init__(shanghai(now))
         self.fails = False
         self.during_run: Callable[[], None] = lambda: None
-        self.now = shanghai(now)
         self.instance = dg.DagsterInstance.ephemeral()
         self._window = window(looks_back, looks_ahead)
         self._looks = looks_back, looks_ahead
         self._rest = rest
         self._late_minutes = late_minutes
         self._cursor = None
-        self._held = ExitStack()
         self.defs = self._definitions("1")
 
     def _definitions(self, view_version: str) -> dg.Definitions:
@@ -81,19 +103,6 @@ class Graph:
 
         messages = dg.AssetSpec(MESSAGES, partitions_def=daily)
         return dg.Definitions(assets=[messages, view, metric])
-
-    @contextmanager
-    def clock(self, minutes: float = 0) -> Iterator[None]:
-        """Hold the clock, a second after it was last held, and some minutes."""
-        self.now += timedelta(minutes=minutes, seconds=1)
-        with self._held:
-            self._held.enter_context(freeze_time(self.now))
-            yield
-
-    def pass_time(self, minutes: float) -> None:
-        """Let time pass while the clock is held, as in the middle of a run."""
-        self.now += timedelta(minutes=minutes)
-        self._held.enter_context(freeze_time(self.now))
 
     def change_view(self) -> None:
         """Load the definitions again with other SQL in the view."""

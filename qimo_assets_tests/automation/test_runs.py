@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import date, datetime, timedelta, timezone
 
 import dagster as dg
 import pytest
-from dagster._core.test_utils import freeze_time
 
 from qimo_assets.automation.conditions import MESSAGES
 from qimo_assets.automation.lateness import MOST_DAYS
@@ -24,6 +21,7 @@ from qimo_assets.metrics.specs import metric_key
 from qimo_assets.partitions import daily
 from qimo_assets.views.assets import view_key
 from qimo_assets.views.sql import view_names
+from qimo_assets_tests.automation.graph import HeldClock
 
 STARTED = dg.DagsterRunStatus.STARTED
 YEAR = [str(date(2025, 1, 1) + timedelta(days=number)) for number in range(365)]
@@ -41,33 +39,24 @@ pytestmark = [
 ]
 
 
-class Platform:
+class Platform(HeldClock):
     """The platform's definitions on an ephemeral instance: all views exist, and the automation has
     been evaluated once.
     """
 
     def __init__(self, repository: dg.RepositoryDefinition) -> None:
+        super().__init__(datetime.now(timezone.utc))
         self.repository = repository
         self.instance = dg.DagsterInstance.ephemeral()
         self._cursor: str | None = None
-        self._now = datetime.now(timezone.utc)
-        with self.next_second():
+        with self.clock():
             for name in view_names():
                 self.instance.report_runless_asset_event(dg.AssetMaterialization(view_key(name)))
         assert self.tick() == []
 
-    @contextmanager
-    def next_second(self) -> Iterator[None]:
-        """Hold the clock at the next second: what happens between two evaluations is later than the
-        one and earlier than the other, however long they take.
-        """
-        self._now += timedelta(seconds=1)
-        with freeze_time(self._now):
-            yield
-
     def touch(self, *days: str) -> None:
         """Report days as changed."""
-        with self.next_second():
+        with self.clock():
             for day in days:
                 self.instance.report_runless_asset_event(
                     dg.AssetMaterialization(MESSAGES, partition=day)
@@ -75,7 +64,7 @@ class Platform:
 
     def tick(self) -> list[dg.RunRequest]:
         """Evaluate the sensor as the code server does, a second after the last time."""
-        with self.next_second():
+        with self.clock():
             return self._evaluate()
 
     def _evaluate(self) -> list[dg.RunRequest]:
@@ -166,7 +155,7 @@ def test_a_metric_waits_for_the_run_of_the_others_and_shares_the_next_one(
     platform.touch(YEAR[7])
     platform.tick()
     job = platform.repository.get_implicit_global_asset_job_def()
-    with platform.next_second():
+    with platform.clock():
         run = platform.instance.create_run_for_job(
             job, asset_selection=frozenset({total}), tags={PARTITION_TAG: YEAR[7]}, status=STARTED
         )
@@ -174,7 +163,7 @@ def test_a_metric_waits_for_the_run_of_the_others_and_shares_the_next_one(
     assert not [
         request for request in platform.tick() if set(request.asset_selection or []) & PLAIN
     ]
-    with platform.next_second():
+    with platform.clock():
         platform.instance.report_run_failed(run)
     [request] = [
         request for request in platform.tick() if set(request.asset_selection or []) & PLAIN
