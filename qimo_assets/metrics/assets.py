@@ -2,9 +2,11 @@
 them to MySQL.
 """
 
+from dataclasses import replace
+
 import dagster as dg
 
-from qimo_assets.metrics.catalog import METRICS
+from qimo_assets.metrics.catalog import METRICS, Metric
 from qimo_assets.metrics.refresh import refresh_metrics
 from qimo_assets.metrics.specs import metric_key, metric_spec
 from qimo_assets.partitions import daily
@@ -23,23 +25,20 @@ def build_metric_assets(
         late_minutes: How long days that only late lines touch wait; the catalog says so if it is
             None.
     """
-    windows = sorted({(metric.looks_back, metric.looks_ahead) for metric in METRICS})
-    return [_metrics_of(back, ahead, database, late_minutes) for back, ahead in windows]
+    windows: dict[tuple[int, int], list[Metric]] = {}
+    for metric in METRICS:
+        own = metric if late_minutes is None else replace(metric, late_minutes=late_minutes)
+        windows.setdefault((metric.looks_back, metric.looks_ahead), []).append(own)
+    return [_metrics_of(windows[window], database) for window in sorted(windows)]
 
 
-def _metrics_of(
-    looks_back: int, looks_ahead: int, database: str, late_minutes: int | None
-) -> dg.AssetsDefinition:
-    own = [
-        metric
-        for metric in METRICS
-        if (metric.looks_back, metric.looks_ahead) == (looks_back, looks_ahead)
-    ]
-    days = 1 + looks_back + looks_ahead
+def _metrics_of(own: list[Metric], database: str) -> dg.AssetsDefinition:
+    """Return metrics of one window as one step."""
+    days = 1 + own[0].looks_back + own[0].looks_ahead
 
     @dg.multi_asset(
         name=f"metrics_of_{days}_day{'s' if days > 1 else ''}",
-        specs=[metric_spec(metric, database, late_minutes) for metric in own],
+        specs=[metric_spec(metric, database) for metric in own],
         partitions_def=daily,
         backfill_policy=dg.BackfillPolicy.single_run(),
         can_subset=True,

@@ -19,14 +19,12 @@ def metric_key(name: str) -> dg.AssetKey:
     return dg.AssetKey(["mysql", name])
 
 
-def metric_spec(metric: Metric, database: str, late_minutes: int | None = None) -> dg.AssetSpec:
+def metric_spec(metric: Metric, database: str) -> dg.AssetSpec:
     """Return the asset of a metric's table.
 
     Args:
         metric: The metric.
         database: Hive database of the views.
-        late_minutes: How long days that only late lines touch wait; the catalog says so if it is
-            None.
     """
     return dg.AssetSpec(
         key=metric_key(metric.name),
@@ -65,7 +63,7 @@ def metric_spec(metric: Metric, database: str, late_minutes: int | None = None) 
         automation_condition=metric_condition(
             metric.rest,
             beside=None if metric.rest or metric.name == TOTAL else metric_key(TOTAL),
-            late_minutes=metric.late_minutes if late_minutes is None else late_minutes,
+            late_minutes=metric.late_minutes,
             looks_back=metric.looks_back,
             looks_ahead=metric.looks_ahead,
         ),
