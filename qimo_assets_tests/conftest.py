@@ -310,20 +310,27 @@ def free_ports() -> dict[str, int]:
 
 
 @contextmanager
+def short_directory() -> Iterator[Path]:
+    """Give a directory for Unix sockets, until the end; tmp_path may be too long a path for
+    theirs.
+    """
+    with tempfile.TemporaryDirectory(prefix="qimo-", dir="/tmp") as directory:
+        yield Path(directory)
+
+
+@contextmanager
 def own_layout(ports: dict[str, int]) -> Iterator[Layout]:
     """Give a configured layout for a few services without the others, in a home of its own; what
     was started of it is stopped at the end.
     """
-    # Not tmp_path, which may be too long for a Unix socket.
-    home = Path(tempfile.mkdtemp(prefix="qimo-", dir="/tmp"))
-    (home / "install").symlink_to(qimo_home() / "install")
-    layout = Layout(home, ports)
-    try:
-        install.configure(layout)
-        yield layout
-    finally:
-        control.stop(layout, print)
-        shutil.rmtree(home)
+    with short_directory() as home:
+        (home / "install").symlink_to(qimo_home() / "install")
+        layout = Layout(home, ports)
+        try:
+            install.configure(layout)
+            yield layout
+        finally:
+            control.stop(layout, print)
 
 
 @pytest.fixture(scope="session")

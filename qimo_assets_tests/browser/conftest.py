@@ -6,10 +6,8 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,7 +23,7 @@ from qimo_assets.settings import LOOPBACK, PROJECT_ROOT, Settings, qimo_home
 from qimo_assets.stack import control, install
 from qimo_assets.stack.layout import Layout
 from qimo_assets_tests.browser.synthetic import days_up_to, rows_of
-from qimo_assets_tests.conftest import Stack, free_ports, wait_for
+from qimo_assets_tests.conftest import Stack, free_ports, short_directory, wait_for
 
 LAST = "2021-11-07"
 DAYS = days_up_to(LAST, 40)
@@ -116,8 +114,7 @@ def report(software: None) -> Iterator[Report]:
     """MariaDB and the report's server, as `up` starts them, with forty days of figures; the last
     but one has hostile names.
     """
-    with tempfile.TemporaryDirectory(prefix="qimo-", dir="/tmp") as directory:
-        home = Path(directory)
+    with short_directory() as home:
         (home / "install").symlink_to(qimo_home() / "install")
         layout = Layout(home, free_ports())
         with pytest.MonkeyPatch.context() as patch:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +18,12 @@ from dagster._serdes import deserialize_value
 from qimo_assets import probes
 from qimo_assets.settings import LOOPBACK, PROJECT_ROOT
 from qimo_assets.stack.certificates import Authority
-from qimo_assets_tests.conftest import free_ports, own_environment, wait_for
+from qimo_assets_tests.conftest import (
+    free_ports,
+    own_environment,
+    short_directory,
+    wait_for,
+)
 from qimo_assets_tests.manifests import container
 
 ENTRY_POINT = [sys.executable, "-m", "qimo_assets.container"]
@@ -43,9 +47,9 @@ def secrets(tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture
 def short_path() -> Iterator[Path]:
-    """A directory for Unix sockets; tmp_path of a worker is too long for theirs."""
-    with tempfile.TemporaryDirectory(prefix="qimo-") as directory:
-        yield Path(directory)
+    """A directory for Unix sockets."""
+    with short_directory() as directory:
+        yield directory
 
 
 def environment(given: Mapping[str, str]) -> dict[str, str]:

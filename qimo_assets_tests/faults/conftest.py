@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from qimo_assets.settings import PROJECT_ROOT
-from qimo_assets_tests.conftest import TEST_PORT_OFFSET, UP_SECONDS, Stack, alone, new_stack
+from qimo_assets_tests.conftest import (
+    TEST_PORT_OFFSET,
+    UP_SECONDS,
+    Stack,
+    alone,
+    new_stack,
+    short_directory,
+)
 from qimo_assets_tests.faults import report
 from qimo_assets_tests.faults.hits import FAULTS, SMALL_DISKS
 from qimo_assets_tests.faults.matrix import Matrix, Row, plan
@@ -72,23 +77,20 @@ def small_disks(
         pytest.skip(
             "a small disk needs a user and mount namespace, which this machine does not give"
         )
-    home = Path(tempfile.mkdtemp(prefix="qimo-", dir="/tmp"))
-    stack = new_stack(home, int(TEST_PORT_OFFSET) + SMALL_DISKS_PORT_OFFSET)
-    mounts = [
-        f"mkdir -p {home}/{disk} && mount -t tmpfs -o size={size} tmpfs {home}/{disk}"
-        for disk, size in SMALL_DISKS.items()
-    ]
-    try:
-        subprocess.run(
-            [*NAMESPACE, "sh", "-c", " && ".join([*mounts, f"exec {PROJECT_ROOT / 'qimo'} up"])],
-            env=stack.env,
-            check=True,
-            timeout=UP_SECONDS,
-        )
-        yield _begun(Matrix(stack, request.config.option.seed, rows))
-    finally:
-        stack.qimo("down", check=False)
-        shutil.rmtree(home)
+    with short_directory() as home:
+        stack = new_stack(home, int(TEST_PORT_OFFSET) + SMALL_DISKS_PORT_OFFSET)
+        mounts = [
+            f"mkdir -p {home}/{disk} && mount -t tmpfs -o size={size} tmpfs {home}/{disk}"
+            for disk, size in SMALL_DISKS.items()
+        ]
+        up = " && ".join([*mounts, f"exec {PROJECT_ROOT / 'qimo'} up"])
+        try:
+            subprocess.run(
+                [*NAMESPACE, "sh", "-c", up], env=stack.env, check=True, timeout=UP_SECONDS
+            )
+            yield _begun(Matrix(stack, request.config.option.seed, rows))
+        finally:
+            stack.qimo("down", check=False)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -28,6 +27,7 @@ from qimo_assets_tests.conftest import (
     free_ports,
     own_environment,
     own_layout,
+    short_directory,
     wait_for,
 )
 
@@ -51,9 +51,8 @@ def company(software: None) -> Iterator[Layout]:
 @pytest.fixture
 def home() -> Iterator[Path]:
     """The directory of the platform: settings, Dagster's home, the log directory."""
-    home = Path(tempfile.mkdtemp(prefix="qimo-", dir="/tmp"))
-    yield home
-    shutil.rmtree(home)
+    with short_directory() as home:
+        yield home
 
 
 def write_settings(home: Path, company: Layout) -> dict[str, str]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from qimo_assets.settings import load_settings
+from qimo_assets_tests.conftest import short_directory
 
 # Each setting without a default, with a value to which nothing listens.
 REQUIRED = {
@@ -33,11 +33,10 @@ def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for name in list(os.environ):
         if name.startswith("QIMO_"):
             monkeypatch.delenv(name)
-    # Not tmp_path, which may be too long for a Unix socket.
-    with tempfile.TemporaryDirectory(prefix="qimo-", dir="/tmp") as directory:
+    with short_directory() as directory:
         monkeypatch.setenv("QIMO_HOME", f"{directory}/home")
         load_settings.cache_clear()
-        yield Path(directory) / "home"
+        yield directory / "home"
     load_settings.cache_clear()
 
 
