@@ -176,7 +176,7 @@ def _plain_parquet(spark: SparkSession, settings: Settings) -> tuple[float, int]
     path = f"{MESSAGE.path(lake)}_{PARQUET}"
 
     def write(parsed: DataFrame, batch_id: int) -> None:
-        accepted(parsed, lake).write.mode("append").partitionBy("day").parquet(path)
+        accepted(parsed).write.mode("append").partitionBy("day").parquet(path)
 
     return _stream(spark, settings, write), _count(spark, "parquet", path)
 

@@ -1,19 +1,35 @@
-"""The message contract in Spark's own columns: a record of the topic becomes a line, and a line a
-typed row or a rejected one with its reason.
+"""A record of the topic becomes a line, in Spark's own columns, and a line a typed row or a
+rejected one with its reason, in one pass over Arrow batches (`lines.py`).
 
-A line in quarantine is read again by the second step alone, with the identity that it has. No row
-passes through Python here; only the look-up of provinces does, in Arrow batches (`regions.py`).
+A line in quarantine is read again by the second step alone, with the identity that it has.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.avro.functions import from_avro
+from pyspark.sql.types import (
+    DoubleType,
+    IntegerType,
+    StringType,
+    StructField,
+    StructType,
+    TimestampType,
+)
 
 from qimo_assets import contract
-from qimo_assets.contract import Reason
 from qimo_assets.settings import LakeSettings
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 # flume-ng-sdk's AvroFlumeEvent, as the Kafka channel writes it.
 FLUME_EVENT = """{"type": "record", "name": "AvroFlumeEvent", "fields": [
@@ -25,36 +41,29 @@ FLUME_EVENT_FIRST_BYTES = [f"{2 * headers:02X}" for headers in range(16)]
 
 # The name of a link of `source/links.py`: the log file's first name, its inode, its birth.
 LINK_PATTERN = r"([^/]+)~(\d+-\d+)\z"
-# `\z`, for Java's `$` also matches before a carriage return at the end.
-TIME_PATTERN = r"^\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}\z"
-NUMBER_PATTERN = r"^\s*-?\d{1,3}(\.\d+)?\s*\z"
-# A number of more than 300 digits may be no finite double.
-DISTANCE_PATTERN = r"^\d{1,300}(\.\d+)?KM\z"
-_OCTET = r"(25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
-IPV4_PATTERN = rf"^{_OCTET}(\.{_OCTET}){{3}}\z"
-# RFC 4291, section 2.2: eight groups; one run of zeros as `::`; the last two groups as a dotted
-# IPv4 address.
-_GROUP = r"[0-9a-fA-F]{1,4}"
-_DOTTED = rf"{_OCTET}(\.{_OCTET}){{3}}"
-IPV6_PATTERN = (
-    "^("
-    + "|".join(
-        [
-            rf"({_GROUP}:){{7}}{_GROUP}",
-            rf"({_GROUP}:){{6}}{_DOTTED}",
-            r"::",
-            rf"({_GROUP}:){{7}}:",
-            *(rf"({_GROUP}:){{{left}}}((:{_GROUP}){{1,{7 - left}}}|:)" for left in range(1, 7)),
-            rf":((:{_GROUP}){{1,7}})",
-            *(
-                rf"({_GROUP}:){{{left}}}((:{_GROUP}){{0,{5 - left}}}:{_DOTTED})"
-                for left in range(1, 6)
-            ),
-            rf":(:{_GROUP}){{0,5}}:{_DOTTED}",
-        ]
-    )
-    + r")\z"
-)
+PARTIES, REGION_PARTS = ("sender", "receiver"), ("country", "province", "city")
+# What the reading of a line adds, beside the contract's own columns.
+ADDED = {"reason": StringType(), "day": StringType(), "hour": IntegerType()}
+TYPES = {"time": TimestampType(), "gps": DoubleType(), "distance": DoubleType()}
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the reading of lines hangs on; it travels to Spark's workers.
+
+    Attributes:
+        fields: The contract's fields.
+        max_line_bytes: Longer lines are rejected.
+        first_day: A time before this day is rejected.
+        max_ahead_minutes: A time further ahead of the collection is rejected.
+        ip2region_jar: Where the regions stand.
+    """
+
+    fields: Sequence[contract.Field]
+    max_line_bytes: int
+    first_day: date
+    max_ahead_minutes: int
+    ip2region_jar: Path
 
 
 def parse(records: DataFrame, settings: LakeSettings) -> DataFrame:
@@ -102,21 +111,46 @@ def rows_of(lines: DataFrame, settings: LakeSettings) -> DataFrame:
         settings: Limits of a line.
 
     Returns:
-        One row a line: its own columns, `reason` (NULL when the line is good), and every column of
-        the contract.
+        One row a line: its own columns, `reason` (NULL when the line is good), every column of
+        the contract, and country, province and city of both parties.
     """
-    fields = lines.withColumn("f", F.split(F.col("raw").cast("string"), contract.SEPARATOR, -1))
-    timed = fields.withColumn(
-        "msg_time", F.when(F.col("f")[0].rlike(TIME_PATTERN), F.col("f")[0].cast("timestamp"))
+    rules = Rules(
+        contract.FIELDS,
+        settings.max_line_bytes,
+        settings.first_day,
+        settings.max_ahead_minutes,
+        settings.ip2region_jar,
     )
-    return timed.select(
-        *lines.columns,
-        _reason(settings).alias("reason"),
-        F.substring(F.col("f")[0], 1, 10).alias("day"),
-        # Not the line's own: a time that a clock put forward passed over is an hour later.
-        F.hour("msg_time").alias("hour"),
-        *_contract_columns(),
+    added = {
+        **ADDED,
+        **{
+            column: TYPES.get(field.kind, StringType())
+            for field in contract.FIELDS
+            for column in field.columns
+        },
+        **{f"{party}_{part}": StringType() for party in PARTIES for part in REGION_PARTS},
+    }
+    schema = StructType(
+        [*lines.schema.fields, *(StructField(name, kind) for name, kind in added.items())]
     )
+    return lines.mapInArrow(partial(_read, rules, schema), schema)
+
+
+def _read(
+    rules: Rules, schema: StructType, batches: Iterable[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
+    """Read Arrow batches of lines, in a worker of Spark."""
+    # Here and not above: with it each run of metrics would load it.
+    import polars as pl
+    from pyspark.sql.pandas.types import to_arrow_schema
+
+    from qimo_assets.lake.lines import read_lines
+
+    answer = to_arrow_schema(schema)
+    for batch in batches:
+        read = read_lines(cast(pl.DataFrame, pl.from_arrow(batch)), rules).select(schema.names)
+        rows = read.to_arrow(compat_level=pl.CompatLevel.oldest())
+        yield from rows.cast(answer).to_batches()
 
 
 def _open(records: DataFrame) -> DataFrame:
@@ -188,77 +222,3 @@ def _bytes(*parts: str | Column) -> Column:
         for part in parts
     ]
     return F.concat(*(column.cast("string") for column in columns)).cast("binary")
-
-
-def _reason(settings: LakeSettings) -> Column:
-    raw, fields = F.col("raw"), F.col("f")
-    rules = {
-        Reason.TOO_LONG: F.length(raw) > settings.max_line_bytes,
-        # decode() puts U+FFFD where bytes are no UTF-8, so the way back gives other bytes.
-        Reason.NOT_UTF8: F.encode(F.decode(raw, "UTF-8"), "UTF-8") != raw,
-        Reason.FIELD_COUNT: ~F.size(fields).between(contract.FEWEST_FIELDS, len(contract.FIELDS)),
-        Reason.BAD_TIME: F.col("msg_time").isNull() | fields[0].startswith("0000"),
-        Reason.BEFORE_FIRST_DAY: F.substring(fields[0], 1, 10) < str(settings.first_day),
-        Reason.TIME_AHEAD: F.col("msg_time")
-        > F.col("collected_at") + F.expr(f"INTERVAL {settings.max_ahead_minutes} MINUTES"),
-        Reason.NO_SENDER: _text("sender_account").isNull(),
-        Reason.NO_RECEIVER: _text("receiver_account").isNull(),
-    }
-    return F.coalesce(*(F.when(broken, reason.value) for reason, broken in rules.items()))
-
-
-def _contract_columns() -> list[Column]:
-    return [column for field in contract.FIELDS for column in _columns_of(field)]
-
-
-def _columns_of(field: contract.Field) -> list[Column]:
-    text = _text(field.name)
-    if field.kind == "time":
-        return [F.col("msg_time")]
-    if field.kind == "sex":
-        return [F.when(text.isin(*contract.SEXES), text).alias(field.name)]
-    if field.kind == "ip":
-        return [F.when(text.rlike(IPV4_PATTERN) | text.rlike(IPV6_PATTERN), text).alias(field.name)]
-    if field.kind == "distance":
-        return [
-            F.when(
-                text.rlike(DISTANCE_PATTERN),
-                F.expr(f"substring({_sql(field.name)}, 1, length({_sql(field.name)}) - 2)").cast(
-                    "double"
-                ),
-            ).alias(field.name)
-        ]
-    if field.kind == "gps":
-        return _gps(text, field.name.removesuffix("_gps"))
-    return [text.alias(field.name)]
-
-
-def _gps(text: Column, party: str) -> list[Column]:
-    """Longitude and latitude; the order is put right where only the other one is on the globe."""
-    parts = F.split(text, ",")
-    first, second = (
-        F.when(
-            (F.size(parts) == 2) & parts[index].rlike(NUMBER_PATTERN),
-            F.trim(parts[index]).cast("double"),
-        )
-        for index in (0, 1)
-    )
-    as_written = (F.abs(first) <= 180) & (F.abs(second) <= 90)
-    swapped = (F.abs(second) <= 180) & (F.abs(first) <= 90)
-    return [
-        F.when(as_written, first).when(swapped, second).alias(f"{party}_longitude"),
-        F.when(as_written, second).when(swapped, first).alias(f"{party}_latitude"),
-    ]
-
-
-def _position(name: str) -> int:
-    return next(index for index, field in enumerate(contract.FIELDS) if field.name == name)
-
-
-def _sql(name: str) -> str:
-    return f"f[{_position(name)}]"
-
-
-def _text(name: str) -> Column:
-    """Return a field's text, NULL where it is empty."""
-    return F.expr(f"nullif({_sql(name)}, '')")

@@ -27,11 +27,9 @@ from typing import Any, NamedTuple
 from zipimport import zipimporter
 
 import numpy as np
-import pandas as pd
 import polars as pl
-from pyspark.sql import Column
-from pyspark.sql.pandas.functions import pandas_udf
-from pyspark.sql.types import StringType, StructField, StructType
+
+from qimo_assets.lake.parse import REGION_PARTS
 
 IPV4_DATABASE = "ip2region/ip2region.xdb"
 IPV6_DATABASE = "ip2region/ipv6wry.db"
@@ -47,8 +45,7 @@ IPV6_HEADER = slice(8, 24)
 IPV6_SEGMENT = np.dtype([("start", "<u8"), ("place", "u1", 3)])
 ELSEWHERE = (1, 2)
 
-PARTS: list[str] = ["country", "province", "city"]
-REGION_TYPE = StructType([StructField(part, StringType()) for part in PARTS])
+PARTS = list(REGION_PARTS)
 
 # Upper halves below 2**32 are reserved in IPv6 (::/32): there the IPv4 addresses have their place.
 FIRST_IPV6 = 1 << 32
@@ -114,16 +111,6 @@ def look_up(addresses: Any, jar: Path | str) -> pl.DataFrame:
     starts, places, table = load(str(jar))
     keys = _keys(pl.Series(addresses, dtype=pl.String))
     return table[places[np.searchsorted(starts, keys, side="right") - 1]]
-
-
-def region_of(address: Column, jar: Path) -> Column:
-    """Return the struct (country, province, city) of an address given as text."""
-    location = str(jar)
-
-    def regions(addresses: pd.Series) -> pd.DataFrame:
-        return look_up(addresses, location).to_pandas()
-
-    return pandas_udf(regions, REGION_TYPE)(address)  # pyright: ignore[reportCallIssue, reportArgumentType]  # stubs know no struct result
 
 
 # --- from text to number

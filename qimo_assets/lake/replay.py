@@ -65,7 +65,7 @@ def replay(spark: SparkSession, settings: Settings) -> Replayed:
         # A line that came on two days stands here twice.
         good = rows.where("reason IS NULL").dropDuplicates(["message_id"])
         if replayed.moved:
-            writer.write(MESSAGE, accepted(good, settings.lake), _days(good, "day"), metadata)
+            writer.write(MESSAGE, accepted(good), _days(good, "day"), metadata)
         if replayed.changed:
             changed = rows.where("reason <> reason_before")
             writer.write(

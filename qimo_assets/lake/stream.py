@@ -21,7 +21,7 @@ from qimo_assets.lake.parse import parse
 from qimo_assets.lake.tables import BATCH_TABLES, MESSAGE, QUARANTINE, Table
 from qimo_assets.lake.timeline import BATCH_OPTION, LINES_OPTION, REASONS_OPTION, exists
 from qimo_assets.lake.write import TableWriter
-from qimo_assets.settings import LakeSettings, Settings
+from qimo_assets.settings import Settings
 
 QUERY_NAME = "chat_message"
 
@@ -54,7 +54,7 @@ class BatchWriter:
                 counted = pool.submit(inheritable_thread_target(_count), parsed)
                 # Described meanwhile, which takes 0.1 s.
                 rows = {
-                    MESSAGE: accepted(parsed, self.settings.lake),
+                    MESSAGE: accepted(parsed),
                     QUARANTINE: _rejected(parsed),
                 }
                 counts = counted.result()
@@ -155,23 +155,9 @@ def _arrival_day() -> Column:
     return F.date_format("collected_at", "yyyy-MM-dd")
 
 
-def accepted(parsed: DataFrame, lake: LakeSettings) -> DataFrame:
-    """Return the good ones of parsed rows, with their provinces, as rows of chat_message."""
-    # With pandas, 0.3 s of a processor, which each run of metrics would spend as well if the
-    # definitions imported it.
-    from qimo_assets.lake.regions import PARTS, region_of
-
-    rows = parsed.where("reason IS NULL")
-    for party in ("sender", "receiver"):
-        rows = rows.withColumn(
-            f"{party}_region", region_of(F.col(f"{party}_ip"), lake.ip2region_jar)
-        )
-    regions = {
-        f"{party}_{part}": F.col(f"{party}_region.{part}")
-        for party in ("sender", "receiver")
-        for part in PARTS
-    }
-    return rows.withColumns(regions).select(*MESSAGE.given_columns)
+def accepted(parsed: DataFrame) -> DataFrame:
+    """Return the good ones of parsed rows, as rows of chat_message."""
+    return parsed.where("reason IS NULL").select(*MESSAGE.given_columns)
 
 
 def read_topic(spark: SparkSession, settings: Settings, reading: Reading) -> DataFrame:

@@ -42,10 +42,10 @@ def spark_properties(settings: Settings) -> dict[str, str]:
         f"-Dorg.apache.avro.limits.bytes.maxLength={longest} "
         f"-Dorg.apache.avro.limits.string.maxLength={longest}"
     )
-    # Spark makes one method of 13,469 bytes of the contract, and the JVM compiles none over 8,000
-    # unless it is told to: a third of the driver's time went into interpreting it. Hudi names
-    # instants by the JVM's own time zone. A driver in another one would name them as earlier than
-    # what is there: what it wrote would pass for reported and compacted.
+    # Spark makes methods of more than 8,000 bytes of wide rows, and the JVM compiles none of them
+    # unless it is told to. Hudi names instants by the JVM's own time zone. A driver in another one
+    # would name them as earlier than what is there: what it wrote would pass for reported and
+    # compacted.
     options = f"-XX:-DontCompileHugeMethods -Duser.timezone={TIMEZONE} {limits}"
     # In the third minute over a third of the driver's time went into compiling what is called now
     # and then. With eight times the JVM's own thresholds it took 69 % of a processor at 1,000
@@ -93,6 +93,8 @@ def spark_properties(settings: Settings) -> dict[str, str]:
         "spark.sql.shuffle.partitions": str(settings.lake.buckets * 2),
         **KEPT_CALENDAR,
         "spark.sql.execution.arrow.maxRecordsPerBatch": "50000",
+        # Each task has a worker, and there are as many tasks as slots.
+        "spark.executorEnv.POLARS_MAX_THREADS": "1",
         # A batch is kept for the few seconds in which it is written; compressing it took a tenth of
         # the driver's time.
         "spark.sql.inMemoryColumnarStorage.compressed": "false",

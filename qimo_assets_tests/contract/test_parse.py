@@ -22,6 +22,7 @@ from typing import Any
 from zipimport import zipimporter
 from zoneinfo import ZoneInfo
 
+import polars as pl
 import pytest
 from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as hypothesis_settings
@@ -32,7 +33,7 @@ from pyspark.sql import functions as F
 from qimo_assets import contract, verify
 from qimo_assets.lake.arrivals import ARRIVAL_SCHEMA
 from qimo_assets.lake.parse import parse
-from qimo_assets.lake.regions import load, region_of
+from qimo_assets.lake.regions import PARTS, load, look_up
 from qimo_assets.lake.tables import ARRIVAL, WRITTEN_AT
 from qimo_assets.lake.write import stamped
 from qimo_assets.resources.spark import spark_resource
@@ -769,19 +770,11 @@ KNOWN_PLACES = {
 }
 
 
-def located(spark: SparkSession, addresses: list[str | None]) -> list[tuple[str | None, ...]]:
-    frame: DataFrame = spark.createDataFrame(
-        [(address,) for address in addresses], "address string"
-    )
-    return [
-        tuple(row["region"])
-        for row in frame.select(region_of(F.col("address"), IP2REGION).alias("region")).collect()
-    ]
+def located(addresses: list[str | None]) -> list[tuple[str | None, ...]]:
+    return look_up(pl.Series(addresses), IP2REGION).rows()
 
 
-def test_addresses_are_where_the_plain_reading_of_the_database_finds_them(
-    spark: SparkSession,
-) -> None:
+def test_addresses_are_where_the_plain_reading_of_the_database_finds_them() -> None:
     random, locate = Random(1), open_regions(IP2REGION)
     numbers = [random.randrange(2**32) for _ in range(1_000)]
     # Segments begin and end at such addresses.
@@ -789,7 +782,7 @@ def test_addresses_are_where_the_plain_reading_of_the_database_finds_them(
         number | 255 for number in numbers[500:]
     ]
     addresses = [str(IPv4Address(number)) for number in numbers]
-    found = located(spark, [*KNOWN_PLACES, *addresses])
+    found = located([*KNOWN_PLACES, *addresses])
     assert dict(zip(KNOWN_PLACES, found, strict=False)) == KNOWN_PLACES
     assert {
         address: place[:2]
@@ -797,6 +790,18 @@ def test_addresses_are_where_the_plain_reading_of_the_database_finds_them(
         if address
     } == {address: locate(address) for address in [*KNOWN_PLACES, *addresses] if address}
     assert len({place for place in found if place[0]}) > 100
+
+
+def test_a_line_has_the_regions_of_both_parties(spark: SparkSession) -> None:
+    ipv6 = line(sender_ip="240e:3a1:4c2::5f", receiver_ip="256.1.1.1")
+    rows = parsed(spark, [(line(), *PLACE), (ipv6, *PLACE)])
+    assert [
+        tuple(row[f"{party}_{part}"] for party in ("sender", "receiver") for part in PARTS)
+        for row in rows
+    ] == [
+        ("中国", "江苏省", "南京市", "美国", None, None),
+        ("中国", "江苏省", "南京市", None, None, None),
+    ]
 
 
 def test_what_holds_the_regions_has_no_archives_to_read_again(
