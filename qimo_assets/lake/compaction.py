@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Generator, Iterable, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Literal
 
 from pyspark.sql import SparkSession
@@ -20,6 +20,7 @@ from qimo_assets.lake.beside import repeated
 from qimo_assets.lake.cadence import Cadence
 from qimo_assets.lake.tables import Table, write_options
 from qimo_assets.lake.timeline import pending_compactions
+from qimo_assets.lake.write import Guard
 from qimo_assets.settings import LakeSettings
 from qimo_assets.timeouts import COMPACTION_STOP_SECONDS
 
@@ -32,7 +33,11 @@ LOOK_SECONDS = 5.0
 
 @contextmanager
 def compacting(
-    spark: SparkSession, lake: LakeSettings, tables: Iterable[Table], cadence: Cadence
+    spark: SparkSession,
+    lake: LakeSettings,
+    tables: Iterable[Table],
+    cadence: Cadence,
+    guard: Guard = nullcontext,
 ) -> Generator[None, None, None]:
     """Do what commits have scheduled, in a thread of its own, and the rest of it at a good end.
 
@@ -43,6 +48,7 @@ def compacting(
         lake: Where the tables are.
         tables: The tables that are compacted; each may still be made.
         cadence: Told of each compaction.
+        guard: Held during each compaction.
     """
     own, at_work = list(tables), threading.Lock()
 
@@ -51,7 +57,7 @@ def compacting(
             for table in own:
                 try:
                     began = cadence.clock()
-                    if compact(spark, lake, table):
+                    if compact(spark, lake, table, guard):
                         cadence.compacted(table, began)
                 except (
                     Exception
@@ -65,14 +71,17 @@ def compacting(
     look()
 
 
-def compact(spark: SparkSession, lake: LakeSettings, table: Table) -> bool:
+def compact(
+    spark: SparkSession, lake: LakeSettings, table: Table, guard: Guard = nullcontext
+) -> bool:
     """Do the compactions of a table that are scheduled, also those that were broken off, and return
     whether there were any.
     """
     if not pending_compactions(spark, table.path(lake)):
         return False
     spark.sparkContext.setLocalProperty("spark.scheduler.pool", POOL)
-    run_compaction(spark, lake, table, "execute")
+    with guard():
+        run_compaction(spark, lake, table, "execute")
     return True
 
 

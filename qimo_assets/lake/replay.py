@@ -9,6 +9,7 @@ that it has, and out of the quarantine afterwards, and whatever is in both for a
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 from pyspark.sql import DataFrame, SparkSession
@@ -18,7 +19,7 @@ from qimo_assets.lake.parse import rows_of
 from qimo_assets.lake.stream import accepted
 from qimo_assets.lake.tables import MESSAGE, QUARANTINE
 from qimo_assets.lake.timeline import BATCH_OPTION, REPLAY_BATCH, exists
-from qimo_assets.lake.write import TableWriter
+from qimo_assets.lake.write import Guard, TableWriter
 from qimo_assets.settings import Settings
 
 # A row's columns before it is read again; the contract gives it others of the same names.
@@ -40,12 +41,13 @@ class Replayed:
     kept: Counter[str] = field(default_factory=Counter)
 
 
-def replay(spark: SparkSession, settings: Settings) -> Replayed:
+def replay(spark: SparkSession, settings: Settings, guard: Guard = nullcontext) -> Replayed:
     """Move what is good by today's contract, and give what stays the reason of today.
 
     Args:
         spark: The driver's session.
         settings: Where the tables are, and the limits of the contract.
+        guard: Held during each write.
 
     Returns:
         What became of the rows.
@@ -61,7 +63,8 @@ def replay(spark: SparkSession, settings: Settings) -> Replayed:
     rows = rows_of(stored, settings.lake).persist()
     try:
         replayed = _count(rows)
-        writer, metadata = TableWriter(settings.lake), {BATCH_OPTION: REPLAY_BATCH}
+        writer = TableWriter(settings.lake, guard=guard)
+        metadata = {BATCH_OPTION: REPLAY_BATCH}
         # A line that came on two days stands here twice.
         good = rows.where("reason IS NULL").dropDuplicates(["message_id"])
         if replayed.moved:

@@ -12,6 +12,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
@@ -25,7 +26,7 @@ from qimo_assets.lake.events import emit_days
 from qimo_assets.lake.stream import end_offsets
 from qimo_assets.lake.tables import ARRIVAL, BATCH_TABLES, Table
 from qimo_assets.lake.timeline import Touched, completed_commits, together, touched_days
-from qimo_assets.lake.write import TableWriter
+from qimo_assets.lake.write import Guard, TableWriter
 from qimo_assets.resources.kafka import KafkaResource
 from qimo_assets.settings import Settings
 
@@ -169,12 +170,16 @@ def table_reporter(
 
 
 def arrival_reporter(
-    context: dg.AssetExecutionContext, spark: SparkSession, settings: Settings, key: dg.AssetKey
+    context: dg.AssetExecutionContext,
+    spark: SparkSession,
+    settings: Settings,
+    key: dg.AssetKey,
+    guard: Guard = nullcontext,
 ) -> ArrivalReporter:
     """Return the reporter that keeps `chat_arrival`, beginning at the instants that its newest
     event carries.
     """
-    writer = TableWriter(settings.lake)
+    writer = TableWriter(settings.lake, guard=guard)
 
     def write(rows: Sequence[Arrival]) -> None:
         writer.write(

@@ -23,11 +23,12 @@ from qimo_assets.lake.beside import repeated
 from qimo_assets.lake.cadence import Cadence
 from qimo_assets.lake.compaction import compacting
 from qimo_assets.lake.continuity import WAYS_ON, LinesLost, open_reading
+from qimo_assets.lake.fence import Fence, open_clock
 from qimo_assets.lake.replay import replay
 from qimo_assets.lake.reporter import Reporter, StreamReporter, arrival_reporter, table_reporter
 from qimo_assets.lake.services import watching_services
 from qimo_assets.lake.stream import start_query
-from qimo_assets.lake.tables import ARRIVAL, QUARANTINE, Table
+from qimo_assets.lake.tables import ARRIVAL, BATCH_TABLES, QUARANTINE, Table
 from qimo_assets.lake.timeline import pending_services
 from qimo_assets.lake.writer_lock import WriterLock, WriterLockHeld
 from qimo_assets.resources.kafka import KafkaResource
@@ -80,7 +81,7 @@ def run_stream(
     try:
         with WriterLock(mysql, settings.lake.database) as lock:
             if mode is Mode.REPLAY:
-                _replay(context, settings, tables, spark)
+                _replay(context, settings, tables, spark, lock)
             else:
                 _write(context, settings, tables, arrivals, mode, spark, kafka, lock)
     except WriterLockHeld as error:
@@ -102,8 +103,10 @@ def _write(
     session = _session(spark)
     session.sparkContext.setLogLevel("WARN")
     reading = open_reading(session, settings.lake, kafka)
-    cadence = Cadence()
-    query = start_query(session, settings, reading, cadence, until_caught_up=mode is Mode.CATCH_UP)
+    cadence, fence = Cadence(), _fence(session, settings, lock)
+    query = start_query(
+        session, settings, reading, cadence, fence, until_caught_up=mode is Mode.CATCH_UP
+    )
     context.log.info(
         f"Streaming query {query.id} started in mode {mode.value}; checkpoint {reading.checkpoint}"
     )
@@ -112,12 +115,12 @@ def _write(
     ]
     # Last, because it writes: the days that the metrics wait for are told first.
     reporter = StreamReporter(
-        [*reporters, arrival_reporter(context, session, settings, arrivals)], kafka
+        [*reporters, arrival_reporter(context, session, settings, arrivals, fence)], kafka
     )
     try:
         # The query stops before a compaction is waited for: it would begin another batch meanwhile.
         with (
-            compacting(session, settings.lake, [*tables.values(), ARRIVAL], cadence),
+            compacting(session, settings.lake, [*tables.values(), ARRIVAL], cadence, fence),
             watching_services(
                 context.instance,
                 lambda: {
@@ -128,7 +131,7 @@ def _write(
             _stopped_at_the_end(query),
             _committing(query, reporter),
         ):
-            _follow(context, query, reporter, lock)
+            _follow(context, query, reporter, lock, fence)
     finally:
         reporter.report(query, at_once=True)
         session.stop()
@@ -139,11 +142,12 @@ def _replay(
     settings: Settings,
     tables: dict[dg.AssetKey, Table],
     spark: LazyPySparkResource,
+    lock: WriterLock,
 ) -> None:
     session = _session(spark)
     session.sparkContext.setLogLevel("WARN")
     try:
-        replayed = replay(session, settings)
+        replayed = replay(session, settings, _fence(session, settings, lock))
         for key, table in tables.items():
             table_reporter(context, session, settings, table, key).report(at_once=True)
             if table == QUARANTINE:
@@ -155,6 +159,13 @@ def _replay(
                 )
     finally:
         session.stop()
+
+
+def _fence(session: SparkSession, settings: Settings, lock: WriterLock) -> Fence:
+    """Return what each write has to pass; a clock that is far behind ends the run here."""
+    clock = open_clock(session, settings.lake, (*BATCH_TABLES, ARRIVAL))
+    clock.wait()
+    return Fence(clock, lock.check)
 
 
 def _session(spark: LazyPySparkResource) -> SparkSession:
@@ -183,19 +194,20 @@ def _follow(
     query: StreamingQuery,
     reporter: StreamReporter,
     lock: WriterLock,
+    fence: Fence,
 ) -> None:
     renewed = time.monotonic()
     while query.isActive:
         time.sleep(POLL_SECONDS)
         reporter.report(query)
         if time.monotonic() - renewed > LOCK_SECONDS:
-            lock.renew()
+            lock.check()
             if _was_ended(context):
                 raise dg.DagsterExecutionInterruptedError
             renewed = time.monotonic()
     error = query.exception()
     if error is not None:
-        raise _failed(error) from error
+        raise fence.refused or _failed(error) from error
 
 
 def _was_ended(context: dg.AssetExecutionContext) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -20,7 +21,7 @@ from qimo_assets.lake.continuity import Reading
 from qimo_assets.lake.parse import parse
 from qimo_assets.lake.tables import BATCH_TABLES, MESSAGE, QUARANTINE, Table
 from qimo_assets.lake.timeline import BATCH_OPTION, LINES_OPTION, REASONS_OPTION, exists
-from qimo_assets.lake.write import TableWriter
+from qimo_assets.lake.write import Guard, TableWriter
 from qimo_assets.settings import Settings
 
 QUERY_NAME = "chat_message"
@@ -37,10 +38,11 @@ class BatchWriter:
 
     settings: Settings
     cadence: Cadence = field(default_factory=Cadence)
+    guard: Guard = nullcontext
 
     def __post_init__(self) -> None:
         """Begin with a metastore that has heard of nothing."""
-        self._writer = TableWriter(self.settings.lake, self.cadence)
+        self._writer = TableWriter(self.settings.lake, self.cadence, self.guard)
         self._made: set[str] = set()
 
     def __call__(self, parsed: DataFrame, batch_id: int) -> None:
@@ -193,6 +195,7 @@ def start_query(
     settings: Settings,
     reading: Reading,
     cadence: Cadence,
+    guard: Guard = nullcontext,
     *,
     until_caught_up: bool,
 ) -> StreamingQuery:
@@ -204,6 +207,7 @@ def start_query(
         settings: The platform's settings.
         reading: The topic's id and the checkpoint.
         cadence: When compactions are due.
+        guard: Held during each write.
         until_caught_up: End by itself at the offsets that the topic had at the start, instead of
             running on.
     """
@@ -214,7 +218,7 @@ def start_query(
     writer = (
         parsed.writeStream.queryName(QUERY_NAME)
         .option("checkpointLocation", reading.checkpoint)
-        .foreachBatch(BatchWriter(settings, cadence))
+        .foreachBatch(BatchWriter(settings, cadence, guard))
     )
     trigger = (
         writer.trigger(availableNow=True)

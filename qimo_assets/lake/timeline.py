@@ -9,12 +9,17 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from py4j.java_gateway import JavaClass
 from pyspark.sql import SparkSession
 
+from qimo_assets.contract import TIMEZONE
+
 PARTITION_PREFIX = "day="
+INSTANT_FORMAT = "%Y%m%d%H%M%S"
 # Options that begin with an underscore are kept in the commit's own metadata.
 BATCH_OPTION = "_qimo_batch"
 # A data file's day and commit: `day=DAY/ID_TOKEN_INSTANT.parquet`, `day=DAY/.ID_INSTANT.log.1`.
@@ -140,6 +145,25 @@ def pending_services(spark: SparkSession, path: str) -> list[float]:
         parser.parseDateFromInstantTime(instant.requestedTime()).getTime() / 1000
         for instant in planned.getInstants()
     ]
+
+
+def newest_time(spark: SparkSession, path: str) -> datetime | None:
+    """Return the newest time that a table's timeline names, of any action and state; None where
+    there is none.
+    """
+    if not exists(spark, path):
+        return None
+    instants = list(_active_timeline(spark, path).getInstants())
+    named = [instant.requestedTime() for instant in instants] + [
+        instant.getCompletionTime() for instant in instants if instant.getCompletionTime()
+    ]
+    return time_of(max(named)) if named else None
+
+
+def time_of(instant: str) -> datetime:
+    """Return the time that an instant names: Shanghai's, to the millisecond."""
+    seconds = datetime.strptime(instant[:14], INSTANT_FORMAT)
+    return seconds.replace(microsecond=int(instant[14:17]) * 1000, tzinfo=ZoneInfo(TIMEZONE))
 
 
 def exists(spark: SparkSession, path: str) -> bool:

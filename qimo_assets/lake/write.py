@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -14,6 +15,8 @@ from qimo_assets.lake.tables import WRITTEN_AT, Table, sync_options, write_optio
 from qimo_assets.settings import LakeSettings
 
 Operation = Literal["upsert", "delete"]
+# Held while something is written; what it raises before keeps the write from being done.
+Guard = Callable[[], AbstractContextManager[None]]
 
 
 @dataclass
@@ -24,6 +27,7 @@ class TableWriter:
 
     lake: LakeSettings
     cadence: Cadence = field(default_factory=Cadence)
+    guard: Guard = nullcontext
     synced: dict[str, set[str]] = field(default_factory=dict)
 
     def write(
@@ -53,9 +57,10 @@ class TableWriter:
             **(metadata or {}),
             "hoodie.datasource.write.operation": operation,
         }
-        stamped(rows, table).write.format("hudi").options(**options).mode("append").save(
-            table.path(self.lake)
-        )
+        with self.guard():
+            stamped(rows, table).write.format("hudi").options(**options).mode("append").save(
+                table.path(self.lake)
+            )
         known |= days
 
 

@@ -7,12 +7,17 @@ holder goes on and nobody else can begin, so the rule holds then as well.
 from __future__ import annotations
 
 import logging
+import threading
+import time
 from contextlib import ExitStack
 
 from qimo_assets.errors import BusyError
 from qimo_assets.resources.mysql import MySQLError, MySQLResource
 
 logger = logging.getLogger(__name__)
+
+# For so long an answer of MySQL counts; and for so long nobody asks again where it is away.
+CONFIRMED_SECONDS, AWAY_SECONDS = 1.0, 15.0
 
 
 class WriterLockHeld(BusyError):
@@ -42,6 +47,8 @@ class WriterLock:
         self._name = _name(database)
         self._stack = ExitStack()
         self._connection = None
+        self._asking = threading.Lock()
+        self._counts_until = 0.0
 
     def __enter__(self) -> WriterLock:
         self._acquire()
@@ -49,6 +56,19 @@ class WriterLock:
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+
+    def check(self) -> None:
+        """Make sure that nobody else has taken the lock; any thread may ask, before each write.
+
+        Raises:
+            WriterLockHeld: Somebody else took it meanwhile; this writer has to stop.
+        """
+        with self._asking:
+            if time.monotonic() < self._counts_until:
+                return
+            self.renew()
+            counts = AWAY_SECONDS if self._connection is None else CONFIRMED_SECONDS
+            self._counts_until = time.monotonic() + counts
 
     def renew(self) -> None:
         """Make sure that the lock is still held, and take it again after MySQL was away.

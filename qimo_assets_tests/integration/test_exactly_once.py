@@ -7,6 +7,7 @@ against what HiveServer2 answers.
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import socket
@@ -165,5 +166,20 @@ def test_a_second_writer_is_refused(lake: Lake) -> None:
         told = lake.refused("live")
         assert "Another run writes the lake" in told
         assert "Another run writes the lake" in lake.refused("replay")
+    lake.finish()
+    lake.assert_once()
+
+
+def test_a_driver_whose_clock_is_behind_the_lake_writes_nothing(lake: Lake) -> None:
+    lake.send(100)
+    lake.finish()
+    usual = json.loads(lake.environment()["QIMO_SPARK__CONF"])
+    # Eight hours behind the driver before: Hudi names instants by the JVM's own time zone.
+    behind = usual["spark.driver.extraJavaOptions"] + " -Duser.timezone=GMT-8"
+    lake.env["QIMO_SPARK__CONF"] = json.dumps({**usual, "spark.driver.extraJavaOptions": behind})
+    lake.send(100)
+    for mode in ("catch_up", "replay"):
+        assert "Put the clock right" in lake.refused(mode)
+    del lake.env["QIMO_SPARK__CONF"]
     lake.finish()
     lake.assert_once()

@@ -32,12 +32,13 @@ class Following:
         self.looks += 1
         query.isActive = self.looks < 5
 
-    def renew(self) -> None:
+    def check(self) -> None:
         pass
 
     def follow(self) -> None:
         self.query.exception = lambda: None
-        lake_run._follow(self.context, self.query, self, self)  # pyright: ignore[reportArgumentType, reportPrivateUsage]  # stand-ins
+        fence = SimpleNamespace(refused=None)
+        lake_run._follow(self.context, self.query, self, self, fence)  # pyright: ignore[reportArgumentType, reportPrivateUsage]  # stand-ins
 
 
 @pytest.fixture
@@ -130,6 +131,7 @@ def test_the_query_is_stopped_before_a_compaction_is_waited_for(
     monkeypatch.setattr(lake_run, "open_reading", lambda *_: SimpleNamespace(checkpoint="c"))
     monkeypatch.setattr(lake_run, "start_query", lambda *_, **__: run.query)
     monkeypatch.setattr(lake_run, "arrival_reporter", lambda *_: None)
+    monkeypatch.setattr(lake_run, "_fence", lambda *_: SimpleNamespace(refused=None))
     monkeypatch.setattr(lake_run, "StreamReporter", lambda *_: reporter)
     settings = SimpleNamespace(lake=None)
     with pytest.raises(dg.DagsterExecutionInterruptedError):
