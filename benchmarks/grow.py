@@ -4,10 +4,9 @@ The lines of one live day are streamed into an empty lake in at least a thousand
 without a pause between them: what takes a stream hours at its pace of one each five seconds.
 Everything else is as it is there. Seen are
 
-- **batch**: the time of each micro-batch as Spark tells it. At first each 20th commit makes a
-  compaction due, later fewer do, so the series that is tested is that of blocks of so many batches:
-  the median of a block is the time of an ordinary batch, its maximum that of one beside a
-  compaction, if there was one.
+- **batch**: the time of each micro-batch as Spark tells it. Each 16th commit makes small files due
+  to be put together, so the series that is tested is that of blocks of so many batches: the median
+  of a block is the time of an ordinary batch, its maximum that of one beside a service.
 - **query**: the messages of each province of the day, asked of the Thrift server while lines are
   written.
 - **files** and **bytes** below the day and below the table's `.hoodie`, **heap** of the driver
@@ -15,41 +14,46 @@ Everything else is as it is there. Seen are
 
 For each look the batches that it overlaps are left out of the batch times; so is the first tenth of
 everything, in which the JVM compiles. A series grows when the test of Mann and Kendall says so (p
-below 0.05); its slope is that of Theil and Sen. At the end the day is queried again, with its log
-files and the processors to itself, and once more after it was compacted.
+below 0.05); its slope is that of Theil and Sen. At the end the day is queried again, with the
+processors to itself, and once more after all of its files were put together.
 """
 
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 from urllib.parse import urlsplit
 
-import psutil
-from pyspark import SparkContext
 from pyspark.sql import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
 from benchmarks import hdfs
 from benchmarks.ingest import one_day
-from benchmarks.lakes import compact_all, own_lake, spark_session, stream_all
+from benchmarks.lakes import (
+    own_lake,
+    put_together,
+    query_seconds,
+    resident,
+    spark_session,
+    stream_all,
+)
 from benchmarks.measure import Figure, trend
 from benchmarks.plans import GrowPlan
 from benchmarks.testbed import Bed, BenchError, say
 from benchmarks.topic import fill, topic
-from qimo_assets.lake.tables import COMPACTED_AFTER, MESSAGE
-from qimo_assets.resources.hive import HiveResource
+from qimo_assets.lake.pace import Pace
+from qimo_assets.lake.tables import MESSAGE
 from qimo_assets.settings import Settings
 
 MIB = 2**20
 WARM_SHARE = 0.1
-# The looks come half-way between two compactions, as long as these come as often as they may.
+# The looks come half-way between two services.
 PHASE = 0.5
 PER_COMMITS = 1_000
+SERVED_AFTER = Pace().files
 # With fewer no order of them is rare enough for p below 0.05.
 FEWEST_POINTS = 4
 
@@ -81,7 +85,7 @@ class Watch:
 
     def __post_init__(self) -> None:
         """Come first when some commits are made."""
-        self.next_look = self.plan.sample_commits + int(PHASE * COMPACTED_AFTER)
+        self.next_look = self.plan.sample_commits + int(PHASE * SERVED_AFTER)
 
     def look(self, query: StreamingQuery) -> None:
         """Keep the times of the batches since the last call, and look at the rest when
@@ -101,20 +105,7 @@ class Watch:
 
     def query_seconds(self) -> float:
         """Return the median time of the query."""
-        statement = (
-            "SELECT sender_province, count(*) AS messages FROM "
-            f"{self.settings.lake.database}.{MESSAGE.name} WHERE day = '{self.day}' GROUP "
-            "BY sender_province"
-        )
-        times = []
-        # A new session each time, as each metric has: Spark lists the files of a Hudi table once a
-        # session.
-        for _ in range(self.plan.queries):
-            with HiveResource.from_settings(self.settings.hive).session() as session:
-                began = time.monotonic()
-                session.query(statement)
-                times.append(time.monotonic() - began)
-        return median(times)
+        return median(query_seconds(self.settings, self.day, self.plan.queries))
 
     def _keep(self, query: StreamingQuery) -> int:
         """Keep what Spark tells of its last batches, and return the number of the last one."""
@@ -138,7 +129,7 @@ class Watch:
             "files of metadata": metadata.files,
             "size of metadata": metadata.bytes / MIB,
             "heap": self._heap() / MIB,
-            "resident memory": self._resident() / MIB,
+            "resident memory": resident() / MIB,
         }
 
     def _heap(self) -> int:
@@ -146,10 +137,6 @@ class Watch:
         jvm.java.lang.System.gc()
         runtime = jvm.java.lang.Runtime.getRuntime()
         return runtime.totalMemory() - runtime.freeMemory()
-
-    def _resident(self) -> int:
-        gateway: Any = SparkContext._gateway
-        return psutil.Process(gateway.proc.pid).memory_info().rss
 
 
 UNITS = {
@@ -180,30 +167,30 @@ def _stream_day(plan: GrowPlan, bed: Bed, spark: SparkSession, rows: int) -> lis
         fill(bed, settings, lines, rows)
         watch = Watch(bed, spark, settings, plan, day)
         stream_all(spark, settings, watch.look)
-        if len(watch.seconds) < 2 * COMPACTED_AFTER or not watch.looks:
+        if len(watch.seconds) < 2 * SERVED_AFTER or not watch.looks:
             raise BenchError(
                 f"{len(watch.seconds)} commits are too few: give at least "
-                f"{2 * COMPACTED_AFTER + plan.sample_commits}."
+                f"{2 * SERVED_AFTER + plan.sample_commits}."
             )
         written = watch.looks["query"][-plan.queries :]
         idle = [watch.query_seconds() for _ in written]
-        compact_all(spark, settings)
-        compacted = [watch.query_seconds() for _ in written]
+        put_together(spark, settings, day)
+        together = [watch.query_seconds() for _ in written]
     batches = [
         math.nan if batch in watch.disturbed else watch.seconds.get(batch, math.nan)
         for batch in range(max(watch.seconds) + 1)
     ]
     of_blocks: dict[str, Callable[[Sequence[float]], float]] = {
         "batch": median,
-        "batch beside a compaction": max,
+        "batch beside a service": max,
     }
     return [
         *(
             grown(
                 f"{label} at {rows:,} rows",
                 "s",
-                blocks(batches, COMPACTED_AFTER, kind),
-                COMPACTED_AFTER,
+                blocks(batches, SERVED_AFTER, kind),
+                SERVED_AFTER,
             )
             for label, kind in of_blocks.items()
         ),
@@ -213,7 +200,7 @@ def _stream_day(plan: GrowPlan, bed: Bed, spark: SparkSession, rows: int) -> lis
             {
                 "while lines are written": written,
                 "after the last line": idle,
-                "compacted": compacted,
+                "put together": together,
             },
         ),
         *(

@@ -6,9 +6,9 @@ driver with the stream's own memory, and write to the same HDFS. The time is tha
 the query to its end, when the last commit can be queried; afterwards the rows are counted.
 
 - **platform**: the stream with all it does: parsing, provinces, quarantine, identity, both tables,
-  the record of arrivals, compaction, the metastore.
-- **plain Parquet**: the good lines, parsed and with their provinces, appended as they are: no
-  identity is kept, what comes twice is there twice.
+  the record of what came again, services, the metastore.
+- **plain Parquet**: the good lines, read by the same pass and with their regions, appended as they
+  are: no identity is kept, what comes twice is there twice.
 - **first version**: the good lines, parsed, with the province by a Python function for each row,
   written with Hudi's defaults. Its look-up is a binary search, quicker than ip2region's own (15
   microseconds).
@@ -42,7 +42,7 @@ from qimo_assets import simulator
 from qimo_assets.lake import regions
 from qimo_assets.lake.continuity import open_reading
 from qimo_assets.lake.parse import parse
-from qimo_assets.lake.stream import accepted, read_topic
+from qimo_assets.lake.stream import read_topic
 from qimo_assets.lake.tables import BATCH_TABLES, MESSAGE, sync_options
 from qimo_assets.resources.kafka import KafkaResource
 from qimo_assets.settings import LakeSettings, Settings
@@ -176,9 +176,14 @@ def _plain_parquet(spark: SparkSession, settings: Settings) -> tuple[float, int]
     path = f"{MESSAGE.path(lake)}_{PARQUET}"
 
     def write(parsed: DataFrame, batch_id: int) -> None:
-        accepted(parsed).write.mode("append").partitionBy("day").parquet(path)
+        good(parsed).write.mode("append").partitionBy("day").parquet(path)
 
     return _stream(spark, settings, write), _count(spark, "parquet", path)
+
+
+def good(parsed: DataFrame) -> DataFrame:
+    """Return the good ones of parsed rows, as rows of chat_message."""
+    return parsed.where("reason IS NULL").select(*MESSAGE.given_columns)
 
 
 def _first_version(spark: SparkSession, settings: Settings) -> tuple[float, int]:

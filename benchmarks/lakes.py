@@ -7,24 +7,32 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
 
 import dagster as dg
+import psutil
 from pyspark import SparkContext
 from pyspark.sql import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
-from qimo_assets.lake.assets import ARRIVALS, TABLES
-from qimo_assets.lake.cadence import Cadence
-from qimo_assets.lake.compaction import compacting, run_compaction
+from qimo_assets.lake.assets import SENT_AGAIN_KEY, TABLES
 from qimo_assets.lake.continuity import open_reading
-from qimo_assets.lake.reporter import Reporter, StreamReporter, arrival_reporter, table_reporter
+from qimo_assets.lake.pace import Pace
+from qimo_assets.lake.reporter import (
+    Reporter,
+    StreamReporter,
+    sent_again_reporter,
+    table_reporter,
+)
 from qimo_assets.lake.run import POLL_SECONDS
-from qimo_assets.lake.stream import start_query
-from qimo_assets.lake.tables import MESSAGE
+from qimo_assets.lake.services import LIMITS, Services, serving
+from qimo_assets.lake.stream import LakeStream
+from qimo_assets.lake.tables import BATCH_TABLES, MESSAGE
 from qimo_assets.lake.timeline import file_system
+from qimo_assets.lake.write import TableWriter
+from qimo_assets.resources.hive import HiveResource
 from qimo_assets.resources.kafka import KafkaResource
 from qimo_assets.resources.spark import spark_resource
 from qimo_assets.settings import Settings
@@ -71,9 +79,28 @@ def directory(warehouse: str, database: str) -> str:
     return f"{warehouse}/{database}.db"
 
 
-def reporters(spark: SparkSession, settings: Settings) -> list[Reporter]:
-    """Return what reports beside the stream: the touched days of each table, and last the arrivals.
-    Dagster's events go to a storage in memory.
+def lake_stream(spark: SparkSession, settings: Settings) -> LakeStream:
+    """Return the platform's stream into a lake."""
+    kafka = KafkaResource.from_settings(settings.kafka)
+    reading = open_reading(spark, settings.lake, kafka)
+    return LakeStream(spark, settings, reading, TableWriter(settings.lake), Pace())
+
+
+def services_of(spark: SparkSession, settings: Settings) -> list[Services]:
+    """Return what serves each table beside the stream."""
+    return [Services(spark, settings.lake, table, nullcontext, Pace()) for table in BATCH_TABLES]
+
+
+def put_together(spark: SparkSession, settings: Settings, day: str) -> None:
+    """Put all files of a day of the messages together, however few they are."""
+    Services(spark, settings.lake, MESSAGE, nullcontext, Pace()).put_together(
+        len(LIMITS) - 1, [day]
+    )
+
+
+def reporters(spark: SparkSession, settings: Settings, stream: LakeStream) -> list[Reporter]:
+    """Return what reports beside the stream: the touched days of each table, and last what came
+    again. Dagster's events go to a storage in memory.
     """
     instance = dg.DagsterInstance.ephemeral()
     emit = instance.report_runless_asset_event
@@ -82,18 +109,15 @@ def reporters(spark: SparkSession, settings: Settings) -> list[Reporter]:
             replace(table_reporter(context, spark, settings, table, key), emit=emit)
             for key, table in TABLES.items()
         ]
-        return [*tables, replace(arrival_reporter(context, spark, settings, ARRIVALS), emit=emit)]
-
-
-def compact_all(spark: SparkSession, settings: Settings) -> None:
-    """Compact all days of the messages, whatever was compacted before."""
-    run_compaction(
-        spark,
-        settings.lake,
-        MESSAGE,
-        "scheduleAndExecute",
-        {"hoodie.compact.inline.max.delta.commits": "1"},
-    )
+        again = sent_again_reporter(
+            context,
+            spark,
+            settings,
+            SENT_AGAIN_KEY,
+            lambda: stream.sent_again,
+            TableWriter(settings.lake),
+        )
+        return [*tables, replace(again, emit=emit)]
 
 
 def stream_all(
@@ -110,12 +134,11 @@ def stream_all(
         Seconds from the start of the query to its end, which comes with the last commit.
     """
     kafka = KafkaResource.from_settings(settings.kafka)
-    reporter = StreamReporter(reporters(spark, settings), kafka)
-    reading = open_reading(spark, settings.lake, kafka)
     began = time.monotonic()
-    cadence = Cadence()
-    query = start_query(spark, settings, reading, cadence, until_caught_up=True)
-    with compacting(spark, settings.lake, TABLES.values(), cadence), ThreadPoolExecutor(1) as pool:
+    stream = lake_stream(spark, settings)
+    reporter = StreamReporter(reporters(spark, settings, stream), kafka)
+    query = stream.start(until_caught_up=True)
+    with serving(services_of(spark, settings), Pace()), ThreadPoolExecutor(1) as pool:
         ended = pool.submit(_end_of, query)
         try:
             while not ended.done():
@@ -128,6 +151,31 @@ def stream_all(
             query.stop()
         reporter.report(query, at_once=True)
         return ended.result() - began
+
+
+def query_seconds(settings: Settings, day: str, queries: int) -> list[float]:
+    """Return the times of one question, asked of the Thrift server so often: how many messages of a
+    day each province has.
+    """
+    statement = (
+        f"SELECT sender_province, count(*) AS messages FROM {settings.lake.database}."
+        f"{MESSAGE.name} WHERE day = '{day}' GROUP BY sender_province"
+    )
+    times = []
+    # A new session each time, as each metric has: Spark lists the files of a Hudi table once a
+    # session.
+    for _ in range(queries):
+        with HiveResource.from_settings(settings.hive).session() as session:
+            began = time.monotonic()
+            session.query(statement)
+            times.append(time.monotonic() - began)
+    return times
+
+
+def resident() -> int:
+    """Return the resident memory of the driver's JVM, in bytes."""
+    gateway: Any = SparkContext._gateway
+    return psutil.Process(gateway.proc.pid).memory_info().rss
 
 
 def _end_of(query: StreamingQuery) -> float:

@@ -2,10 +2,10 @@
 and the whole history at once.
 
 Two lakes are filled by the stream's own writer, in micro-batches of its own size, with as many
-lines a day, and compacted; their days differ, so that both publish into the same MySQL. Before each
-refresh some lines come to the newest day, as late ones do. A refresh is the command for a backfill
-(docs/running.md), `dagster asset materialize` of all metrics for that day, on Dagster's storage in
-MySQL:
+lines a day, and put together; their days differ, so that both publish into the same MySQL. Before
+each refresh some lines come to the newest day, as late ones do. A refresh is the command for a
+backfill (docs/running.md), `dagster asset materialize` of all metrics for that day, on Dagster's
+storage in MySQL:
 
 - **the command**: from the start of its process to its end, Python's start and the loading of the
   definitions included;
@@ -33,17 +33,19 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from benchmarks.ingest import BAD_SHARE, LATE_SHARE, midnight
-from benchmarks.lakes import compact_all, own_lake, reporters, spark_session
+from benchmarks.lakes import own_lake, reporters, services_of, spark_session
 from benchmarks.measure import Figure, alternate
 from benchmarks.plans import RefreshPlan
 from benchmarks.testbed import Bed, BenchError, say
 from qimo_assets import simulator
 from qimo_assets.instance.storage import make_room
-from qimo_assets.lake.compaction import compact
-from qimo_assets.lake.parse import parse
-from qimo_assets.lake.stream import BatchWriter
+from qimo_assets.lake.continuity import Reading
+from qimo_assets.lake.pace import Pace
+from qimo_assets.lake.parse import parse_and_survey
+from qimo_assets.lake.stream import LakeStream
 from qimo_assets.lake.tables import MESSAGE
 from qimo_assets.lake.timeline import completed_commits
+from qimo_assets.lake.write import TableWriter
 from qimo_assets.metrics.catalog import METRICS
 from qimo_assets.resources.mysql import MySQLResource
 from qimo_assets.settings import Settings
@@ -52,6 +54,8 @@ from qimo_assets.stack.services import DEFINITIONS
 # Lines that a history is written by. The stream's own largest batch is less than the usual day, and
 # makes as many commits as there are days: twice as many.
 FILL_LINES = 200_000
+# Lines come from files; there is no topic.
+READING = Reading("none", "file:/none")
 ALL_VIEWS, ALL_METRICS = 'key:"hive/*"', 'key:"mysql/*"'
 
 
@@ -77,8 +81,11 @@ class History:
 
     def __post_init__(self) -> None:
         """Begin with a writer that has told the metastore of nothing."""
-        self._writer = BatchWriter(self.settings)
-        self._arrivals = reporters(self.spark, self.settings)[-1]
+        pace = Pace()
+        writer = TableWriter(self.settings.lake)
+        self._stream = LakeStream(self.spark, self.settings, READING, writer, pace)
+        self._again = reporters(self.spark, self.settings, self._stream)[-1]
+        self._services = services_of(self.spark, self.settings)
 
     @property
     def variables(self) -> dict[str, str]:
@@ -96,8 +103,8 @@ class History:
         return (self.last - timedelta(days=self.days - 1)).date().isoformat()
 
     def fill(self, day_lines: int, seed: int) -> None:
-        """Write its days, some at once, and compact them as a stream has long done that
-        writes on.
+        """Write its days, some at once, and put their files together as a stream has long
+        done that writes on.
         """
         at_once = max(FILL_LINES // day_lines, 1)
         for first in range(0, self.days, at_once):
@@ -108,11 +115,9 @@ class History:
                 days,
                 seed + first,
             )
-            # What is due meanwhile; a compaction that is scheduled and not done keeps Hudi from
-            # scheduling the next.
-            compact(self.spark, self.settings.lake, MESSAGE)
-        compact_all(self.spark, self.settings)
-        self._arrivals.report(at_once=True)
+            for services in self._services:
+                services.look()
+        self._again.report(at_once=True)
         say(f"{self.settings.lake.database}: {self.days} days of {day_lines:,} lines")
 
     def write(self, lines: int, last: datetime, days: int, seed: int) -> None:
@@ -122,15 +127,15 @@ class History:
             directory, lines, days=days, bad=BAD_SHARE, late=LATE_SHARE, seed=seed, now=last
         )
         records = records_of(self.spark, directory, f"{self.settings.lake.database}-{self.batches}")
-        self._writer(parse(records, self.settings.lake), self.batches)
+        self._stream.write(parse_and_survey(records, self.settings.lake), self.batches)
         self.batches += 1
         shutil.rmtree(directory)
-        self._arrivals.report()
+        self._again.report()
 
     def touch(self, lines: int) -> str:
         """Write some lines of the newest day, and return the instant of their commit."""
         self.write(lines, self.last, 1, self.batches)
-        self._arrivals.report(at_once=True)
+        self._again.report(at_once=True)
         return completed_commits(self.spark, MESSAGE.path(self.settings.lake))[-1].instant
 
 

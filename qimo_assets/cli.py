@@ -176,8 +176,9 @@ def down() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--secrets", is_flag=True, help="Show the passwords of the endpoints.")
 def status(as_json: bool, secrets: bool) -> None:
-    """Show whether the stream runs, how far behind lake and MySQL are, what is compacted, the disk,
-    each component's state, memory and version, and where to connect. Exit status 1 unless all run.
+    """Show whether the stream runs, how far behind lake and MySQL are, which table services are
+    pending, the disk, each component's state, memory and version, and where to connect. Exit status
+    1 unless all run.
     """
     layout = current_layout()
     found = control.components(layout)
@@ -344,6 +345,29 @@ def replay(as_json: bool) -> None:
             f"{changed:,} rows stay in quarantine for another reason than before, {kept:,} "
             "as they are"
         )
+
+
+@cli.command()
+def migrate() -> None:
+    """Move the tables of an earlier release over; it may be broken off and run again."""
+    from qimo_assets.lake.run import run_migration
+    from qimo_assets.resources.kafka import KafkaResource
+    from qimo_assets.resources.mysql import MySQLResource
+    from qimo_assets.resources.spark import spark_resource
+
+    os.environ.update(common_environment(current_layout()))
+    settings = load_settings()
+    rows = run_migration(
+        settings,
+        spark_resource(settings),
+        KafkaResource.from_settings(settings.kafka),
+        MySQLResource.from_settings(settings.mysql),
+        click.echo,
+    )
+    if not rows:
+        click.echo("There is nothing to move.")
+    for table, number in rows.items():
+        click.echo(f"{table}: {number:,} rows, all of them moved")
 
 
 @cli.command(context_settings={"ignore_unknown_options": True})

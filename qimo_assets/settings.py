@@ -373,19 +373,13 @@ class LakeSettings(Group):
         description="thrift://host:port of the Hive metastore; several are separated by commas."
     )
     database: Identifier = Field(default="qimo", description="Database of the tables and views.")
-    buckets: int = Field(
-        default=2,
-        ge=1,
-        description="File groups per day; also the number of tasks that write one day.",
-    )
     trigger_seconds: int = Field(
         default=5, ge=0, description="Seconds between the starts of two micro-batches."
     )
     max_lines_per_batch: int = Field(
         default=50_000,
         ge=1,
-        description="Largest micro-batch, in lines; many of them are compacted at once, in the "
-        "driver.",
+        description="Largest micro-batch, in lines.",
     )
     max_line_bytes: int = Field(
         default=1_048_576, ge=1, description="Longer lines go to quarantine as too_long."

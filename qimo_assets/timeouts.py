@@ -15,9 +15,9 @@ LEFTOVER_SECONDS = 15
 # A batch under way is let end: broken off, it leaves a rollback to the next run. One of 200,000
 # lines took 35 s in the first minute of a JVM.
 BATCH_STOP_SECONDS = 60
-# Then a compaction under way, which may be broken off: the next run does it.
-COMPACTION_STOP_SECONDS = 30
-RUN_STOP_SECONDS = BATCH_STOP_SECONDS + COMPACTION_STOP_SECONDS
+# Then a table service under way, which may be broken off: the next run does it.
+SERVICE_STOP_SECONDS = 30
+RUN_STOP_SECONDS = BATCH_STOP_SECONDS + SERVICE_STOP_SECONDS
 # The launcher kills the process of a run that did not end.
 KILL_AFTER_SECONDS = 120
 # `down` waits for the stream, and has it killed when it is over this.

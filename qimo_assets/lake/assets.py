@@ -3,6 +3,7 @@ supervises it.
 """
 
 import time
+from collections.abc import Callable
 
 import dagster as dg
 from dagster_pyspark import LazyPySparkResource
@@ -12,8 +13,10 @@ from qimo_assets.automation.conditions import MESSAGES
 from qimo_assets.columns import column_schema
 from qimo_assets.instance.failures import as_failure
 from qimo_assets.instance.runs import STOPPED_BY_TAG
+from qimo_assets.lake.gaps import build_gaps_definitions
+from qimo_assets.lake.pace import Pace
+from qimo_assets.lake.pending import build_pending_definitions
 from qimo_assets.lake.run import Mode, run_stream
-from qimo_assets.lake.services import build_service_definitions
 from qimo_assets.lake.supervisor import (
     Decision,
     PastRun,
@@ -21,7 +24,8 @@ from qimo_assets.lake.supervisor import (
     decide,
     observe,
 )
-from qimo_assets.lake.tables import ARRIVAL, MESSAGE, QUARANTINE, Table
+from qimo_assets.lake.tables import MESSAGE, QUARANTINE, SENT_AGAIN, Table
+from qimo_assets.lake.write import TableWriter
 from qimo_assets.lake.writer_lock import is_held
 from qimo_assets.partitions import daily
 from qimo_assets.resources.kafka import KafkaResource, KafkaUnreachable
@@ -33,18 +37,27 @@ STREAM_JOB = "chat_stream"
 REPLAY_JOB = "chat_replay"
 MODES = {STREAM_JOB: Mode.LIVE, REPLAY_JOB: Mode.REPLAY}
 QUARANTINED = dg.AssetKey(["hudi", QUARANTINE.name])
-ARRIVALS = dg.AssetKey(["hudi", ARRIVAL.name])
+SENT_AGAIN_KEY = dg.AssetKey(["hudi", SENT_AGAIN.name])
 TABLES: dict[dg.AssetKey, Table] = {MESSAGES: MESSAGE, QUARANTINED: QUARANTINE}
 
 
-def build_lake_definitions(settings: Settings) -> dg.Definitions:
+def build_lake_definitions(
+    settings: Settings,
+    pace: Pace = Pace(),  # noqa: B008  # frozen
+    make_writer: Callable[..., TableWriter] = TableWriter,
+) -> dg.Definitions:
     """Return the tables' assets, the job `chat_stream`, its supervising sensor, and the job
     `chat_replay`.
+
+    Args:
+        settings: The platform's settings.
+        pace: How often things are done beside the writing.
+        make_writer: Makes the writer of the tables.
     """
     specs = [
         dg.AssetSpec(
             key,
-            deps=[*TABLES] if table is ARRIVAL else [topic_key(settings)],
+            deps=[*TABLES] if table is SENT_AGAIN else [topic_key(settings)],
             skippable=True,
             group_name="lake",
             kinds={"hudi", "spark"},
@@ -59,7 +72,7 @@ def build_lake_definitions(settings: Settings) -> dg.Definitions:
                 **column_schema(table.columns),
             },
         )
-        for key, table in {**TABLES, ARRIVALS: ARRIVAL}.items()
+        for key, table in {**TABLES, SENT_AGAIN_KEY: SENT_AGAIN}.items()
     ]
 
     @dg.multi_asset(
@@ -80,23 +93,25 @@ def build_lake_definitions(settings: Settings) -> dg.Definitions:
                 context,
                 settings,
                 TABLES,
-                ARRIVALS,
+                SENT_AGAIN_KEY,
                 MODES.get(context.run.job_name, Mode.CATCH_UP),
                 spark,
                 kafka,
                 mysql,
+                pace,
+                make_writer,
             )
         # The days that were asked for are caught up now, also those to which no line came. What is
         # asked for together with the lake would be skipped without a result of it.
         if context.has_partition_key or context.has_partition_key_range:
-            for key in (*TABLES, ARRIVALS):
+            for key in (*TABLES, SENT_AGAIN_KEY):
                 if key in context.selected_asset_keys:
                     yield dg.MaterializeResult(asset_key=key, metadata={"caught up": True})
 
     job = dg.define_asset_job(
         STREAM_JOB,
         # A check of theirs would run for as long as the stream does.
-        selection=dg.AssetSelection.assets(*TABLES, ARRIVALS).without_checks(),
+        selection=dg.AssetSelection.assets(*TABLES, SENT_AGAIN_KEY).without_checks(),
         tags={"qimo/writer": MESSAGE.name},
         description="The live stream: from the topic into the lake, until it is stopped. The "
         "sensor "
@@ -141,7 +156,10 @@ def build_lake_definitions(settings: Settings) -> dg.Definitions:
         jobs=[job, replay_job],
         sensors=[chat_stream_supervisor],
     )
-    return dg.Definitions.merge(own, build_service_definitions([*TABLES, ARRIVALS]))
+    tables = [*TABLES, SENT_AGAIN_KEY]
+    return dg.Definitions.merge(
+        own, build_pending_definitions(tables), build_gaps_definitions(list(TABLES))
+    )
 
 
 def _observe(

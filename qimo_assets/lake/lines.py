@@ -8,6 +8,7 @@ digits and spaces as well, so neither is used.
 from __future__ import annotations
 
 import codecs
+import json
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,9 @@ import pyarrow.compute as pc
 from qimo_assets import contract
 from qimo_assets.contract import Reason
 from qimo_assets.lake.parse import PARTIES, REGION_PARTS, Rules
+from qimo_assets.lake.places import CARRIAGE_RETURN, Ranges, is_of_topic
 from qimo_assets.lake.regions import look_up
+from qimo_assets.lake.tables import MESSAGE, QUARANTINE
 
 # Java's white space.
 SPACES = " \t\n\v\f\r"
@@ -107,6 +110,79 @@ def read_lines(lines: pl.DataFrame, rules: Rules) -> pl.DataFrame:
     return read.with_columns(_regions(read, rules.ip2region_jar)).drop(
         "text", "separators", *texts.values()
     )
+
+
+def survey(read: pl.DataFrame) -> str:
+    """Tell what lines amount to, as the JSON that `places.Survey` takes.
+
+    Args:
+        read: What `read_lines` returned of lines with `place` and `place_at`.
+    """
+    rejected = read.filter(pl.col("reason").is_not_null()).select(
+        pl.col("collected_at")
+        .dt.convert_time_zone(contract.TIMEZONE)
+        .dt.strftime("%Y-%m-%d")
+        .alias("day"),
+        "reason",
+    )
+    good = read.filter(pl.col("reason").is_null())["day"]
+    reasons: dict[str, dict[str, int]] = {}
+    for day, reason, lines in rejected.group_by("day", "reason").len().iter_rows():
+        reasons.setdefault(day, {})[reason] = lines
+    places, repeats = _ranges(read)
+    return json.dumps(
+        {
+            "rows": {
+                MESSAGE.name: dict(good.value_counts().iter_rows()),
+                QUARANTINE.name: {day: sum(found.values()) for day, found in reasons.items()},
+            },
+            "reasons": reasons,
+            "places": places,
+            "repeats": repeats,
+            "reached": {
+                partition: offset + 1
+                for partition, offset in read.group_by("kafka_partition")
+                .agg(pl.col("kafka_offset").max())
+                .iter_rows()
+            },
+        }
+    )
+
+
+def _ranges(read: pl.DataFrame) -> tuple[dict[str, Ranges], dict[str, Ranges]]:
+    """Return the ranges of the lines of each place, and those in which a line stands twice."""
+    place = pl.col("place")
+    of_topic = place.is_in([name for name in read["place"].unique() if is_of_topic(name)])
+    lines = (
+        read.select(
+            place,
+            pl.col("place_at").alias("begin"),
+            pl.col("place_at")
+            + pl.when(of_topic).then(1).otherwise(pl.col("raw").bin.size().cast(pl.Int64) + 1),
+            of_topic.alias("of_topic"),
+        )
+        .rename({"place_at": "end"})
+        .sort("place", "begin")
+        .with_columns(pl.col("end").cum_max().shift(1).over("place").alias("before"))
+    )
+    # Between two lines of a partition stand those of files.
+    apart = pl.col("before").is_null() | (
+        ~pl.col("of_topic") & (pl.col("begin") > pl.col("before") + CARRIAGE_RETURN)
+    )
+    runs = (
+        lines.with_columns(apart.cum_sum().alias("run"))
+        .group_by("place", "run", maintain_order=True)
+        .agg(pl.col("begin").min(), pl.col("end").max())
+    )
+    twice = lines.filter(pl.col("begin") < pl.col("before"))
+    return _by_place(runs), _by_place(twice)
+
+
+def _by_place(runs: pl.DataFrame) -> dict[str, Ranges]:
+    found: dict[str, Ranges] = {}
+    for place, begin, end in runs.select("place", "begin", "end").iter_rows():
+        found.setdefault(place, []).append((begin, end))
+    return found
 
 
 def _text(raw: pl.Series) -> pl.Series:

@@ -41,10 +41,12 @@ FLUME_EVENT_FIRST_BYTES = [f"{2 * headers:02X}" for headers in range(16)]
 
 # The name of a link of `source/links.py`: the log file's first name, its inode, its birth.
 LINK_PATTERN = r"([^/]+)~(\d+-\d+)\z"
-PARTIES, REGION_PARTS = ("sender", "receiver"), ("country", "province", "city")
 # What the reading of a line adds, beside the contract's own columns.
-ADDED = {"reason": StringType(), "day": StringType(), "hour": IntegerType()}
+# What a batch amounts to: rows that hold nothing else.
+SURVEY = "survey"
+PARTIES, REGION_PARTS = ("sender", "receiver"), ("country", "province", "city")
 TYPES = {"time": TimestampType(), "gps": DoubleType(), "distance": DoubleType()}
+ADDED = {"reason": StringType(), "day": StringType(), "hour": IntegerType()}
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,20 @@ def parse(records: DataFrame, settings: LakeSettings) -> DataFrame:
     return rows_of(lines_of(records), settings)
 
 
+def parse_and_survey(records: DataFrame, settings: LakeSettings) -> DataFrame:
+    """Read Kafka records by the contract, and tell what they amount to.
+
+    Args:
+        records: Columns of Spark's Kafka source: value, topic, partition, offset, timestamp.
+        settings: Limits of a line.
+
+    Returns:
+        The rows of `parse`, `raw` in those that are rejected alone, and some more which hold
+        nothing but `survey`, of which all together tell of all lines (`places.Survey`).
+    """
+    return _rows_of(lines_of(records), settings, with_survey=True)
+
+
 def lines_of(records: DataFrame) -> DataFrame:
     """Take line, origin and identity out of Kafka records.
 
@@ -88,7 +104,8 @@ def lines_of(records: DataFrame) -> DataFrame:
 
     Returns:
         One line a record: message_id, raw, source_host, source_file, source_offset, source_id,
-        kafka_partition, kafka_offset, collected_at.
+        kafka_partition, kafka_offset, collected_at; and where it stands, `place` and `place_at`:
+        file and byte, or partition and offset.
     """
     return _open(records).select(
         _message_id().alias("message_id"),
@@ -100,6 +117,10 @@ def lines_of(records: DataFrame) -> DataFrame:
         F.col("partition").alias("kafka_partition"),
         F.col("offset").alias("kafka_offset"),
         F.col("timestamp").alias("collected_at"),
+        F.when(_has_file(), F.concat(F.coalesce("source_host", F.lit("")), F.lit("\0"), _file()))
+        .otherwise(F.concat(F.lit("\0"), "topic", F.lit("\0"), F.col("partition").cast("string")))
+        .alias("place"),
+        F.when(_has_file(), F.col("source_offset")).otherwise(F.col("offset")).alias("place_at"),
     )
 
 
@@ -114,6 +135,10 @@ def rows_of(lines: DataFrame, settings: LakeSettings) -> DataFrame:
         One row a line: its own columns, `reason` (NULL when the line is good), every column of
         the contract, and country, province and city of both parties.
     """
+    return _rows_of(lines, settings, with_survey=False)
+
+
+def _rows_of(lines: DataFrame, settings: LakeSettings, *, with_survey: bool) -> DataFrame:
     rules = Rules(
         contract.FIELDS,
         settings.max_line_bytes,
@@ -129,10 +154,14 @@ def rows_of(lines: DataFrame, settings: LakeSettings) -> DataFrame:
             for column in field.columns
         },
         **{f"{party}_{part}": StringType() for party in PARTIES for part in REGION_PARTS},
+        **({SURVEY: StringType()} if with_survey else {}),
     }
-    schema = StructType(
-        [*lines.schema.fields, *(StructField(name, kind) for name, kind in added.items())]
-    )
+    # A row of the survey has no value of a line.
+    own = [
+        StructField(field.name, field.dataType, field.nullable or with_survey)
+        for field in lines.schema
+    ]
+    schema = StructType([*own, *(StructField(name, kind) for name, kind in added.items())])
     return lines.mapInArrow(partial(_read, rules, schema), schema)
 
 
@@ -140,16 +169,19 @@ def _read(
     rules: Rules, schema: StructType, batches: Iterable[pa.RecordBatch]
 ) -> Iterator[pa.RecordBatch]:
     """Read Arrow batches of lines, in a worker of Spark."""
-    # Here and not above: with it each run of metrics would load it.
     import polars as pl
     from pyspark.sql.pandas.types import to_arrow_schema
 
-    from qimo_assets.lake.lines import read_lines
+    from qimo_assets.lake.lines import read_lines, survey
 
-    answer = to_arrow_schema(schema)
+    answer, with_survey = to_arrow_schema(schema), SURVEY in schema.names
     for batch in batches:
-        read = read_lines(cast(pl.DataFrame, pl.from_arrow(batch)), rules).select(schema.names)
-        rows = read.to_arrow(compat_level=pl.CompatLevel.oldest())
+        read = read_lines(cast(pl.DataFrame, pl.from_arrow(batch)), rules)
+        if with_survey:
+            told = pl.DataFrame({SURVEY: [survey(read)]})
+            raw = pl.when(pl.col("reason").is_not_null()).then("raw").alias("raw")
+            read = pl.concat([read.with_columns(raw), told], how="diagonal")
+        rows = read.select(schema.names).to_arrow(compat_level=pl.CompatLevel.oldest())
         yield from rows.cast(answer).to_batches()
 
 
@@ -203,16 +235,24 @@ def _message_id() -> Column:
     line's bytes belong to it: a file that is truncated, or without a known birth written anew, has
     other lines at the same offsets.
     """
-    file = F.coalesce("source_id", "source_file")
     place = F.when(
-        F.col("source_file").isNotNull() & F.col("source_offset").isNotNull(),
+        _has_file(),
         F.concat(
             _bytes(F.coalesce("source_host", F.lit(""))),
-            _bytes("\0", file, "\0", "source_offset", "\0"),
+            _bytes("\0", _file(), "\0", "source_offset", "\0"),
             F.col("raw"),
         ),
     ).otherwise(_bytes("kafka\0", "topic", "\0", "partition", "\0", "offset"))
     return F.substring(F.sha2(place, 256), 1, 32)
+
+
+def _has_file() -> Column:
+    return F.col("source_file").isNotNull() & F.col("source_offset").isNotNull()
+
+
+def _file() -> Column:
+    """Return what a file is known by: its inode and birth, or where nobody tells them its path."""
+    return F.coalesce("source_id", "source_file")
 
 
 def _bytes(*parts: str | Column) -> Column:

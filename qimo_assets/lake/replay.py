@@ -9,17 +9,15 @@ that it has, and out of the quarantine afterwards, and whatever is in both for a
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from qimo_assets.lake.parse import rows_of
-from qimo_assets.lake.stream import accepted
 from qimo_assets.lake.tables import MESSAGE, QUARANTINE
 from qimo_assets.lake.timeline import BATCH_OPTION, REPLAY_BATCH, exists
-from qimo_assets.lake.write import Guard, TableWriter
+from qimo_assets.lake.write import Operation, TableWriter
 from qimo_assets.settings import Settings
 
 # A row's columns before it is read again; the contract gives it others of the same names.
@@ -41,13 +39,13 @@ class Replayed:
     kept: Counter[str] = field(default_factory=Counter)
 
 
-def replay(spark: SparkSession, settings: Settings, guard: Guard = nullcontext) -> Replayed:
+def replay(spark: SparkSession, settings: Settings, writer: TableWriter) -> Replayed:
     """Move what is good by today's contract, and give what stays the reason of today.
 
     Args:
         spark: The driver's session.
         settings: Where the tables are, and the limits of the contract.
-        guard: Held during each write.
+        writer: Writes the tables.
 
     Returns:
         What became of the rows.
@@ -63,16 +61,26 @@ def replay(spark: SparkSession, settings: Settings, guard: Guard = nullcontext) 
     rows = rows_of(stored, settings.lake).persist()
     try:
         replayed = _count(rows)
-        writer = TableWriter(settings.lake, guard=guard)
         metadata = {BATCH_OPTION: REPLAY_BATCH}
         # A line that came on two days stands here twice.
         good = rows.where("reason IS NULL").dropDuplicates(["message_id"])
         if replayed.moved:
-            writer.write(MESSAGE, accepted(good), _days(good, "day"), metadata)
+            # As a correction: the line is there already where a replay was broken off.
+            writer.write(
+                MESSAGE,
+                good.select(*MESSAGE.given_columns),
+                _days(good, "day"),
+                metadata,
+                Operation.UPSERT,
+            )
         if replayed.changed:
             changed = rows.where("reason <> reason_before")
             writer.write(
-                QUARANTINE, _in_quarantine(changed), _days(changed, "day_before"), metadata
+                QUARANTINE,
+                _in_quarantine(changed),
+                _days(changed, "day_before"),
+                metadata,
+                Operation.UPSERT,
             )
         if replayed.moved:
             moved = rows.join(good.select("message_id"), "message_id", "left_semi")
@@ -81,7 +89,7 @@ def replay(spark: SparkSession, settings: Settings, guard: Guard = nullcontext) 
                 _in_quarantine(moved),
                 _days(moved, "day_before"),
                 metadata,
-                operation="delete",
+                Operation.DELETE,
             )
         return replayed
     finally:

@@ -12,21 +12,19 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Protocol
 
 import dagster as dg
 from pyspark.sql import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
-from qimo_assets.lake.arrivals import ARRIVAL_SCHEMA, INSTANT_PREFIX, Arrival, ArrivalReporter
 from qimo_assets.lake.events import emit_days
+from qimo_assets.lake.sent_again import SENT_AGAIN_SCHEMA, SentAgainReporter, Total, Totals
 from qimo_assets.lake.stream import end_offsets
-from qimo_assets.lake.tables import ARRIVAL, BATCH_TABLES, Table
-from qimo_assets.lake.timeline import Touched, completed_commits, together, touched_days
-from qimo_assets.lake.write import Guard, TableWriter
+from qimo_assets.lake.tables import SENT_AGAIN, Table
+from qimo_assets.lake.timeline import Touched, has_commits, together, touched_days
+from qimo_assets.lake.write import Operation, TableWriter
 from qimo_assets.resources.kafka import KafkaResource
 from qimo_assets.settings import Settings
 
@@ -169,36 +167,34 @@ def table_reporter(
     )
 
 
-def arrival_reporter(
+def sent_again_reporter(
     context: dg.AssetExecutionContext,
     spark: SparkSession,
     settings: Settings,
     key: dg.AssetKey,
-    guard: Guard = nullcontext,
-) -> ArrivalReporter:
-    """Return the reporter that keeps `chat_arrival`, beginning at the instants that its newest
-    event carries.
-    """
-    writer = TableWriter(settings.lake, guard=guard)
+    totals: Callable[[], Totals],
+    writer: TableWriter,
+) -> SentAgainReporter:
+    """Return the reporter that keeps `chat_sent_again`, and knows what the table holds."""
+    path = SENT_AGAIN.path(settings.lake)
+    told = (
+        spark.read.format("hudi").load(path).select("table_name", "day", "lines").collect()
+        if has_commits(spark, path)
+        else []
+    )
 
-    def write(rows: Sequence[Arrival]) -> None:
-        writer.write(
-            ARRIVAL, spark.createDataFrame(list(rows), ARRIVAL_SCHEMA), {row[1] for row in rows}
-        )
+    def write(rows: Sequence[Total]) -> None:
+        frame = spark.createDataFrame(list(rows), SENT_AGAIN_SCHEMA)
+        days = {row[1] for row in rows}
+        writer.write(SENT_AGAIN, frame, days, operation=Operation.UPSERT)
 
-    return ArrivalReporter(
+    return SentAgainReporter(
         key=key,
-        find={
-            table.name: partial(completed_commits, spark, table.path(settings.lake))
-            for table in BATCH_TABLES
-        },
+        totals=totals,
         write=write,
         emit=context.log_event,
         interval=settings.lake.report_seconds,
-        since={
-            table.name: last_instant(context.instance, key, f"{INSTANT_PREFIX}{table.name}")
-            for table in BATCH_TABLES
-        },
+        told={(table, day): lines for table, day, lines in told},
     )
 
 

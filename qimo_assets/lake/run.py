@@ -8,7 +8,7 @@ import logging
 import re
 import signal
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from enum import Enum
 
@@ -19,17 +19,26 @@ from pyspark.sql import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
 from qimo_assets.errors import QimoError
-from qimo_assets.lake.beside import repeated
-from qimo_assets.lake.cadence import Cadence
-from qimo_assets.lake.compaction import compacting
+from qimo_assets.lake import pending
+from qimo_assets.lake.background import repeated
 from qimo_assets.lake.continuity import WAYS_ON, LinesLost, open_reading
 from qimo_assets.lake.fence import Fence, open_clock
+from qimo_assets.lake.gaps import Gaps
+from qimo_assets.lake.migrate import migrate
+from qimo_assets.lake.pace import Pace
 from qimo_assets.lake.replay import replay
-from qimo_assets.lake.reporter import Reporter, StreamReporter, arrival_reporter, table_reporter
-from qimo_assets.lake.services import watching_services
-from qimo_assets.lake.stream import start_query
-from qimo_assets.lake.tables import ARRIVAL, BATCH_TABLES, QUARANTINE, Table
+from qimo_assets.lake.reporter import (
+    Reporter,
+    StreamReporter,
+    sent_again_reporter,
+    table_reporter,
+)
+from qimo_assets.lake.services import Services, serving
+from qimo_assets.lake.stream import LakeStream, topic_name
+from qimo_assets.lake.tables import QUARANTINE, TABLES, Table
 from qimo_assets.lake.timeline import pending_services
+from qimo_assets.lake.watch import Watch, watching
+from qimo_assets.lake.write import TableWriter, roll_back
 from qimo_assets.lake.writer_lock import WriterLock, WriterLockHeld
 from qimo_assets.resources.kafka import KafkaResource
 from qimo_assets.resources.mysql import MySQLResource
@@ -54,11 +63,13 @@ def run_stream(
     context: dg.AssetExecutionContext,
     settings: Settings,
     tables: dict[dg.AssetKey, Table],
-    arrivals: dg.AssetKey,
+    sent_again: dg.AssetKey,
     mode: Mode,
     spark: LazyPySparkResource,
     kafka: KafkaResource,
     mysql: MySQLResource,
+    pace: Pace,
+    make_writer: Callable[..., TableWriter],
 ) -> None:
     """Write the topic's lines into the lake.
 
@@ -66,13 +77,15 @@ def run_stream(
         context: The run.
         settings: The platform's settings.
         tables: Asset key of each table that the query writes.
-        arrivals: Asset key of the table that keeps what arrived.
+        sent_again: Asset key of the table that tells what came again.
         mode: On until stopped, or up to the offsets of now, or no line of the topic but those in
             quarantine. When a live run holds the writer's lock, a catch-up waits until that run has
             come so far.
         spark: Gives the session.
         kafka: The topic.
         mysql: Holds the writer's lock.
+        pace: How often things are done beside the writing.
+        make_writer: Makes the writer of the tables.
 
     Raises:
         QimoError: The query failed, or another live run writes already; the message says what to
@@ -80,90 +93,145 @@ def run_stream(
     """
     try:
         with WriterLock(mysql, settings.lake.database) as lock:
-            if mode is Mode.REPLAY:
-                _replay(context, settings, tables, spark, lock)
-            else:
-                _write(context, settings, tables, arrivals, mode, spark, kafka, lock)
+            session = _session(spark)
+            session.sparkContext.setLogLevel("WARN")
+            try:
+                # What another writer has begun ends here: it cannot be committed any more, and what
+                # was committed is read below.
+                for table in TABLES:
+                    roll_back(session, settings.lake, table)
+                fence = _fence(session, settings, lock)
+                writer = make_writer(settings.lake, fence, pace.options)
+                services = [
+                    Services(session, settings.lake, table, fence, pace) for table in TABLES
+                ]
+                if mode is Mode.REPLAY:
+                    for one in services:
+                        one.finish()
+                    _replay(context, settings, tables, session, writer)
+                else:
+                    stream = LakeStream(
+                        session,
+                        settings,
+                        open_reading(session, settings.lake, kafka),
+                        writer,
+                        pace,
+                    )
+                    again = sent_again_reporter(
+                        context, session, settings, sent_again, lambda: stream.sent_again, writer
+                    )
+                    reporters: list[Reporter] = [
+                        table_reporter(context, session, settings, table, key)
+                        for key, table in tables.items()
+                    ]
+                    # Last, because it writes: the days that the metrics wait for are told first.
+                    reporter = StreamReporter([*reporters, again], kafka)
+                    _stream(context, stream, mode, services, pace, reporter, lock, fence)
+            finally:
+                session.stop()
     except WriterLockHeld as error:
         if mode is not Mode.CATCH_UP:
             raise WriterLockHeld(f"{error} This run ends; the other one goes on.") from error
         _wait_for_live_run(context, kafka)
 
 
-def _write(
-    context: dg.AssetExecutionContext,
+def run_migration(
     settings: Settings,
-    tables: dict[dg.AssetKey, Table],
-    arrivals: dg.AssetKey,
-    mode: Mode,
     spark: LazyPySparkResource,
     kafka: KafkaResource,
+    mysql: MySQLResource,
+    say: Callable[[str], object],
+) -> dict[str, int]:
+    """Move the tables of an earlier release over, in this process.
+
+    Args:
+        settings: The platform's settings.
+        spark: Gives the session.
+        kafka: The topic.
+        mysql: Holds the writer's lock.
+        say: Told of each step.
+
+    Returns:
+        Table -> rows that it has; empty where there was nothing to move.
+
+    Raises:
+        QimoError: Another run writes the lake, or rows are missing; the message says what to do.
+    """
+    with WriterLock(mysql, settings.lake.database) as lock:
+        session = _session(spark)
+        session.sparkContext.setLogLevel("ERROR")
+        try:
+            for table in TABLES:
+                roll_back(session, settings.lake, table)
+            fence = _fence(session, settings, lock)
+            topic = topic_name(settings, open_reading(session, settings.lake, kafka))
+            writer = TableWriter(settings.lake, fence)
+            ends = {state.partition: state.high for state in kafka.state()}
+            return migrate(session, settings.lake, topic, ends, writer, say)
+        finally:
+            session.stop()
+
+
+def _stream(
+    context: dg.AssetExecutionContext,
+    stream: LakeStream,
+    mode: Mode,
+    services: Sequence[Services],
+    pace: Pace,
+    reporter: StreamReporter,
     lock: WriterLock,
+    fence: Fence,
 ) -> None:
-    session = _session(spark)
-    session.sparkContext.setLogLevel("WARN")
-    reading = open_reading(session, settings.lake, kafka)
-    cadence, fence = Cadence(), _fence(session, settings, lock)
-    query = start_query(
-        session, settings, reading, cadence, fence, until_caught_up=mode is Mode.CATCH_UP
-    )
-    context.log.info(
-        f"Streaming query {query.id} started in mode {mode.value}; checkpoint {reading.checkpoint}"
-    )
-    reporters: list[Reporter] = [
-        table_reporter(context, session, settings, table, key) for key, table in tables.items()
-    ]
-    # Last, because it writes: the days that the metrics wait for are told first.
-    reporter = StreamReporter(
-        [*reporters, arrival_reporter(context, session, settings, arrivals, fence)], kafka
-    )
+    query = stream.start(until_caught_up=mode is Mode.CATCH_UP)
+    context.log.info(f"Streaming query {query.id} started in mode {mode.value}")
     try:
-        # The query stops before a compaction is waited for: it would begin another batch meanwhile.
+        # The query stops before a service is waited for: it would begin another batch meanwhile.
         with (
-            compacting(session, settings.lake, [*tables.values(), ARRIVAL], cadence, fence),
-            watching_services(
-                context.instance,
-                lambda: {
-                    table.name: pending_services(session, table.path(settings.lake))
-                    for table in (*tables.values(), ARRIVAL)
-                },
-            ),
+            serving(services, pace),
+            watching(_watches(context.instance, stream, services)),
             _stopped_at_the_end(query),
             _committing(query, reporter),
         ):
             _follow(context, query, reporter, lock, fence)
     finally:
         reporter.report(query, at_once=True)
-        session.stop()
+
+
+def _watches(
+    instance: dg.DagsterInstance, stream: LakeStream, services: Sequence[Services]
+) -> list[Watch]:
+    def judge_services(now: float) -> dg.AssetCheckResult:
+        planned = {
+            one.table.name: pending_services(one.spark, one.table.path(one.lake)).planned_at
+            for one in services
+        }
+        return pending.judge(planned, now)
+
+    return [Watch(instance, judge_services), Watch(instance, Gaps(stream.state.known).judge)]
 
 
 def _replay(
     context: dg.AssetExecutionContext,
     settings: Settings,
     tables: dict[dg.AssetKey, Table],
-    spark: LazyPySparkResource,
-    lock: WriterLock,
+    session: SparkSession,
+    writer: TableWriter,
 ) -> None:
-    session = _session(spark)
-    session.sparkContext.setLogLevel("WARN")
-    try:
-        replayed = replay(session, settings, _fence(session, settings, lock))
-        for key, table in tables.items():
-            table_reporter(context, session, settings, table, key).report(at_once=True)
-            if table == QUARANTINE:
-                context.log_event(
-                    dg.AssetObservation(
-                        key,
-                        metadata={name: dict(counts) for name, counts in vars(replayed).items()},
-                    )
+    replayed = replay(session, settings, writer)
+    for key, table in tables.items():
+        table_reporter(context, session, settings, table, key).report(at_once=True)
+        if table == QUARANTINE:
+            context.log_event(
+                dg.AssetObservation(
+                    key,
+                    metadata={name: dict(counts) for name, counts in vars(replayed).items()},
                 )
-    finally:
-        session.stop()
+            )
 
 
 def _fence(session: SparkSession, settings: Settings, lock: WriterLock) -> Fence:
     """Return what each write has to pass; a clock that is far behind ends the run here."""
-    clock = open_clock(session, settings.lake, (*BATCH_TABLES, ARRIVAL))
+    clock = open_clock(session, settings.lake, TABLES)
     clock.wait()
     return Fence(clock, lock.check)
 

@@ -1,159 +1,235 @@
-"""Whether the table services keep up: what Hudi has planned and not done, and since when, as an
-asset of its own and a check.
+"""Table services beside the stream: small files of a day are put together, what deletes and
+corrections left in log files is compacted, and files that no reader can have open any more go.
 
-Not of the tables' assets: the stream reports those each few seconds, and each report would hide
-what was found. Nobody materializes this one; the stream's run tells of it without days or runs.
+Each batch makes a file or a few of its day. So many of one size become one of the next; a row is
+written again a few times in all, whatever the day holds. What is broken off stays written down,
+and the next run begins with it.
 """
 
+from __future__ import annotations
+
+import logging
+import threading
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
-import dagster as dg
+from pyspark.sql import SparkSession
 
-from qimo_assets.automation.checks import EVALUATED, HEARD_SECONDS, news
-from qimo_assets.lake.beside import repeated
-from qimo_assets.metadata import table
+from qimo_assets.contract import TIMEZONE
+from qimo_assets.lake.background import repeated
+from qimo_assets.lake.pace import Pace
+from qimo_assets.lake.tables import Table, write_options
+from qimo_assets.lake.timeline import (
+    Kind,
+    commits_from,
+    exists,
+    instant_of,
+    news_since,
+    pending_services,
+)
+from qimo_assets.lake.write import Guard, hudi_client
+from qimo_assets.settings import LakeSettings
+from qimo_assets.timeouts import SERVICE_STOP_SECONDS
 
-SERVICES = dg.AssetKey(["hudi", "table_services"])
-CHECK = "table_services_keep_up"
-LOOK_SECONDS = 60
-# The longest seen took five minutes, on a busy machine; what is older has failed, more than once.
-LATE_SECONDS = 1800
-# Figures that move are told so often.
-TOLD_SECONDS = 600
-# How long a stopped run waits for a look; it asks the timeline of each table.
-PATIENCE_SECONDS = 5
+logger = logging.getLogger(__name__)
 
-# Table -> when each piece of its pending work was planned, in seconds since the epoch.
-Pending = Mapping[str, list[float]]
-
-
-def judge(pending: Pending, now: float) -> dg.AssetCheckResult:
-    """Judge whether work that was planned is done before long.
-
-    Args:
-        pending: What is planned and not done.
-        now: Seconds since the epoch.
-    """
-    late = sorted(name for name, planned in pending.items() if _age(planned, now) > LATE_SECONDS)
-    return dg.AssetCheckResult(
-        asset_key=SERVICES,
-        check_name=CHECK,
-        passed=not late,
-        severity=dg.AssetCheckSeverity.WARN,
-        description=f"Planned more than {LATE_SECONDS // 60} minutes ago and not done: "
-        f"{', '.join(late)}. The log of the run of chat_stream says why it fails."
-        if late
-        else None,
-        metadata=figures(pending, now),
-    )
-
-
-def figures(pending: Pending, now: float) -> dict[str, dg.MetadataValue]:
-    """Return pending work and its age as metadata."""
-    return {
-        "pending": dg.MetadataValue.int(sum(map(len, pending.values()))),
-        "age of the oldest (s)": dg.MetadataValue.int(
-            max((_age(planned, now) for planned in pending.values()), default=0)
-        ),
-        "each table": table(
-            ["table", "pending", "age of the oldest (s)"],
-            [(name, len(planned), _age(planned, now)) for name, planned in pending.items()],
-        ),
-    }
-
-
-def _age(planned: list[float], now: float) -> int:
-    return round(now - min(planned)) if planned else 0
+# Spark shares its slots between this pool and that of the batches.
+POOL = "services"
+# A file that is smaller than a level's limit belongs to it.
+LIMITS = (2 * 2**20, 24 * 2**20, 160 * 2**20)
+LARGEST = 256 * 2**20
+# A day that nothing was written to for so long has its rest put together.
+QUIET_SECONDS, REST = 600.0, 4
+STRATEGIES = {
+    "hoodie.clustering.plan.strategy.class": "org.apache.hudi.client.clustering.plan.strategy."
+    "SparkStreamCopyClusteringPlanStrategy",
+    "hoodie.clustering.execution.strategy.class": "org.apache.hudi.client.clustering.run.strategy."
+    "SparkStreamCopyClusteringExecutionStrategy",
+}
+# Otherwise it waits for five commits of its own.
+COMPACTED = {"hoodie.compact.inline.max.delta.commits": "1"}
 
 
 @dataclass
-class ServiceWatch:
-    """Tells Dagster of pending work.
+class Day:
+    """The files of a day, by level: those that were written, and those that were put together."""
+
+    files: list[int] = field(default_factory=lambda: [0] * len(LIMITS))
+    written_at: float = 0.0
+
+
+@dataclass
+class Levels:
+    """Learns from a table's commits which days have files to be put together.
 
     Attributes:
-        instance: Where it is told.
-        find: Asks the timelines.
-        clock: Seconds since the epoch.
+        files: So many files are put together.
+        clock: Seconds, only ever growing.
     """
 
-    instance: dg.DagsterInstance
-    find: Callable[[], Pending]
-    clock: Callable[[], float] = time.time
-    _told_at: float = field(default=0, init=False)
+    files: int
+    clock: Callable[[], float] = time.monotonic
+    _days: dict[str, Day] = field(default_factory=dict, init=False)
+
+    def written(self, files: Mapping[str, int]) -> None:
+        """Learn of new files of some days."""
+        for name, number in files.items():
+            day = self._days.setdefault(name, Day())
+            day.files[0] += number
+            day.written_at = self.clock()
+
+    def due(self) -> dict[int, list[str]]:
+        """Return level -> days of which so many files are to be put together, each day once."""
+        found: dict[int, list[str]] = {}
+        for name, day in self._days.items():
+            full = [level for level, number in enumerate(day.files) if number >= self.files]
+            is_quiet = self.clock() - day.written_at > QUIET_SECONDS
+            if full:
+                found.setdefault(full[-1], []).append(name)
+            elif is_quiet and sum(day.files) >= REST:
+                found.setdefault(len(LIMITS) - 1, []).append(name)
+        return found
+
+    def put_together(self, level: int, days: Iterable[str]) -> None:
+        """Learn that the files of some days up to a level have become one of the next."""
+        for name in days:
+            files = self._days.setdefault(name, Day()).files
+            files[: level + 1] = [0] * (level + 1)
+            if level + 1 < len(files):
+                files[level + 1] += 1
+            elif not any(files):
+                del self._days[name]
+
+
+@dataclass
+class Services:
+    """The services of one table."""
+
+    spark: SparkSession
+    lake: LakeSettings
+    table: Table
+    guard: Guard
+    pace: Pace
+    clock: Callable[[], float] = time.monotonic
+
+    def __post_init__(self) -> None:
+        """Begin as if nothing had been seen."""
+        self._levels = Levels(self.pace.files, self.clock)
+        self._seen: str | None = None
+        self._cleaned_at = self.clock()
+        self._corrections = 0
 
     def look(self) -> None:
-        """Evaluate the check, and tell what is news."""
-        pending, now = self.find(), self.clock()
-        events: list[dg.AssetObservation | dg.AssetCheckEvaluation] = [
-            *news(self.instance, [judge(pending, now)], now)
-        ]
-        if now - self._told_at >= TOLD_SECONDS:
-            events.append(dg.AssetObservation(SERVICES, metadata=figures(pending, now)))
-            self._told_at = now
-        for event in events:
-            self.instance.report_runless_asset_event(event)
+        """Do what is broken off or due."""
+        path = self.table.path(self.lake)
+        if not exists(self.spark, path):
+            return
+        self.spark.sparkContext.setLocalProperty("spark.scheduler.pool", POOL)
+        self.finish()
+        for commit in news_since(self.spark, path, self._seen).commits:
+            self._seen = commit.completed
+            if commit.kind is Kind.APPEND:
+                self._levels.written(commit.files)
+            elif commit.kind is not Kind.SERVICE:
+                self._corrections += 1
+        for level, days in self._levels.due().items():
+            self.put_together(level, days)
+        if self._corrections >= self.pace.corrections:
+            self._call("run_compaction", "op => 'scheduleAndExecute'", COMPACTED)
+            self._corrections = 0
+        if self.clock() - self._cleaned_at > self.pace.clean_seconds:
+            self._cleaned_at = self.clock()
+            self._clean()
+
+    def finish(self) -> None:
+        """Do what a run before has begun: nothing can be changed in files that are being put
+        together.
+        """
+        path = self.table.path(self.lake)
+        if not exists(self.spark, path):
+            return
+        pending = pending_services(self.spark, path)
+        if pending.compactions:
+            self._call("run_compaction", "op => 'execute'")
+        if pending.clusterings:
+            self._call("run_clustering", "op => 'execute'", STRATEGIES)
+
+    def put_together(self, level: int, days: list[str]) -> None:
+        """Put the files of some days up to a level together."""
+        selected = ",".join(f"day={day}" for day in days)
+        self._call(
+            "run_clustering",
+            f"op => 'scheduleAndExecute', selected_partitions => '{selected}'",
+            {
+                **STRATEGIES,
+                "hoodie.clustering.plan.strategy.small.file.limit": str(LIMITS[level]),
+                "hoodie.clustering.plan.strategy.target.file.max.bytes": str(LARGEST),
+                # Otherwise it waits for so many commits since the last one.
+                "hoodie.clustering.inline.max.commits": "1",
+                "hoodie.clustering.async.max.commits": "1",
+            },
+        )
+        self._levels.put_together(level, days)
+
+    def _clean(self) -> None:
+        """Delete the files that were put together or compacted before any query of now began."""
+        oldest = datetime.now(ZoneInfo(TIMEZONE)) - timedelta(minutes=self.pace.readers_minutes)
+        path = self.table.path(self.lake)
+        news = news_since(self.spark, path, instant_of(oldest))
+        # Hudi counts back by the time at which a commit began: one that took long began early.
+        earliest = min((commit.instant for commit in news.commits), default=None)
+        retained = 1 + (commits_from(self.spark, path, earliest) if earliest else 0)
+        options = {
+            **write_options(self.table),
+            "hoodie.clean.policy": "KEEP_LATEST_COMMITS",
+            "hoodie.clean.commits.retained": str(retained),
+            "hoodie.clean.trigger.max.commits": "1",
+            # Hudi refuses to keep fewer commits than are retained here; nothing is archived now.
+            "hoodie.keep.min.commits": str(retained + 1),
+            "hoodie.keep.max.commits": str(retained + 2),
+        }
+        with self.guard(), hudi_client(self.spark, self.lake, self.table, options) as client:
+            client.clean()
+
+    def _call(self, procedure: str, arguments: str, more: Mapping[str, str] | None = None) -> None:
+        """Call one of Hudi's procedures, unless the guard forbids it."""
+        options = ",".join(
+            f"{name}={value}"
+            for name, value in {
+                **write_options(self.table),
+                **(more or {}),
+                **self.pace.options,
+            }.items()
+        )
+        given = "".join(f", {part}" for part in [arguments] if part)
+        path = self.table.path(self.lake)
+        with self.guard():
+            self.spark.sql(f"CALL {procedure}(path => '{path}', options => '{options}'{given})")
 
 
 @contextmanager
-def watching_services(
-    instance: dg.DagsterInstance, find: Callable[[], Pending]
-) -> Generator[None, None, None]:
-    """Watch the table services in a thread of its own.
+def serving(services: Iterable[Services], pace: Pace) -> Generator[None, None, None]:
+    """Serve tables in a thread of its own until the block ends.
+
+    A run that is stopped waits for the service that is under way, but not for ever.
 
     Args:
-        instance: Where it is told.
-        find: Asks the timelines.
+        services: The services of each table.
+        pace: How often is looked for what is due.
     """
-    watch = ServiceWatch(instance, find)
-    with repeated(watch.look, LOOK_SECONDS, "table services", PATIENCE_SECONDS):
+    own, at_work = list(services), threading.Lock()
+
+    def look() -> None:
+        with at_work:
+            for one in own:
+                try:
+                    one.look()
+                except Exception:  # the lines go on without it, and it is tried again
+                    logger.exception("%s could not be served", one.table.name)
+
+    with repeated(look, pace.look_seconds, "services", SERVICE_STOP_SECONDS):
         yield
-
-
-def build_service_definitions(tables: list[dg.AssetKey]) -> dg.Definitions:
-    """Return the table services as an asset, and their check.
-
-    Args:
-        tables: The assets of the tables that are served.
-    """
-    spec = dg.AssetSpec(
-        SERVICES,
-        deps=tables,
-        group_name="lake",
-        kinds={"hudi"},
-        owners=["team:data"],
-        description="What Hudi has planned for the tables and not done yet, and since when. The "
-        f"run of chat_stream tells it each {TOLD_SECONDS // 60} minutes.",
-    )
-
-    @dg.asset_check(
-        asset=SERVICES,
-        name=CHECK,
-        description=f"Warns when work on a table was planned {LATE_SECONDS // 60} minutes ago and "
-        "is not done.",
-        metadata={
-            EVALUATED: f"each {LOOK_SECONDS} s by the run of chat_stream, which tells an outcome "
-            f"when it changes and after {HEARD_SECONDS // 60} minutes"
-        },
-    )
-    def table_services_keep_up(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
-        return _as_told(context.instance)
-
-    return dg.Definitions(assets=[spec], asset_checks=[table_services_keep_up])
-
-
-def _as_told(instance: dg.DagsterInstance) -> dg.AssetCheckResult:
-    """Return what the stream told last: the timelines are its own to ask."""
-    key = dg.AssetCheckKey(SERVICES, CHECK)
-    history = instance.event_log_storage.get_asset_check_execution_history(key, limit=20)
-    told = next((row.evaluation for row in history if row.evaluation and not row.run_id), None)
-    if told is None:
-        return dg.AssetCheckResult(passed=True, description="The stream has told nothing yet.")
-    return dg.AssetCheckResult(
-        passed=told.passed,
-        severity=told.severity,
-        description=told.description,
-        metadata=told.metadata,
-    )

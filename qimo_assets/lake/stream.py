@@ -1,165 +1,322 @@
-"""The streaming query: from the topic, through the contract, into the two Hudi tables."""
+"""The streaming query: from the topic, through the contract, into the two Hudi tables.
+
+A line is appended, and never written again. What makes that right is told by the places of the
+lines (`places.py`): lines whose place is new are appended as they are; those whose place is known
+are looked up by their id, and only those that are not there are appended. So a batch that is
+written again after a crash, whichever of its commits was reached, changes nothing.
+"""
 
 from __future__ import annotations
 
 import json
+import logging
+from collections import Counter
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Protocol
 from zoneinfo import ZoneInfo
 
-from pyspark.sql import Column, DataFrame, SparkSession
+import polars as pl
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.streaming.query import StreamingQuery
 from pyspark.util import inheritable_thread_target
 
 from qimo_assets.clients import java_kafka_options
-from qimo_assets.contract import TIMEZONE, Reason
-from qimo_assets.lake.cadence import Cadence
+from qimo_assets.contract import TIMEZONE
 from qimo_assets.lake.continuity import Reading
-from qimo_assets.lake.parse import parse
-from qimo_assets.lake.tables import BATCH_TABLES, MESSAGE, QUARANTINE, Table
-from qimo_assets.lake.timeline import BATCH_OPTION, LINES_OPTION, REASONS_OPTION, exists
-from qimo_assets.lake.write import Guard, TableWriter
+from qimo_assets.lake.known import open_state
+from qimo_assets.lake.lookup import (
+    arrival_day,
+    doubtful_lines,
+    known_lines,
+    stored_lines,
+    without,
+)
+from qimo_assets.lake.pace import Pace
+from qimo_assets.lake.parse import SURVEY, parse_and_survey
+from qimo_assets.lake.places import SEPARATOR, Survey
+from qimo_assets.lake.sent_again import Totals
+from qimo_assets.lake.state import State, StateFiles
+from qimo_assets.lake.tables import BATCH_TABLES, MESSAGE, QUARANTINE, SENT_AGAIN, Table
+from qimo_assets.lake.timeline import (
+    BATCH_OPTION,
+    LINES_OPTION,
+    PLACES_OPTION,
+    REASONS_OPTION,
+    has_commits,
+    newest_commit,
+)
+from qimo_assets.lake.write import Operation
 from qimo_assets.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 QUERY_NAME = "chat_message"
 
 
-@dataclass
-class BatchWriter:
-    """Writes each micro-batch to both tables.
+class Writer(Protocol):
+    """Writes rows to a table as one commit."""
 
-    A batch that is written again after a crash has the same keys, so it replaces itself: the tables
-    are the same whether the batch was applied once or twice, and whichever of the two commits was
-    reached.
+    def write(
+        self,
+        table: Table,
+        rows: DataFrame,
+        days: set[str],
+        metadata: Mapping[str, str],
+        operation: Operation = Operation.APPEND,
+    ) -> None:
+        """Write rows that belong to some days."""
+        ...
+
+
+@dataclass(frozen=True)
+class Lines:
+    """What a batch appends to one table.
+
+    Attributes:
+        rows: The rows.
+        days: Day -> their number.
+        reasons: Day -> reason -> their number, for rejected lines.
+        again: Day -> lines of the batch that came before.
     """
 
-    settings: Settings
-    cadence: Cadence = field(default_factory=Cadence)
-    guard: Guard = nullcontext
+    rows: DataFrame
+    days: Mapping[str, int]
+    reasons: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    again: Mapping[str, int] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        """Begin with a metastore that has heard of nothing."""
-        self._writer = TableWriter(self.settings.lake, self.cadence, self.guard)
-        self._made: set[str] = set()
 
-    def __call__(self, parsed: DataFrame, batch_id: int) -> None:
-        """Write one micro-batch of parsed rows; Structured Streaming calls this."""
+class LakeStream:
+    """The stream into the lake: reads the topic, and writes each micro-batch to both tables."""
+
+    def __init__(
+        self,
+        spark: SparkSession,
+        settings: Settings,
+        reading: Reading,
+        writer: Writer,
+        pace: Pace,
+    ) -> None:
+        """Learn what is in the lake.
+
+        Args:
+            spark: The driver's session.
+            settings: The platform's settings.
+            reading: The topic's id and the checkpoint.
+            writer: Writes the tables.
+            pace: How often what is known is written down.
+
+        Raises:
+            MigrationNeeded: The tables are of another form.
+            OptionsDiffer: They were made with other options than today's.
+        """
+        self._spark = spark
+        self._settings = settings
+        self._reading = reading
+        self._writer = writer
+        self._pace = pace
+        self._files = StateFiles(spark, settings.lake)
+        self.state: State = open_state(spark, settings.lake, self._files, self._topic)
+        self.sent_again: Totals = {}
+        self._unfolded = 0
+        self._has_record = has_commits(spark, SENT_AGAIN.path(settings.lake))
+        self._count_again()
+        self._made = {
+            table for table in BATCH_TABLES if has_commits(spark, table.path(settings.lake))
+        }
+        # Tables that this run has written to.
+        self._told: set[Table] = set()
+
+    def start(self, *, until_caught_up: bool) -> StreamingQuery:
+        """Start the query; it resumes from its checkpoint, and begins with the earliest line where
+        there is none.
+
+        Args:
+            until_caught_up: End by itself at the offsets that the topic had at the start, instead
+                of running on.
+        """
+        lake = self._settings.lake
+        # Here and not in each batch: the columns are described to the JVM once, which took 14 % of
+        # the driver's time when each batch did it.
+        parsed = parse_and_survey(read_topic(self._spark, self._settings, self._reading), lake)
+        query = (
+            parsed.writeStream.queryName(QUERY_NAME)
+            .option("checkpointLocation", self._reading.checkpoint)
+            .foreachBatch(self.write)
+        )
+        trigger = (
+            query.trigger(availableNow=True)
+            if until_caught_up
+            else query.trigger(processingTime=f"{lake.trigger_seconds} seconds")
+        )
+        return trigger.start()
+
+    def write(self, parsed: DataFrame, batch_id: int) -> None:
+        """Write one micro-batch; Structured Streaming calls this.
+
+        Args:
+            parsed: What `parse_and_survey` returns.
+            batch_id: Its number.
+        """
         # The query's id stands in its checkpoint: with it a batch has the same name when it is
         # written again, and no other batch has.
         query_id = parsed.sparkSession.sparkContext.getLocalProperty("sql.streaming.queryId")
         parsed.persist()
         try:
-            with ThreadPoolExecutor(len(BATCH_TABLES)) as pool:
-                counted = pool.submit(inheritable_thread_target(_count), parsed)
-                # Described meanwhile, which takes 0.1 s.
-                rows = {
-                    MESSAGE: accepted(parsed),
-                    QUARANTINE: _rejected(parsed),
-                }
-                counts = counted.result()
-                # Each with a copy of its own of what says which query its jobs belong to, so that
-                # both end with the query.
-                written = [
-                    pool.submit(
-                        inheritable_thread_target(self._write),
-                        table,
-                        rows[table],
-                        counts[table],
-                        f"{query_id}:{batch_id}",
-                    )
-                    for table in BATCH_TABLES
-                ]
-            for one in written:
-                one.result()
+            survey = Survey()
+            for (told,) in parsed.where(F.col(SURVEY).isNotNull()).select(SURVEY).collect():
+                survey.add(told)
+            lines = self._lines(parsed, survey)
+            told = {
+                BATCH_OPTION: f"{query_id}:{batch_id}",
+                PLACES_OPTION: json.dumps(survey.places),
+            }
+            self._append(lines, told)
         finally:
             parsed.unpersist()
+        self._learn(survey, {table.name: lines[table].again for table in lines})
 
-    def _write(self, table: Table, rows: DataFrame, counted: Counted, batch: str) -> None:
-        lines = counted.lines
+    def fold(self) -> None:
+        """Write down all that is known."""
+        for table in self._made:
+            path = table.path(self._settings.lake)
+            if newest := newest_commit(self._spark, path):
+                self.state.folded[table.name] = newest
+        self._files.save(self.state)
+        self._unfolded = 0
+
+    def _lines(self, parsed: DataFrame, survey: Survey) -> dict[Table, Lines]:
+        rows = {
+            MESSAGE: parsed.where(F.col("reason").isNull() & F.col(SURVEY).isNull()),
+            QUARANTINE: parsed.where(F.col("reason").isNotNull()).withColumn("day", arrival_day()),
+        }
+        lines = {
+            MESSAGE: Lines(rows[MESSAGE], survey.rows[MESSAGE.name]),
+            QUARANTINE: Lines(rows[QUARANTINE], survey.rows[QUARANTINE.name], survey.reasons),
+        }
+        doubtful = self.state.known.doubtful(survey)
+        if not doubtful:
+            return lines
+        asked = doubtful_lines(self._spark, parsed, doubtful)
+        is_good = pl.col("reason").is_null()
+        return {
+            MESSAGE: self._new_ones(MESSAGE, lines[MESSAGE], asked.filter(is_good)),
+            QUARANTINE: self._new_ones(QUARANTINE, lines[QUARANTINE], asked.filter(~is_good)),
+        }
+
+    def _new_ones(self, table: Table, lines: Lines, asked: pl.DataFrame) -> Lines:
+        """Return the lines of a batch without those that the table holds."""
+        if asked.is_empty():
+            return lines
+        stored = asked.clear()
+        if table in self._made:
+            path = table.path(self._settings.lake)
+            stored = stored_lines(self._spark, path, table, asked)
+        known = known_lines(asked, stored, self._counted())
+        return Lines(
+            without(self._spark, lines.rows, known),
+            +(Counter(lines.days) - known.days),
+            {
+                day: found
+                for day, reasons in lines.reasons.items()
+                if (found := Counter(reasons) - known.reasons.get(day, Counter()))
+            },
+            known.again,
+        )
+
+    def _counted(self) -> dict[int, int]:
+        """Return partition -> offset up to which lines that came again are counted."""
+        places = (
+            (*partition.rpartition(SEPARATOR), offset)
+            for partition, offset in self.state.reached.items()
+        )
+        return {int(number): offset for topic, _, number, offset in places if topic == self._topic}
+
+    @property
+    def _topic(self) -> str:
+        return topic_name(self._settings, self._reading)
+
+    def _append(self, lines: Mapping[Table, Lines], told: Mapping[str, str]) -> None:
+        with ThreadPoolExecutor(len(BATCH_TABLES)) as pool:
+            # Each with a copy of its own of what says which query its jobs belong to, so that both
+            # end with the query.
+            written = [
+                pool.submit(
+                    inheritable_thread_target(self._append_to), table, lines[table], dict(told)
+                )
+                for table in BATCH_TABLES
+            ]
+        for one in written:
+            one.result()
+
+    def _append_to(self, table: Table, lines: Lines, told: dict[str, str]) -> None:
+        days = dict(lines.days)
         # Where no line was ever rejected, the views that count rejected lines need a table without
         # any.
-        if not lines and not self._is_made(rows.sparkSession, table):
-            lines = {datetime.now(ZoneInfo(TIMEZONE)).date().isoformat(): 0}
-        if lines:
-            # Hudi combines a new line with the one in the table, but writes two of one key into the
-            # first file of a day.
-            once = rows.dropDuplicates(["message_id", "day"]) if counted.repeats else rows
-            self.cadence.committing(table, sum(lines.values()))
-            told = {
-                LINES_OPTION: json.dumps(lines),
-                **({REASONS_OPTION: json.dumps(counted.reasons)} if counted.reasons else {}),
-            }
-            self._writer.write(table, once, set(lines), {BATCH_OPTION: batch, **told})
+        if not days and table not in self._made:
+            days = {_today(): 0}
+        # A run that was killed may have written a day that the metastore has not heard of: the
+        # first commit of each run tells it, also one without rows.
+        if not days and table in self._told:
+            return
+        told[LINES_OPTION] = json.dumps(days)
+        if lines.reasons:
+            told[REASONS_OPTION] = json.dumps(lines.reasons)
+        number = sum(days.values())
+        rows = lines.rows.select(*table.given_columns).coalesce(files_of(number))
+        # Of no rows an append makes no commit that is one of the table's kind.
+        operation = Operation.APPEND if number else Operation.UPSERT
+        self._writer.write(table, rows, set(days) or {_today()}, told, operation)
+        self._made.add(table)
+        self._told.add(table)
 
-    def _is_made(self, spark: SparkSession, table: Table) -> bool:
-        if table.name not in self._made and exists(spark, table.path(self.settings.lake)):
-            self._made.add(table.name)
-        return table.name in self._made
+    def _learn(self, survey: Survey, again: Mapping[str, Mapping[str, int]]) -> None:
+        state = self.state
+        state.known.add(survey.places)
+        for table, days in again.items():
+            state.again.setdefault(table, Counter()).update(days)
+        for partition, offset in survey.reached.items():
+            name = f"{self._topic}{SEPARATOR}{partition}"
+            state.reached[name] = max(offset, state.reached.get(name, 0))
+        self._count_again()
+        self._unfolded += 1
+        # What came again stands in no commit.
+        if any(again.values()) or self._unfolded >= self._pace.folded_after:
+            self.fold()
+
+    def _count_again(self) -> None:
+        # As a whole, for it is read in other threads.
+        self.sent_again = {
+            (table, day): lines
+            for table, days in self.state.again.items()
+            for day, lines in days.items()
+        }
+        if not self.sent_again and not self._has_record:
+            # The views need the table, also where nothing ever came again.
+            self.sent_again = {(MESSAGE.name, _today()): 0}
 
 
-@dataclass(frozen=True)
-class Counted:
-    """What a micro-batch has for one table.
+# Rows of one file; two cores write two files at a time.
+ROWS_OF_A_FILE, MOST_FILES = 20_000, 4
 
-    Attributes:
-        lines: Day -> lines, a line as often as it came.
-        repeats: Whether a line is among those of a day twice.
-        reasons: Day -> reason -> lines; empty for messages.
+
+def files_of(rows: int) -> int:
+    """Return in how many tasks rows are written: each makes a file of each day."""
+    return min(max(rows // ROWS_OF_A_FILE, 1), MOST_FILES)
+
+
+def topic_name(settings: Settings, reading: Reading) -> str:
+    """Return the name of the topic as it was made once: the identity of a line without an origin is
+    its place in the topic, and one that is made anew has other lines at the same places.
     """
-
-    lines: dict[str, int]
-    repeats: bool
-    reasons: dict[str, dict[str, int]]
+    return f"{settings.kafka.topic}.{reading.topic_id}"
 
 
-def _count(parsed: DataFrame) -> dict[Table, Counted]:
-    """Count a micro-batch for each table; one pass serves both."""
-    rejected = F.col("reason").isNotNull()
-    days = parsed.groupBy(
-        rejected.alias("rejected"),
-        F.when(rejected, _arrival_day()).otherwise(F.col("day")).alias("day"),
-    )
-    by_reason = [
-        F.count_if(F.col("reason") == reason.value).alias(reason.value) for reason in Reason
-    ]
-    found = days.agg(
-        F.count("*").alias("lines"), F.countDistinct("message_id").alias("ids"), *by_reason
-    ).collect()
-    counts: dict[Table, Counted] = {}
-    for table in BATCH_TABLES:
-        rows = [row for row in found if row["rejected"] is (table is QUARANTINE)]
-        counts[table] = Counted(
-            lines={row["day"]: row["lines"] for row in rows},
-            repeats=any(row["lines"] != row["ids"] for row in rows),
-            reasons={
-                row["day"]: {
-                    reason.value: row[reason.value] for reason in Reason if row[reason.value]
-                }
-                for row in rows
-                if row["rejected"]
-            },
-        )
-    return counts
-
-
-def _rejected(parsed: DataFrame) -> DataFrame:
-    return (
-        parsed.where("reason IS NOT NULL")
-        .withColumn("day", _arrival_day())
-        .select(*QUARANTINE.given_columns)
-    )
-
-
-def _arrival_day() -> Column:
-    return F.date_format("collected_at", "yyyy-MM-dd")
-
-
-def accepted(parsed: DataFrame) -> DataFrame:
-    """Return the good ones of parsed rows, as rows of chat_message."""
-    return parsed.where("reason IS NULL").select(*MESSAGE.given_columns)
+def _today() -> str:
+    return datetime.now(ZoneInfo(TIMEZONE)).date().isoformat()
 
 
 def read_topic(spark: SparkSession, settings: Settings, reading: Reading) -> DataFrame:
@@ -184,48 +341,8 @@ def read_topic(spark: SparkSession, settings: Settings, reading: Reading) -> Dat
         # each consumer keeps it, which with 32 MiB filled the heap.
         .option("maxOffsetsPerTrigger", settings.lake.max_lines_per_batch)
         .load()
-        # The identity of a line without an origin is its place in the topic; one that is made anew
-        # has other lines at the same places.
-        .withColumn("topic", F.lit(f"{settings.kafka.topic}.{reading.topic_id}"))
+        .withColumn("topic", F.lit(topic_name(settings, reading)))
     )
-
-
-def start_query(
-    spark: SparkSession,
-    settings: Settings,
-    reading: Reading,
-    cadence: Cadence,
-    guard: Guard = nullcontext,
-    *,
-    until_caught_up: bool,
-) -> StreamingQuery:
-    """Start the query; it resumes from its checkpoint, and begins with the earliest line where
-    there is none.
-
-    Args:
-        spark: The driver's session.
-        settings: The platform's settings.
-        reading: The topic's id and the checkpoint.
-        cadence: When compactions are due.
-        guard: Held during each write.
-        until_caught_up: End by itself at the offsets that the topic had at the start, instead of
-            running on.
-    """
-    lake = settings.lake
-    # Here and not in each batch: the columns are described to the JVM once, which took 14 % of the
-    # driver's time when each batch did it.
-    parsed = parse(read_topic(spark, settings, reading), lake)
-    writer = (
-        parsed.writeStream.queryName(QUERY_NAME)
-        .option("checkpointLocation", reading.checkpoint)
-        .foreachBatch(BatchWriter(settings, cadence, guard))
-    )
-    trigger = (
-        writer.trigger(availableNow=True)
-        if until_caught_up
-        else writer.trigger(processingTime=f"{lake.trigger_seconds} seconds")
-    )
-    return trigger.start()
 
 
 def end_offsets(query: StreamingQuery, topic: str) -> dict[int, int] | None:

@@ -8,8 +8,9 @@ from qimo_assets.contract import FIELDS
 from qimo_assets.settings import LOG_FILE_BUFFER_BYTES, LakeSettings
 
 WRITTEN_AT = "written_at"
-# Commits between two compactions, at least.
-COMPACTED_AFTER = 20
+# Commits that stay in the timeline at least; what they tell is read by whoever was away meanwhile.
+KEPT_COMMITS = 100
+ASIDE = ".before"
 
 
 @dataclass(frozen=True)
@@ -20,16 +21,13 @@ class Table:
         name: Name in the metastore and directory under the warehouse.
         columns: Its columns, out of the parsed row.
         comment: What it holds.
-        key: The column that names a row; a row with the same key in the same day replaces the one
-            before.
-        buckets: File groups per day; None takes the setting.
+        key: The column that names a row of a day.
     """
 
     name: str
     columns: tuple[str, ...]
     comment: str
     key: str = "message_id"
-    buckets: int | None = None
 
     @property
     def given_columns(self) -> tuple[str, ...]:
@@ -39,6 +37,11 @@ class Table:
     def path(self, lake: LakeSettings) -> str:
         """Return the table's base path."""
         return f"{lake.warehouse}/{lake.database}.db/{self.name}"
+
+
+def set_aside(lake: LakeSettings, name: str) -> str:
+    """Return where `./qimo migrate` sets a table of an earlier release aside."""
+    return f"{lake.warehouse}/{lake.database}.db/{ASIDE}/{name}"
 
 
 ORIGIN = (
@@ -105,73 +108,52 @@ QUARANTINE = Table(
 # What a micro-batch is written to.
 BATCH_TABLES = (MESSAGE, QUARANTINE)
 
-ARRIVAL = Table(
-    "chat_arrival",
-    ("arrival_id", "day", "table_name", "batch", "instant", "lines", WRITTEN_AT),
-    "How many lines each commit wrote for each day, lines that came again included.",
-    key="arrival_id",
-    buckets=1,
+SENT_AGAIN = Table(
+    "chat_sent_again",
+    ("again_id", "day", "table_name", "lines", WRITTEN_AT),
+    "How many lines of a table and day came again, in all.",
+    key="again_id",
 )
+TABLES = (*BATCH_TABLES, SENT_AGAIN)
 
 
-def write_options(
-    table: Table, lake: LakeSettings, compacted_after: int = COMPACTED_AFTER
-) -> dict[str, str]:
-    """Return Hudi's options for writing into `table`, but for the operation.
-
-    Args:
-        table: The table.
-        lake: Where it is.
-        compacted_after: Commits since the last compaction after which the next one is due.
-    """
-    buckets = str(table.buckets or lake.buckets)
+def table_options(table: Table) -> dict[str, str]:
+    """Return Hudi's options that a table is made with; no later write may have others."""
     return {
         "hoodie.table.name": table.name,
         "hoodie.datasource.write.table.type": "MERGE_ON_READ",
         "hoodie.datasource.write.recordkey.field": table.key,
         "hoodie.datasource.write.partitionpath.field": "day",
         "hoodie.datasource.write.hive_style_partitioning": "true",
-        # Lines sent again have the same key in the same day, so the later one replaces its equal:
-        # no ordering field is needed, and none to compare makes writing quicker (28,000 rows/s
-        # against 19,100 with event-time ordering and a combine before the upsert).
+        # A row is written once; the few that replace another are later than it.
         "hoodie.record.merge.mode": "COMMIT_TIME_ORDERING",
+        # Looks a key up in the days that are written to, and only for what replaces or deletes.
+        "hoodie.index.type": "SIMPLE",
+    }
+
+
+def write_options(table: Table) -> dict[str, str]:
+    """Return Hudi's options for writing into `table`, but for the operation."""
+    return {
+        **table_options(table),
+        "hoodie.combine.before.insert": "false",
         "hoodie.combine.before.upsert": "false",
-        "hoodie.index.type": "BUCKET",
-        "hoodie.bucket.index.num.buckets": buckets,
+        "hoodie.datasource.write.row.writer.enable": "true",
+        "hoodie.bulkinsert.sort.mode": "NONE",
         # The metadata table is one more table to commit for each small batch: 6,260 rows/s with it,
         # 19,100 without.
         "hoodie.metadata.enable": "false",
-        "hoodie.upsert.shuffle.parallelism": buckets,
-        # A compaction writes whole files, which gzip, the default, makes slow; nobody looks a key
-        # up in a bloom filter where buckets say where it is.
+        "hoodie.upsert.shuffle.parallelism": "2",
+        "hoodie.delete.shuffle.parallelism": "2",
+        # gzip, the default, is slow; nobody looks a key up in a bloom filter.
         "hoodie.parquet.compression.codec": "zstd",
         "hoodie.parquet.bloom.filter.enabled": "false",
-        # `compaction.py` does what is scheduled.
+        # `services.py` does what there is to do, beside the batches.
         "hoodie.compact.inline": "false",
-        "hoodie.compact.schedule.inline": "true",
-        # Of each of four tasks, beside a batch; the rest goes to disk. By default each takes 368 MB
-        # of a heap of 1.5 GB, which two at a time could.
-        "hoodie.memory.compaction.max.size": str(128 * 2**20),
-        # By default the keys of what goes to disk stay in memory, 250 bytes a row: those of 4
-        # million rows, an hour of lines that were caught up with, left no room for a batch. RocksDB
-        # has them on disk as well; a million rows took 65 s with it and 45 s without, and nothing
-        # goes to disk at 1,000 lines/s.
-        "hoodie.common.spillable.diskmap.type": "ROCKS_DB",
-        # Rows are held as objects until a block is full, and by default it takes 256 MB: the driver
-        # ran out of memory at batches of 200,000 lines, which were the largest then. With these
-        # such a batch takes 10 s instead of 13, of which collecting garbage was 5.
-        "hoodie.logfile.data.block.max.size": str(16 * 2**20),
-        # A compaction opens each log file with a buffer of 16 MB by default: 160 files, one for
-        # each commit and bucket, had the collector at work while batches waited. A batch beside a
-        # compaction took 3.1 to 3.5 s so and 3.9 to 5.1 s with the default.
         "hoodie.memory.dfs.buffer.max.size": str(LOG_FILE_BUFFER_BYTES),
-        "hoodie.compact.inline.max.delta.commits": str(compacted_after),
-        "hoodie.clean.commits.retained": "24",
-        # Files come free by a compaction, so looking for them after each commit (7 % of a batch's
-        # waiting) finds nothing 19 times of 20.
-        "hoodie.clean.trigger.max.commits": str(COMPACTED_AFTER),
-        "hoodie.keep.min.commits": "60",
-        "hoodie.keep.max.commits": "80",
+        "hoodie.clean.automatic": "false",
+        "hoodie.keep.min.commits": str(KEPT_COMMITS),
+        "hoodie.keep.max.commits": str(KEPT_COMMITS + 40),
         "hoodie.embed.timeline.server": "false",
         "hoodie.write.markers.type": "DIRECT",
     }

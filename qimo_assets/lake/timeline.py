@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from enum import Enum
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -28,8 +29,28 @@ MADE = re.compile(rf"/{PARTITION_PREFIX}(?P<day>[^/]+)/.*_(?P<instant>\d{{17}})\
 LINES_OPTION = "_qimo_lines"
 # Day -> reason -> lines that the batch had for it, in the commits of the quarantine.
 REASONS_OPTION = "_qimo_reasons"
+# Place -> ranges of the lines of the batch.
+PLACES_OPTION = "_qimo_places"
 # The name of a batch that no line arrived with.
 REPLAY_BATCH = "replay"
+
+
+class Kind(str, Enum):
+    """What a commit did to the rows of its days."""
+
+    APPEND = "append"
+    CORRECTION = "correction"
+    DELETE = "delete"
+    SERVICE = "service"
+
+
+# Hudi's name of an operation -> what it does. Any other moves rows and changes none.
+KINDS = {
+    "BULK_INSERT": Kind.APPEND,
+    "INSERT": Kind.APPEND,
+    "UPSERT": Kind.CORRECTION,
+    "DELETE": Kind.DELETE,
+}
 
 
 @dataclass(frozen=True)
@@ -43,6 +64,10 @@ class Commit:
         rows: Day -> rows written to it.
         lines: Day -> lines that the rows were made of; None where the commit does not tell.
         reasons: Day -> lines by reason; empty for messages, and where the commit does not tell.
+        completed: The time at which its rows could be read, which orders incremental reads.
+        kind: What it did.
+        files: Day -> files that it made.
+        places: Where the lines of its batch stood.
     """
 
     instant: str
@@ -50,6 +75,24 @@ class Commit:
     rows: dict[str, int]
     lines: dict[str, int] | None = None
     reasons: dict[str, dict[str, int]] = field(default_factory=dict)
+    completed: str = ""
+    kind: Kind = Kind.CORRECTION
+    files: dict[str, int] = field(default_factory=dict)
+    places: dict[str, list[list[int]]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class News:
+    """What was committed since an instant.
+
+    Attributes:
+        commits: The commits in the order of their completion.
+        reaches_back: Whether they are all; otherwise some were archived, and what they wrote is
+            to be found in the days alone.
+    """
+
+    commits: tuple[Commit, ...]
+    reaches_back: bool
 
 
 @dataclass(frozen=True)
@@ -67,8 +110,27 @@ class Touched:
     reasons: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
+def news_since(spark: SparkSession, path: str, completed: str | None) -> News:
+    """Return the commits of a table that completed later than an instant, services included.
+
+    Args:
+        spark: A session with Hudi's classes.
+        path: The table's base path.
+        completed: A commit's time of completion; None asks for all that the active timeline holds.
+    """
+    if not exists(spark, path):
+        return News((), True)
+    timeline = _completed(spark, path)
+    later = timeline.findInstantsModifiedAfterByCompletionTime(completed) if completed else timeline
+    commits = [_commit(timeline, instant) for instant in later.getInstants()]
+    reaches_back = completed is not None and not timeline.isBeforeTimelineStartsByCompletionTime(
+        completed
+    )
+    return News(tuple(sorted(commits, key=lambda commit: commit.completed)), reaches_back)
+
+
 def touched_days(spark: SparkSession, path: str, since: str | None) -> Touched:
-    """Return the days written by delta commits later than `since` (None: by all that the active
+    """Return the days written by commits later than `since` (None: by all that the active
     timeline holds).
 
     Where commits between `since` and the active timeline were archived, as after a crash while
@@ -116,35 +178,75 @@ def together(first: Touched, then: Touched) -> Touched:
 
 
 def completed_commits(spark: SparkSession, path: str, since: str | None = None) -> list[Commit]:
-    """Return the completed delta commits of the active timeline later than `since`, oldest first;
+    """Return the completed commits of the active timeline later than `since`, oldest first, but for
+    services;
     none where there is no table yet.
     """
     return _commits(_completed(spark, path), since) if exists(spark, path) else []
 
 
-def pending_compactions(spark: SparkSession, path: str) -> int:
-    """Return how many compactions are scheduled and not completed; none where there is no table
+@dataclass(frozen=True)
+class Pending:
+    """Services that are scheduled and not completed.
+
+    Attributes:
+        compactions: When each compaction was scheduled, in seconds since the epoch.
+        clusterings: When each clustering was.
+    """
+
+    compactions: list[float]
+    clusterings: list[float]
+
+    @property
+    def planned_at(self) -> list[float]:
+        """When each of them was scheduled."""
+        return self.compactions + self.clusterings
+
+
+def pending_services(spark: SparkSession, path: str) -> Pending:
+    """Return what is scheduled for a table and not completed; nothing where there is no table
     yet.
     """
-    return (
-        _active_timeline(spark, path).filterPendingCompactionTimeline().countInstants()
-        if exists(spark, path)
-        else 0
+    if not exists(spark, path):
+        return Pending([], [])
+    timeline = _active_timeline(spark, path)
+    return Pending(
+        _planned_at(timeline.filterPendingCompactionTimeline()),
+        _planned_at(timeline.filterPendingClusteringTimeline()),
     )
 
 
-def pending_services(spark: SparkSession, path: str) -> list[float]:
-    """Return when each compaction or clustering that is not done was planned, in seconds since the
-    epoch; none where there is no table yet.
+def _planned_at(timeline: Any) -> list[float]:
+    return [time_of(instant.requestedTime()).timestamp() for instant in timeline.getInstants()]
+
+
+def instant_of(time: datetime) -> str:
+    """Return the instant that names a time."""
+    local = time.astimezone(ZoneInfo(TIMEZONE))
+    return f"{local.strftime(INSTANT_FORMAT)}{local.microsecond // 1000:03d}"
+
+
+def newest_commit(spark: SparkSession, path: str) -> str | None:
+    """Return the instant of a table's newest completed commit."""
+    newest = _completed(spark, path).lastInstant()
+    return str(newest.get().requestedTime()) if newest.isPresent() else None
+
+
+def has_commits(spark: SparkSession, path: str) -> bool:
+    """Return whether a table stands at this path and was written to; one whose first write was
+    broken off has no columns.
     """
-    if not exists(spark, path):
-        return []
-    parser = _java(spark, "org.apache.hudi.common.table.timeline.HoodieInstantTimeGenerator")
-    planned = _active_timeline(spark, path).filterPendingReplaceClusteringAndCompactionTimeline()
-    return [
-        parser.parseDateFromInstantTime(instant.requestedTime()).getTime() / 1000
-        for instant in planned.getInstants()
-    ]
+    return exists(spark, path) and newest_commit(spark, path) is not None
+
+
+def commits_from(spark: SparkSession, path: str, instant: str) -> int:
+    """Return how many completed commits of the active timeline began at an instant or later."""
+    return int(_completed(spark, path).findInstantsAfterOrEquals(instant).countInstants())
+
+
+def starts_after(spark: SparkSession, path: str, instant: str) -> bool:
+    """Return whether commits later than an instant may have been archived."""
+    return bool(_completed(spark, path).isBeforeTimelineStarts(instant))
 
 
 def newest_time(spark: SparkSession, path: str) -> datetime | None:
@@ -172,13 +274,15 @@ def exists(spark: SparkSession, path: str) -> bool:
 
 
 def _completed(spark: SparkSession, path: str) -> Any:
-    return _active_timeline(spark, path).getDeltaCommitTimeline().filterCompletedInstants()
+    # Not the delta commits alone: the bulk insert that makes a table is a plain commit.
+    return _active_timeline(spark, path).getCommitsTimeline().filterCompletedInstants()
 
 
 def _commits(timeline: Any, since: str | None) -> list[Commit]:
     later = timeline.findInstantsAfter(since) if since else timeline
+    commits = [_commit(timeline, instant) for instant in later.getInstants()]
     return sorted(
-        (_commit(timeline, instant) for instant in later.getInstants()),
+        (commit for commit in commits if commit.kind is not Kind.SERVICE),
         key=lambda commit: commit.instant,
     )
 
@@ -201,6 +305,10 @@ def _commit(timeline: Any, instant: Any) -> Commit:
         rows,
         lines,
         json.loads(told.get(REASONS_OPTION, "{}")),
+        instant.getCompletionTime(),
+        KINDS.get(metadata["operationType"], Kind.SERVICE),
+        {day.removeprefix(PARTITION_PREFIX): len(of_day) for day, of_day in stats.items()},
+        json.loads(told.get(PLACES_OPTION, "{}")),
     )
 
 
@@ -226,6 +334,11 @@ def file_system(spark: SparkSession, path: str) -> Any:
 
 
 def _active_timeline(spark: SparkSession, path: str) -> Any:
+    return meta_client(spark, path).getActiveTimeline()
+
+
+def meta_client(spark: SparkSession, path: str) -> Any:
+    """Return what Hudi knows of the table at this path, read anew."""
     storage = _java(spark, "org.apache.hudi.hadoop.fs.HadoopFSUtils").getStorageConf(
         _configuration(spark)
     )
@@ -235,7 +348,6 @@ def _active_timeline(spark: SparkSession, path: str) -> Any:
         .setBasePath(path)
         .setConf(storage)
         .build()
-        .getActiveTimeline()
     )
 
 

@@ -2,43 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Collection, Generator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import Literal
+from enum import Enum
+from typing import Any
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from qimo_assets.lake.cadence import Cadence
 from qimo_assets.lake.tables import WRITTEN_AT, Table, sync_options, write_options
+from qimo_assets.lake.timeline import exists, meta_client
 from qimo_assets.settings import LakeSettings
 
-Operation = Literal["upsert", "delete"]
+# A task keeps a file open for each day that its rows belong to, unless they come day by day.
+MOST_OPEN_DAYS = 8
+
+
+class Operation(str, Enum):
+    """What is done with rows; the value is Hudi's name of it."""
+
+    APPEND = "bulk_insert"
+    UPSERT = "upsert"
+    DELETE = "delete"
+
+
 # Held while something is written; what it raises before keeps the write from being done.
 Guard = Callable[[], AbstractContextManager[None]]
 
 
 @dataclass
 class TableWriter:
-    """Upserts rows into the lake's tables and deletes them; it remembers which days of which table
-    the metastore has heard of.
+    """Writes rows to the lake's tables; it remembers which days of which table the metastore has
+    heard of.
+
+    Attributes:
+        lake: Where the tables are.
+        guard: Held during each write.
+        options: Hudi's options that differ from the tables' own.
+        synced: Table -> days that the metastore has heard of.
     """
 
     lake: LakeSettings
-    cadence: Cadence = field(default_factory=Cadence)
     guard: Guard = nullcontext
+    options: Mapping[str, str] = field(default_factory=dict)
     synced: dict[str, set[str]] = field(default_factory=dict)
 
     def write(
         self,
         table: Table,
         rows: DataFrame,
-        days: set[str],
+        days: Collection[str],
         metadata: Mapping[str, str] | None = None,
-        operation: Operation = "upsert",
+        operation: Operation = Operation.APPEND,
     ) -> None:
-        """Upsert rows into a table, or delete them from it, as one commit.
+        """Write rows to a table, or delete them from it, as one commit.
 
         Args:
             table: The table.
@@ -50,22 +68,27 @@ class TableWriter:
         known = self.synced.setdefault(table.name, set())
         # The metastore needs to hear of a table or a day once; asking it at each commit costs more
         # than a small commit itself.
-        sync = sync_options(table, self.lake) if not days <= known else {}
+        sync = sync_options(table, self.lake) if not set(days) <= known else {}
+        by_day = (
+            {"hoodie.bulkinsert.sort.mode": "PARTITION_SORT"} if len(days) > MOST_OPEN_DAYS else {}
+        )
         options = {
-            **write_options(table, self.lake, self.cadence.commits(table)),
+            **write_options(table),
+            **by_day,
             **sync,
             **(metadata or {}),
-            "hoodie.datasource.write.operation": operation,
+            **self.options,
+            "hoodie.datasource.write.operation": operation.value,
         }
         with self.guard():
             stamped(rows, table).write.format("hudi").options(**options).mode("append").save(
                 table.path(self.lake)
             )
-        known |= days
+        known |= set(days)
 
 
 def stamped(rows: DataFrame, table: Table) -> DataFrame:
-    """Return the rows of a table with the time at which they are written.
+    """Return the rows of a table with the time at which they are written, where they have none.
 
     That time is no constant of the code which Spark makes of the query: with a constant the code
     was compiled anew for each commit, and of the 26 s that 400,000 lines took the JVM's compiler
@@ -73,8 +96,40 @@ def stamped(rows: DataFrame, table: Table) -> DataFrame:
     taken hangs on the row, as far as Spark knows.
 
     Args:
-        rows: The table's `given_columns`.
+        rows: The table's `given_columns`, or all of its columns.
         table: The table.
     """
+    if WRITTEN_AT in rows.columns:
+        return rows.select(*table.columns)
     now = F.array(F.current_timestamp())[F.length(table.key) * 0]
     return rows.withColumn(WRITTEN_AT, now).select(*table.columns)
+
+
+def roll_back(spark: SparkSession, lake: LakeSettings, table: Table) -> None:
+    """Roll back the writes of a table that were begun and not completed.
+
+    A writer that still is at one of them cannot complete it: Hudi misses what the write began with.
+    """
+    path = table.path(lake)
+    if not exists(spark, path):
+        return
+    with hudi_client(spark, lake, table, write_options(table)) as client:
+        client.rollbackFailedWrites(meta_client(spark, path))
+
+
+@contextmanager
+def hudi_client(
+    spark: SparkSession, lake: LakeSettings, table: Table, options: Mapping[str, str]
+) -> Generator[Any, None, None]:
+    """Give Hudi's own client of a table, for what no procedure and no write does."""
+    jvm: Any = spark._jvm
+    given = jvm.java.util.HashMap()
+    for name, value in options.items():
+        given.put(name, value)
+    client = jvm.org.apache.hudi.DataSourceUtils.createHoodieClient(
+        spark._jsc, None, table.path(lake), table.name, given
+    )
+    try:
+        yield client
+    finally:
+        client.close()

@@ -44,8 +44,8 @@ def spark_properties(settings: Settings) -> dict[str, str]:
     )
     # Spark makes methods of more than 8,000 bytes of wide rows, and the JVM compiles none of them
     # unless it is told to. Hudi names instants by the JVM's own time zone. A driver in another one
-    # would name them as earlier than what is there: what it wrote would pass for reported and
-    # compacted.
+    # would name them as earlier than what is there: what it wrote would pass for reported, and
+    # might never be read.
     options = f"-XX:-DontCompileHugeMethods -Duser.timezone={TIMEZONE} {limits}"
     # In the third minute over a third of the driver's time went into compiling what is called now
     # and then. With eight times the JVM's own thresholds it took 69 % of a processor at 1,000
@@ -77,8 +77,8 @@ def spark_properties(settings: Settings) -> dict[str, str]:
         "spark.executor.extraJavaOptions": options,
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
-        # A compaction is done beside the batches; one after the other, a batch would wait for all
-        # of it.
+        # Table services work beside the batches; one after the other, a batch would wait for all
+        # of one.
         "spark.scheduler.mode": "FAIR",
         # A file is closed when the name node has heard of its last block. Where it has not, the
         # client asks again after 400 ms by default, which made up a quarter of a small batch (twice
@@ -90,9 +90,10 @@ def spark_properties(settings: Settings) -> dict[str, str]:
         "spark.kryo.registrator": "org.apache.spark.HoodieSparkKryoRegistrar",
         "spark.sql.extensions": "org.apache.spark.sql.hudi.HoodieSparkSessionExtension",
         "spark.sql.session.timeZone": TIMEZONE,
-        "spark.sql.shuffle.partitions": str(settings.lake.buckets * 2),
+        "spark.sql.shuffle.partitions": "4",
         **KEPT_CALENDAR,
         "spark.sql.execution.arrow.maxRecordsPerBatch": "50000",
+        "spark.sql.execution.arrow.pyspark.enabled": "true",
         # Each task has a worker, and there are as many tasks as slots.
         "spark.executorEnv.POLARS_MAX_THREADS": "1",
         # A batch is kept for the few seconds in which it is written; compressing it took a tenth of

@@ -31,7 +31,7 @@ from qimo_assets.stack.services import Service, common_environment, quoted, serv
 FORMAT_TIMEOUT_SECONDS = 120
 # The pause before each next try is a second longer: 7 minutes after a day of failing.
 ENDLESS_RETRIES = 2**31 - 1
-# Two more than the buckets of a day, whose compaction is a task of many seconds each.
+# A batch and the table services beside it share them.
 STREAM_THREADS = 4
 # Template -> place under QIMO_HOME, of those that every profile has once.
 PLACES = {

@@ -11,7 +11,7 @@ import pytest
 
 from qimo_assets.automation.conditions import MESSAGES
 from qimo_assets.lake import assets
-from qimo_assets.lake.assets import ARRIVALS, QUARANTINED, build_lake_definitions
+from qimo_assets.lake.assets import QUARANTINED, SENT_AGAIN_KEY, build_lake_definitions
 from qimo_assets.partitions import daily
 from qimo_assets.settings import load_settings
 from qimo_assets_tests.unit.conftest import REQUIRED
@@ -19,7 +19,7 @@ from qimo_assets_tests.unit.conftest import REQUIRED
 DAY = "2026-11-07"
 
 
-@pytest.mark.parametrize("asked", [[MESSAGES], [MESSAGES, QUARANTINED, ARRIVALS]], ids=len)
+@pytest.mark.parametrize("asked", [[MESSAGES], [MESSAGES, QUARANTINED, SENT_AGAIN_KEY]], ids=len)
 def test_a_metric_asked_for_with_the_lake_is_made_after_it(
     monkeypatch: pytest.MonkeyPatch, asked: list[dg.AssetKey]
 ) -> None:

@@ -31,14 +31,12 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from qimo_assets import contract, verify
-from qimo_assets.lake.arrivals import ARRIVAL_SCHEMA
 from qimo_assets.lake.parse import parse
 from qimo_assets.lake.regions import PARTS, load, look_up
-from qimo_assets.lake.tables import ARRIVAL, WRITTEN_AT
+from qimo_assets.lake.sent_again import SENT_AGAIN_SCHEMA
+from qimo_assets.lake.tables import SENT_AGAIN, WRITTEN_AT
 from qimo_assets.lake.write import stamped
-from qimo_assets.resources.spark import spark_resource
 from qimo_assets.settings import (
-    PROJECT_ROOT,
     KafkaSettings,
     LakeSettings,
     Settings,
@@ -50,6 +48,7 @@ from qimo_assets.stack.java import java_home
 from qimo_assets.stack.layout import current_layout
 from qimo_assets.verify.line import latest_time, read_line
 from qimo_assets.verify.regions import open_regions
+from qimo_assets_tests.drivers import driver
 from qimo_assets_tests.records import event, varint
 
 ZONE = ZoneInfo("Asia/Shanghai")
@@ -402,18 +401,8 @@ def settings_in(directory: Path) -> Settings:
 @pytest.fixture(scope="module")
 def spark(software: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     """A session as the streaming job has it."""
-    with pytest.MonkeyPatch.context() as patch:
-        # Set by spark_resource for the whole process, and by the stack for the workers.
-        for name, value in {
-            "JAVA_HOME": str(java_home()),
-            "PYSPARK_PYTHON": sys.executable,
-            "PYTHONPATH": str(PROJECT_ROOT),
-        }.items():
-            patch.setenv(name, value)
-        session = spark_resource(settings_in(tmp_path_factory.mktemp("parse"))).spark_session
-        session.sparkContext.setLogLevel("ERROR")
+    with driver(settings_in(tmp_path_factory.mktemp("parse"))) as session:
         yield session
-        session.stop()
 
 
 def parsed(spark: SparkSession, records: list[Record]) -> list[Row]:
@@ -839,12 +828,10 @@ def code_of(rows: DataFrame) -> list[str]:
 
 
 def test_the_code_of_a_commit_is_that_of_the_one_before(spark: SparkSession) -> None:
-    rows = spark.createDataFrame(
-        [("a", "2024-05-06", "chat_message", "b", "20240506120000000", 1)], ARRIVAL_SCHEMA
-    )
-    [code], [again] = (code_of(stamped(rows, ARRIVAL)) for _ in range(2))
+    rows = spark.createDataFrame([("a", "2024-05-06", "chat_message", 1)], SENT_AGAIN_SCHEMA)
+    [code], [again] = (code_of(stamped(rows, SENT_AGAIN)) for _ in range(2))
     assert "literal" in code
     assert code == again
     began = datetime.now(timezone.utc).timestamp()
-    [(written_at,)] = stamped(rows, ARRIVAL).select(F.unix_micros(WRITTEN_AT)).collect()
+    [(written_at,)] = stamped(rows, SENT_AGAIN).select(F.unix_micros(WRITTEN_AT)).collect()
     assert began <= written_at / 1e6 <= datetime.now(timezone.utc).timestamp()

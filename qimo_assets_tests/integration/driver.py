@@ -3,7 +3,7 @@
     python -m qimo_assets_tests.integration.driver live|catch_up|replay [none|CRASH]
 
 Everything is the platform's own, from the run down to the tables; only the crash is put in here.
-The tables are compacted, cleaned, archived and made known to the metastore at nearly every commit,
+The tables are clustered, cleaned, archived and made known to the metastore at nearly every commit,
 so that each of these is under way at most moments.
 """
 
@@ -18,11 +18,20 @@ from typing import Any, ClassVar
 
 import dagster as dg
 
-from qimo_assets.definitions import build_definitions
-from qimo_assets.lake import replay, stream, tables, write
-from qimo_assets.lake.assets import MESSAGES, QUARANTINED, REPLAY_JOB, STREAM_JOB
+from qimo_assets.lake.assets import (
+    MESSAGES,
+    QUARANTINED,
+    REPLAY_JOB,
+    STREAM_JOB,
+    build_lake_definitions,
+)
+from qimo_assets.lake.pace import Pace
 from qimo_assets.lake.tables import MESSAGE, QUARANTINE, Table
-from qimo_assets.settings import LakeSettings, load_settings
+from qimo_assets.lake.write import TableWriter
+from qimo_assets.resources.kafka import KafkaResource
+from qimo_assets.resources.mysql import MySQLResource
+from qimo_assets.resources.spark import spark_resource
+from qimo_assets.settings import Settings, load_settings
 
 # The point of a crash -> the tables of a batch that are committed at it.
 CRASHES = {
@@ -30,13 +39,15 @@ CRASHES = {
     "after the messages": {MESSAGE},
     "after the quarantine": {QUARANTINE},
 }
-BUSY = {
-    "hoodie.compact.inline.max.delta.commits": "2",
-    "hoodie.clean.trigger.max.commits": "1",
-    "hoodie.clean.commits.retained": "2",
-    "hoodie.keep.min.commits": "4",
-    "hoodie.keep.max.commits": "5",
-}
+BUSY = Pace(
+    # Without a pause nothing else would be done.
+    look_seconds=2,
+    files=2,
+    folded_after=2,
+    clean_seconds=4,
+    readers_minutes=0,
+    options={"hoodie.keep.min.commits": "4", "hoodie.keep.max.commits": "5"},
+)
 
 
 def die() -> None:
@@ -44,7 +55,7 @@ def die() -> None:
     os.killpg(0, signal.SIGKILL)
 
 
-class CrashingWriter(write.TableWriter):
+class CrashingWriter(TableWriter):
     """Writes as the platform does, up to the crash, and tells the metastore each time."""
 
     committed: ClassVar[set[Table]] = set()
@@ -64,9 +75,19 @@ class CrashingWriter(write.TableWriter):
             die()
 
 
-def busy_options(table: Table, lake: LakeSettings, compacted_after: int) -> dict[str, str]:
-    """Return the platform's options, with table services at nearly every commit."""
-    return {**tables.write_options(table, lake, compacted_after), **BUSY}
+def build_definitions(settings: Settings) -> dg.Definitions:
+    """Return the lake's definitions as the platform has them, but for the writer and its pace."""
+    return dg.Definitions.merge(
+        build_lake_definitions(settings, BUSY, CrashingWriter),
+        dg.Definitions(
+            executor=dg.in_process_executor,
+            resources={
+                "kafka": KafkaResource.from_settings(settings.kafka),
+                "spark": spark_resource(settings),
+                "mysql": MySQLResource.from_settings(settings.mysql),
+            },
+        ),
+    )
 
 
 def run(mode: str) -> None:
@@ -83,10 +104,8 @@ def run(mode: str) -> None:
 
 
 def main(arguments: Iterable[str]) -> None:
-    """Put the crash in and run."""
+    """Run with the crash put in."""
     mode, _ = arguments
-    stream.TableWriter = replay.TableWriter = CrashingWriter
-    write.write_options = busy_options
     run(mode)
 
 

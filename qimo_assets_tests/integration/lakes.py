@@ -97,7 +97,6 @@ class Lake:
             "QIMO_LAKE__DATABASE": self.name,
             "QIMO_LAKE__CHECKPOINT": f"{self.stack.settings().lake.checkpoint}-{self.name}",
             "QIMO_LAKE__TRIGGER_SECONDS": "0",
-            "QIMO_LAKE__BUCKETS": "1",
             "QIMO_LAKE__MAX_LINES_PER_BATCH": str(LINES_PER_BATCH),
             "QIMO_SPARK__DRIVER_MEMORY": "1g",
             "QIMO_SPARK__CONF": json.dumps(UNCOMPILED),
@@ -202,9 +201,11 @@ class Lake:
         """Return whether a table's timeline has begun such an action and not ended it."""
         names = self.timeline(table)
         ended = {name.partition("_")[0] for name in names if "_" in name}
+        # Hudi leaves the name of a commit out.
+        state = "inflight" if action == "commit" else f"{action}.inflight"
         return any(
-            name.endswith(f".{action}.inflight") and name.partition(".")[0] not in ended
-            for name in names
+            found == state and instant not in ended
+            for instant, _, found in (name.partition(".") for name in names)
         )
 
     def lose_checkpoints(self) -> None:

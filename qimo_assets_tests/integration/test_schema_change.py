@@ -116,7 +116,7 @@ def test_a_field_more_is_quarantined_then_read_and_arrives_everywhere(
     assert versions(lake, "chat_message_rt") == expected
     assert lake.ask(f"SELECT reason FROM {lake.name}.chat_quarantine_rt") == [("field_count",)]
 
-    # A catch-up after the compactions of both schemas reads as before.
+    # A catch-up after files of both schemas were put together reads as before.
     send(lake, line("old 4"), line("new 3", "8.3"))
     lake.finish()
     expected |= {"old 4": None, "new 3": "8.3"}

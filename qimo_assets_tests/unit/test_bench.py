@@ -182,7 +182,7 @@ def test_what_tunes_is_taken_over_and_what_names_another_system_is_not(tmp_path:
     file = tmp_path / "qimo.toml"
     file.write_text('[lake]\nwarehouse = "hdfs://here/warehouse"\n[kafka]\nbootstrap = "here:1"\n')
     variables = {
-        "QIMO_LAKE__BUCKETS": "4",
+        "QIMO_LAKE__TRIGGER_SECONDS": "4",
         "QIMO_LAKE__WAREHOUSE": "hdfs://production/warehouse",
         "QIMO_KAFKA__BOOTSTRAP": "production:9092",
         "QIMO_MYSQL__HOST": "production",
@@ -190,7 +190,7 @@ def test_what_tunes_is_taken_over_and_what_names_another_system_is_not(tmp_path:
         "QIMO_KAFKA": '{"bootstrap": "production:9092"}',
         "HOME": "/root",
     }
-    assert tuning(variables, file) == {"QIMO_LAKE__BUCKETS": "4"}
+    assert tuning(variables, file) == {"QIMO_LAKE__TRIGGER_SECONDS": "4"}
 
 
 @pytest.mark.parametrize("other", [STACK_PORT_OFFSET, int(TEST_PORT_OFFSET), CONTRACT_PORT_OFFSET])

@@ -217,9 +217,9 @@ def test_text_is_neither_a_link_nor_an_image_nor_html_in_the_sample_table() -> N
 
 def test_the_tables_that_a_view_reads_stand_in_its_sql() -> None:
     assert reads(MESSAGE_VIEW) == ["chat_message_rt"]
-    assert reads("data_quality") == ["chat_arrival_rt", "chat_quarantine_rt", MESSAGE_VIEW]
+    assert reads("data_quality") == ["chat_quarantine_rt", "chat_sent_again_rt", MESSAGE_VIEW]
     assert lake_tables("os") == ["chat_message"]
-    assert lake_tables("data_quality") == ["chat_arrival", "chat_message", "chat_quarantine"]
+    assert lake_tables("data_quality") == ["chat_message", "chat_quarantine", "chat_sent_again"]
 
 
 def test_a_figure_that_a_day_may_not_have_is_published_as_null() -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -15,9 +14,12 @@ from dagster._core.test_utils import create_run_for_test
 from pyspark.errors import StreamingQueryException
 
 from qimo_assets.lake import run as lake_run
-from qimo_assets.lake.beside import repeated
+from qimo_assets.lake.background import repeated
 from qimo_assets.lake.continuity import LinesLost
+from qimo_assets.lake.pace import Pace
+from qimo_assets.lake.places import Known
 from qimo_assets.lake.run import Mode
+from qimo_assets.lake.tables import MESSAGE
 
 
 class Following:
@@ -103,40 +105,39 @@ def test_work_that_raises_is_told_and_done_again(caplog: pytest.LogCaptureFixtur
     assert "ZeroDivisionError: on purpose" in caplog.text
 
 
-def test_the_query_is_stopped_before_a_compaction_is_waited_for(
-    monkeypatch: pytest.MonkeyPatch, following: Callable[[dg.DagsterRunStatus], Following]
+def test_the_query_is_stopped_before_a_service_is_waited_for(
+    following: Callable[[dg.DagsterRunStatus], Following],
 ) -> None:
     order: list[str] = []
+    began, stopped = threading.Event(), threading.Event()
 
-    @contextmanager
-    def compacting(*_: object) -> Generator[None, None, None]:
-        try:
-            yield
-        finally:
-            order.append("compaction")
+    def look() -> None:
+        began.set()
+        assert stopped.wait(10)
+        order.append("service")
+
+    def stop() -> None:
+        order.append("query")
+        stopped.set()
+
+    def report(query: object, *, at_once: bool = False) -> None:
+        assert began.wait(10)
+        order.append("report")
 
     run = following(dg.DagsterRunStatus.CANCELING)
-    run.query.stop = lambda: order.append("query")
-    run.query.id, run.query.status = "q", {"isTriggerActive": False}
-    session = SimpleNamespace(
-        sparkContext=SimpleNamespace(setLogLevel=lambda _: None),
-        stop=lambda: order.append("session"),
-    )
+    run.query.stop, run.query.id, run.query.status = stop, "q", {"isTriggerActive": False}
     run.context.log = SimpleNamespace(info=lambda _: None)
-    reporter = SimpleNamespace(
-        report=lambda query, at_once=False: order.append("report"), commit=lambda _: None
-    )
-    monkeypatch.setattr(lake_run, "compacting", compacting)
-    monkeypatch.setattr(lake_run, "_session", lambda _: session)
-    monkeypatch.setattr(lake_run, "open_reading", lambda *_: SimpleNamespace(checkpoint="c"))
-    monkeypatch.setattr(lake_run, "start_query", lambda *_, **__: run.query)
-    monkeypatch.setattr(lake_run, "arrival_reporter", lambda *_: None)
-    monkeypatch.setattr(lake_run, "_fence", lambda *_: SimpleNamespace(refused=None))
-    monkeypatch.setattr(lake_run, "StreamReporter", lambda *_: reporter)
-    settings = SimpleNamespace(lake=None)
+    state = SimpleNamespace(known=Known())
+    stream = SimpleNamespace(start=lambda until_caught_up: run.query, state=state)
+    services = [SimpleNamespace(look=look, table=MESSAGE)]
+    reporter = SimpleNamespace(report=report, commit=lambda _: None)
+    fence = SimpleNamespace(refused=None)
     with pytest.raises(dg.DagsterExecutionInterruptedError):
-        lake_run._write(run.context, settings, {}, dg.AssetKey("a"), Mode.LIVE, None, None, run)  # pyright: ignore[reportArgumentType, reportPrivateUsage]  # stand-ins
-    assert order == ["report", "query", "compaction", "report", "session"]
+        lake_run._stream(  # pyright: ignore[reportPrivateUsage]
+            *cast("Any", (run.context, stream, Mode.LIVE, services, Pace(0.001), reporter)),
+            *cast("Any", (run, fence)),
+        )
+    assert order == ["report", "query", "service", "report"]
 
 
 def test_a_failure_names_its_innermost_cause() -> None:

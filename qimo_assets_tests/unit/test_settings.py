@@ -76,13 +76,13 @@ def test_the_environment_wins_over_the_file_value_by_value(
     write(
         required / "qimo.toml",
         '[kafka]\nbootstrap = "file:1"\ntopic = "of the file"\n[mysql]\npassword = "of the '
-        'file"\n[lake]\nbuckets = 3\n',
+        'file"\n[lake]\ntrigger_seconds = 3\n',
     )
-    monkeypatch.setenv("QIMO_LAKE__BUCKETS", "4")
+    monkeypatch.setenv("QIMO_LAKE__TRIGGER_SECONDS", "4")
     settings = load_settings()
     assert (settings.kafka.bootstrap, settings.kafka.topic) == ("127.0.0.1:9", "of the file")
     assert settings.mysql.password.get_secret_value() == PASSWORD
-    assert settings.lake.buckets == 4
+    assert settings.lake.trigger_seconds == 4
 
 
 def test_a_named_file_stands_in_for_that_of_the_home(
@@ -140,7 +140,7 @@ def test_without_any_setting_each_required_one_is_named() -> None:
         ("QIMO_HIVE__PORT", "ten"),
         ("QIMO_KAFKA__PARTITIONS", "0"),
         ("QIMO_KAFKA__TIMEOUT_SECONDS", "0"),
-        ("QIMO_LAKE__BUCKETS", "0"),
+        ("QIMO_LAKE__REPORT_SECONDS", "0"),
         ("QIMO_LAKE__MAX_LINES_PER_BATCH", "-1"),
         ("QIMO_LAKE__ACCEPT_DATA_LOSS", "perhaps"),
     ],

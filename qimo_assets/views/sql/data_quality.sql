@@ -25,8 +25,7 @@ SELECT
 {% for reason in rejections %}
   sum(IF(reason = '{{ reason }}', rejected, 0)) AS quarantined_{{ reason }},
 {% endfor %}
-  -- Never negative, although the arrivals are recorded after the lines.
-  greatest(sum(arrived) - sum(rows) - sum(rejected), 0) AS sent_again,
+  sum(again) AS sent_again,
   sum(late) AS late,
   CAST(sum(age_p50) AS BIGINT) AS age_p50,
   CAST(sum(age_p99) AS BIGINT) AS age_p99,
@@ -34,7 +33,7 @@ SELECT
   sum(rows) AS rows_in_lake
 FROM (
   SELECT
-    day, NULL AS reason, 0 AS rejected, 0 AS arrived,
+    day, NULL AS reason, 0 AS rejected, 0 AS again,
     count(*) AS rows,
     count_if(age IS NULL) AS late,
     percentile_disc(0.5) WITHIN GROUP (ORDER BY age) AS age_p50,
@@ -48,19 +47,12 @@ FROM (
   )
   GROUP BY day
   UNION ALL
-  SELECT CAST(q.day AS DATE) AS day, q.reason, count(DISTINCT q.message_id) AS rejected, 0 AS arrived, 0 AS rows, 0 AS late, NULL AS age_p50, NULL AS age_p99
-  FROM {{ database }}.chat_quarantine_rt q
-  -- A line that came again on a later day stands in both: the day of its first arrival has it.
-  LEFT ANTI JOIN {{ database }}.chat_quarantine_rt e ON e.message_id = q.message_id AND e.day < q.day
-  GROUP BY q.day, q.reason
+  SELECT CAST(day AS DATE) AS day, reason, count(DISTINCT message_id) AS rejected, 0 AS again, 0 AS rows, 0 AS late, NULL AS age_p50, NULL AS age_p99
+  FROM {{ database }}.chat_quarantine_rt
+  GROUP BY day, reason
   UNION ALL
-  SELECT CAST(day AS DATE) AS day, NULL AS reason, 0 AS rejected, sum(lines) AS arrived, 0 AS rows, 0 AS late, NULL AS age_p50, NULL AS age_p99
-  FROM (
-    -- A batch that was written a second time after a crash has two commits.
-    SELECT day, table_name, batch, max(lines) AS lines
-    FROM {{ database }}.chat_arrival_rt
-    GROUP BY day, table_name, batch
-  )
+  SELECT CAST(day AS DATE) AS day, NULL AS reason, 0 AS rejected, sum(lines) AS again, 0 AS rows, 0 AS late, NULL AS age_p50, NULL AS age_p99
+  FROM {{ database }}.chat_sent_again_rt
   GROUP BY day
 )
 GROUP BY day

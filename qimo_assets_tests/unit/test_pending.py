@@ -8,15 +8,14 @@ import dagster as dg
 import pytest
 from dagster._core.test_utils import freeze_time
 
-from qimo_assets.lake.services import (
+from qimo_assets.lake.pending import (
     CHECK,
     LATE_SECONDS,
     SERVICES,
-    TOLD_SECONDS,
     Pending,
-    ServiceWatch,
     judge,
 )
+from qimo_assets.lake.watch import TOLD_SECONDS, Watch
 
 NOW = 1_800_000_000.0
 
@@ -27,7 +26,10 @@ NOW = 1_800_000_000.0
         ({}, []),
         ({"chat_message": []}, []),
         ({"chat_message": [NOW - LATE_SECONDS]}, []),
-        ({"chat_message": [NOW - 5, NOW - LATE_SECONDS - 1], "chat_arrival": [NOW]}, ["message"]),
+        (
+            {"chat_message": [NOW - 5, NOW - LATE_SECONDS - 1], "chat_sent_again": [NOW]},
+            ["message"],
+        ),
     ],
 )
 def test_work_that_was_planned_long_ago_is_named(pending: Pending, late: list[str]) -> None:
@@ -39,7 +41,7 @@ def test_work_that_was_planned_long_ago_is_named(pending: Pending, late: list[st
 def test_work_that_keeps_failing_fails_the_check_and_its_age_is_told() -> None:
     now = NOW
     with dg.DagsterInstance.ephemeral() as instance:
-        watch = ServiceWatch(instance, lambda: {"chat_message": [NOW]}, clock=lambda: now)
+        watch = Watch(instance, lambda at: judge({"chat_message": [NOW]}, at), clock=lambda: now)
         for _ in range(2 * LATE_SECONDS // 60):
             with freeze_time(datetime.fromtimestamp(now, timezone.utc)):
                 watch.look()

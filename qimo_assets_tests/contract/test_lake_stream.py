@@ -1,0 +1,530 @@
+"""The write path against real Hudi tables in a directory: each line once, whatever comes twice,
+half, in another order, or after a crash between any two steps.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from itertools import count
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from qimo_assets.lake.continuity import Reading
+from qimo_assets.lake.fence import Clock, ClockBehind, Fence, open_clock
+from qimo_assets.lake.known import MigrationNeeded, OptionsDiffer
+from qimo_assets.lake.migrate import migrate
+from qimo_assets.lake.pace import Pace
+from qimo_assets.lake.parse import parse_and_survey
+from qimo_assets.lake.places import SEPARATOR
+from qimo_assets.lake.replay import replay
+from qimo_assets.lake.services import Services
+from qimo_assets.lake.state import StateFiles
+from qimo_assets.lake.stream import LakeStream, topic_name
+from qimo_assets.lake.tables import BATCH_TABLES, MESSAGE, QUARANTINE, Table
+from qimo_assets.lake.timeline import Kind, news_since, pending_services
+from qimo_assets.lake.write import Operation, TableWriter, roll_back
+from qimo_assets.settings import (
+    KafkaSettings,
+    LakeSettings,
+    Settings,
+    SourceSettings,
+    SparkSettings,
+)
+from qimo_assets.stack.jars import class_path
+from qimo_assets.stack.java import java_home
+from qimo_assets.stack.layout import current_layout
+from qimo_assets_tests.drivers import driver
+from qimo_assets_tests.records import event
+
+pytestmark = pytest.mark.usefixtures("software")
+
+ZONE = ZoneInfo("Asia/Shanghai")
+MONDAY, TUESDAY = (datetime(2024, 5, day, 12, tzinfo=ZONE) for day in (6, 7))
+READING = Reading("id", "file:/none")
+KAFKA_RECORD = "value binary, topic string, partition int, offset long, timestamp timestamp"
+# One lake of each test.
+NUMBERS = count()
+# There is no metastore to tell.
+UNSYNCED = {"hoodie.datasource.hive_sync.enable": "false"}
+UNCOMPILED = {
+    "spark.driver.extraJavaOptions": "-Dfile.encoding=UTF-8 -XX:+UseSerialGC "
+    "-XX:TieredStopAtLevel=1 -Duser.timezone=Asia/Shanghai",
+    "spark.sql.codegen.wholeStage": "false",
+}
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    directory = tmp_path_factory.mktemp("stream")
+    layout = current_layout()
+    [ip2region] = class_path(layout, "ip2region")
+    return Settings.model_construct(
+        source=SourceSettings(log_dir=directory, position_file=directory / "p", host="chat"),
+        kafka=KafkaSettings(bootstrap="127.0.0.1:9"),
+        spark=SparkSettings(
+            master="local[2]",
+            driver_memory="1g",
+            jars=class_path(layout, "spark"),
+            java_home=java_home(),
+            scratch_dir=directory,
+            conf=UNCOMPILED,
+        ),
+        lake=LakeSettings(
+            warehouse=f"file:{directory}",
+            checkpoint="file:/none",
+            metastore_uris="thrift://127.0.0.1:9",
+            ip2region_jar=ip2region,
+        ),
+    )
+
+
+@pytest.fixture(scope="module")
+def spark(software: None, settings: Settings) -> Iterator[SparkSession]:
+    """A session as the streaming job has it."""
+    with driver(settings) as session:
+        session.conf.set("spark.sql.session.timeZone", "Asia/Shanghai")
+        yield session
+
+
+class Killed(BaseException):
+    """What ends a writer at once."""
+
+
+class DyingWriter(TableWriter):
+    """Dies before it writes one table, or after it."""
+
+    dies_before: Table | None = None
+    dies_after: Table | None = None
+
+    def write(self, table: Table, *arguments: Any, **more: Any) -> None:
+        """Write as the platform does, or die."""
+        if table == self.dies_before:
+            raise Killed
+        super().write(table, *arguments, **more)
+        if table == self.dies_after:
+            raise Killed
+
+
+@dataclass
+class World:
+    """A lake in a directory, and a topic whose records are counted by partition."""
+
+    spark: SparkSession
+    settings: Settings
+    pace: Pace = field(default_factory=lambda: Pace(files=4, folded_after=3, options=UNSYNCED))
+    guard: Callable[[], AbstractContextManager[None]] = nullcontext
+    records: list[tuple[bytes, str, int, int, datetime]] = field(default_factory=list)
+    batches: int = 0
+
+    def __post_init__(self) -> None:
+        self.stream = self.open()
+
+    def open(self, kind: type[TableWriter] = TableWriter) -> LakeStream:
+        """Begin as a new run does."""
+        for table in BATCH_TABLES:
+            roll_back(self.spark, self.settings.lake, table)
+        self.writer = kind(self.settings.lake, self.guard, self.pace.options)
+        self.stream = LakeStream(self.spark, self.settings, READING, self.writer, self.pace)
+        return self.stream
+
+    def send(self, *values: bytes, at: datetime = MONDAY, partition: int = 0) -> None:
+        """Have the topic hold records more, of which the next batch consists."""
+        for value in values:
+            offset = sum(record[2] == partition for record in self.records)
+            topic = topic_name(self.settings, READING)
+            self.records.append((value, topic, partition, offset, at))
+
+    def batch(self, since: int) -> DataFrame:
+        """Return what a batch of all records from one on consists of."""
+        frame = self.spark.createDataFrame(self.records[since:], KAFKA_RECORD)
+        return parse_and_survey(frame, self.settings.lake)
+
+    def write(self, *values: bytes, at: datetime = MONDAY, partition: int = 0) -> None:
+        """Send records and write them as one batch."""
+        since = len(self.records)
+        self.send(*values, at=at, partition=partition)
+        self.stream.write(self.batch(since), self.batches)
+        self.batches += 1
+
+    def states(self) -> list[Path]:
+        """Return the files of the state, the newest last."""
+        directory = Path(self.settings.lake.warehouse.removeprefix("file:"))
+        return sorted(directory.glob(f"{self.settings.lake.database}.db/.known/*.json"))
+
+    def forget(self) -> None:
+        """Delete the state: the tables are another release's then."""
+        for path in self.states():
+            path.unlink()
+
+    def rows(self, table: Table = MESSAGE) -> Counter[str]:
+        """Return the text of each row of a table."""
+        text = "message" if table is MESSAGE else "decode(raw, 'UTF-8')"
+        rows = self.spark.read.format("hudi").load(table.path(self.settings.lake))
+        return Counter(row[0] for row in rows.selectExpr(text).collect())
+
+    @property
+    def again(self) -> dict[str, int]:
+        """What came again, by table, as a new run would tell it."""
+        found = StateFiles(self.spark, self.settings.lake).load()
+        assert found is not None
+        return {table: sum(days.values()) for table, days in found.again.items() if days}
+
+
+@pytest.fixture
+def world(spark: SparkSession, settings: Settings) -> World:
+    """A lake of the test's own."""
+    lake = settings.lake.model_copy(update={"database": f"lake_{next(NUMBERS)}"})
+    return World(spark, settings.model_copy(update={"lake": lake}))
+
+
+def line(message: str, time: str = "2024-05-06 11:00:00", receiver: str = "B") -> bytes:
+    return "\x01".join([time, "", "A", *[""] * 8, receiver, *[""] * 7, message]).encode()
+
+
+class File:
+    """A log file: gives Flume's event of each of its lines."""
+
+    def __init__(self, name: str = "chat.log", number: str = "17-42") -> None:
+        self.size = 0
+        self.name, self.number = name, number
+
+    def append(self, *lines: bytes) -> list[bytes]:
+        """Append lines and return their events."""
+        events = []
+        for body in lines:
+            events.append(
+                event(
+                    body,
+                    host="chat",
+                    directory="/logs",
+                    file=f"/links/{self.name}~{self.number}",
+                    byteoffset=str(self.size),
+                )
+            )
+            self.size += len(body) + 1
+        return events
+
+
+def numbered(first: int, last: int) -> list[bytes]:
+    """Return lines that tell their numbers; each fifth has no receiver."""
+    return [line(str(n), receiver="B" if n % 5 else "") for n in range(first, last)]
+
+
+def expected(first: int, last: int) -> dict[Table, Counter[str]]:
+    good = Counter(str(n) for n in range(first, last) if n % 5)
+    bad = Counter(line(str(n), receiver="").decode() for n in range(first, last) if not n % 5)
+    return {MESSAGE: good, QUARANTINE: bad}
+
+
+def assert_once(world: World, first: int, last: int) -> None:
+    assert {table: world.rows(table) for table in BATCH_TABLES} == expected(first, last)
+
+
+def test_what_comes_again_changes_nothing_and_is_counted(world: World) -> None:
+    file = File()
+    events = file.append(*numbered(1, 21))
+    world.write(*events[:10])
+    # One line of the batch before; then a whole file once more, by another run, on another day.
+    world.write(*events[9:], partition=1)
+    world.open()
+    world.write(*events, at=TUESDAY, partition=2)
+    assert_once(world, 1, 21)
+    # The line that came twice was rejected, as four of the whole file were.
+    assert world.again == {MESSAGE.name: 16, QUARANTINE.name: 5}
+    state = world.open().state
+    assert state.again[QUARANTINE.name] == {"2024-05-06": 5}
+    assert list(state.known.places.values()) == [[(0, file.size)]]
+    stored = world.spark.read.format("hudi").load(MESSAGE.path(world.settings.lake))
+    assert {row["collected_at"].hour for row in stored.select("collected_at").collect()} == {
+        MONDAY.astimezone().hour
+    }
+
+
+def test_a_batch_half_known_with_a_line_twice_in_it(world: World) -> None:
+    file = File()
+    first, second = file.append(*numbered(1, 6)), file.append(*numbered(6, 11))
+    world.write(*first)
+    world.write(*first[2:], *second, second[0], second[1])
+    assert_once(world, 1, 11)
+    assert world.again == {MESSAGE.name: 3, QUARANTINE.name: 1} or world.again == {
+        MESSAGE.name: 4,
+        QUARANTINE.name: 1,
+    }
+
+
+def test_a_file_written_anew_in_place_has_other_lines_at_the_same_places(world: World) -> None:
+    before, after = File(), File()
+    world.write(*before.append(*numbered(1, 6)))
+    world.write(*after.append(*numbered(11, 16)))
+    both = {table: found + expected(11, 16)[table] for table, found in expected(1, 6).items()}
+    assert {table: world.rows(table) for table in BATCH_TABLES} == both
+    assert world.again == {}
+
+
+def test_ranges_out_of_order_leave_a_gap_until_they_are_there(world: World) -> None:
+    file = File()
+    first, second, third = (file.append(*numbered(5 * n + 1, 5 * n + 6)) for n in range(3))
+    world.write(*third)
+    world.write(*first)
+    [gap] = world.stream.state.known.gaps().values()
+    assert len(gap) == 1
+    world.write(*second)
+    assert world.stream.state.known.gaps() == {}
+    assert_once(world, 1, 16)
+    assert world.again == {}
+
+
+def test_records_that_are_read_again_did_not_come_again(world: World) -> None:
+    file = File()
+    world.write(*file.append(*numbered(1, 6)), *numbered(6, 11))
+    world.write(*numbered(11, 16), partition=1)
+    # As after a lost checkpoint: all from the first record on, by another query.
+    world.open().write(world.batch(0), 0)
+    assert_once(world, 1, 16)
+    assert world.again == {}
+
+
+@pytest.mark.parametrize("crash", ["before messages", "before quarantine", "after both"])
+def test_a_batch_is_written_again_after_a_crash_between_its_steps(world: World, crash: str) -> None:
+    file = File()
+    world.write(*file.append(*numbered(1, 6)))
+    batch = [*file.append(*numbered(6, 11)), *numbered(11, 16)]
+    since = len(world.records)
+    # One of them came before.
+    world.send(*batch, world.records[0][0])
+    stream = world.open(DyingWriter)
+    assert isinstance(world.writer, DyingWriter)
+    if crash == "after both":
+        world.writer.dies_after = MESSAGE
+    else:
+        world.writer.dies_before = MESSAGE if crash == "before messages" else QUARANTINE
+    with pytest.raises(Killed):
+        stream.write(world.batch(since), 1)
+    world.open().write(world.batch(since), 1)
+    assert_once(world, 1, 16)
+    assert world.again == {MESSAGE.name: 1}
+
+
+def test_what_was_rejected_by_other_limits_is_not_lost_when_its_batch_is_written_again(
+    world: World,
+) -> None:
+    world.send(*File().append(line("short"), line("x" * 300)))
+    lake = world.settings.lake
+    short = world.settings.model_copy(
+        update={"lake": lake.model_copy(update={"max_line_bytes": 200})}
+    )
+    frame = world.spark.createDataFrame(world.records, KAFKA_RECORD)
+    stream = world.open(DyingWriter)
+    assert isinstance(world.writer, DyingWriter)
+    world.writer.dies_before = QUARANTINE
+    with pytest.raises(Killed):
+        stream.write(parse_and_survey(frame, short.lake), 0)
+    world.open().write(world.batch(0), 0)
+    assert world.rows() == {"short": 1, "x" * 300: 1}
+
+
+def test_a_lost_position_file_of_many_files(world: World) -> None:
+    files = [File(f"{n}.log", f"{n}-{n}") for n in range(1_000)]
+    events = [body for n, file in enumerate(files) for body in file.append(*numbered(n, n + 1))]
+    world.write(*events)
+    world.write(*events, *files[7].append(*numbered(1_000, 1_003)), partition=1)
+    assert_once(world, 0, 1_003)
+    assert world.again == {MESSAGE.name: 800, QUARANTINE.name: 200}
+
+
+def test_a_state_that_was_not_written_to_its_end_is_passed_over(world: World) -> None:
+    file = File()
+    events = [file.append(*numbered(5 * n + 1, 5 * n + 6)) for n in range(4)]
+    for some in events:
+        world.write(*some)
+    states = world.states()
+    torn = states[-1].with_name(f"{int(states[-1].stem) + 1:012d}.json")
+    torn.write_bytes(states[-1].read_bytes()[:-10])
+    world.open()
+    world.write(*events[-1])
+    assert_once(world, 1, 21)
+
+
+def test_a_state_older_than_the_timeline_is_made_up_for_by_the_rows(world: World) -> None:
+    options = {**UNSYNCED, "hoodie.keep.min.commits": "4", "hoodie.keep.max.commits": "5"}
+    world.pace = replace(world.pace, folded_after=100, options=options)
+    world.open()
+    file = File()
+    events = [file.append(*numbered(2 * n + 1, 2 * n + 3)) for n in range(6)]
+    world.write(*events[0])
+    world.stream.fold()
+    for some in events[1:]:
+        world.write(*some, *numbered(100, 101))
+    world.open().write(world.batch(0), 0)
+    assert world.rows() == {str(n): 1 for n in range(1, 13) if n % 5}
+
+
+def test_tables_of_another_release_are_refused(world: World) -> None:
+    world.write(*File().append(*numbered(1, 3)))
+    files = StateFiles(world.spark, world.settings.lake)
+    state = files.load()
+    assert state is not None
+    state.made[MESSAGE.name] = {**state.made[MESSAGE.name], "hoodie.index.type": "BUCKET"}
+    files.save(state)
+    with pytest.raises(OptionsDiffer, match=r"hoodie\.index\.type is SIMPLE and was BUCKET"):
+        world.open()
+    world.forget()
+    with pytest.raises(MigrationNeeded, match=r"\./qimo migrate"):
+        world.open()
+
+
+def test_services_beside_the_stream_change_no_row(world: World) -> None:
+    file = File()
+    services = [
+        Services(world.spark, world.settings.lake, table, nullcontext, world.pace)
+        for table in BATCH_TABLES
+    ]
+    for n in range(9):
+        world.write(*file.append(*numbered(5 * n, 5 * n + 5)))
+        for one in services:
+            one.look()
+    assert_once(world, 0, 45)
+    path = MESSAGE.path(world.settings.lake)
+    kinds = Counter(commit.kind for commit in news_since(world.spark, path, None).commits)
+    assert kinds == {Kind.APPEND: 9, Kind.SERVICE: 2}
+    # What is moved out of the quarantine is deleted there, and compacted by the next look.
+    lake = world.settings.lake
+    moved = replay(world.spark, world.settings, world.writer)
+    assert (moved.moved, sum(moved.kept.values())) == ({}, 9)
+    rows = world.spark.read.format("hudi").load(QUARANTINE.path(lake)).limit(3)
+    deleted = rows.select(*QUARANTINE.given_columns).localCheckpoint()
+    world.writer.write(QUARANTINE, deleted, {"2024-05-06"}, operation=Operation.DELETE)
+    services[1].look()
+    assert sum(world.rows(QUARANTINE).values()) == 6
+    assert not pending_services(world.spark, QUARANTINE.path(lake)).planned_at
+    world.write(*file.append(*numbered(45, 50)))
+    assert sum(world.rows(QUARANTINE).values()) == 7
+
+
+@pytest.mark.parametrize("table", BATCH_TABLES, ids=lambda table: table.name)
+def test_a_table_whose_first_write_was_killed_is_written(world: World, table: Table) -> None:
+    world.write(*File().append(*numbered(1, 11)))
+    # What a kill leaves behind: the table is made, and nothing is in it.
+    path = Path(table.path(world.settings.lake).removeprefix("file:"))
+    for instant in (path / ".hoodie" / "timeline").iterdir():
+        if not instant.is_dir():
+            instant.unlink()
+    for day in path.glob("day=*"):
+        shutil.rmtree(day)
+    world.open().write(world.batch(0), 0)
+    assert_once(world, 1, 11)
+    assert world.again == {}
+
+
+def test_a_first_batch_without_rows_of_a_table_commits_to_it(world: World) -> None:
+    file = File()
+    world.write(*file.append(*numbered(1, 6)))
+    world.open()
+    world.write(*file.append(line("good")))
+    world.write(*file.append(line("better")))
+    path = QUARANTINE.path(world.settings.lake)
+    assert len(news_since(world.spark, path, None).commits) == 2
+    assert world.rows(QUARANTINE) == expected(1, 6)[QUARANTINE]
+
+
+@pytest.mark.parametrize("table", BATCH_TABLES, ids=lambda table: table.name)
+def test_a_clock_behind_the_lake_stops_the_writer(world: World, table: Table) -> None:
+    world.write(*File().append(*numbered(1, 6)))
+    clock = open_clock(world.spark, world.settings.lake, [table])
+    now = clock.now
+    # As a driver in another time zone, begun after the lines were written.
+    behind = Clock(lambda: now() - timedelta(hours=8), clock.newest)
+    world.guard = Fence(behind)
+    world.open()
+    with pytest.raises(ClockBehind, match="behind it"):
+        world.write(*numbered(6, 11))
+    assert_once(world, 1, 6)
+    world.guard = Fence(open_clock(world.spark, world.settings.lake, BATCH_TABLES))
+    world.open().write(world.batch(5), 1)
+    assert_once(world, 1, 11)
+
+
+# --- tables of an earlier release
+
+BUCKETS = {
+    "hoodie.index.type": "BUCKET",
+    "hoodie.bucket.index.num.buckets": "2",
+    "hoodie.datasource.write.row.writer.enable": "false",
+    **UNSYNCED,
+}
+
+
+class BrokenOffAtOnce(TableWriter):
+    """Is killed before it writes."""
+
+    def write(self, *_: Any, **__: Any) -> None:
+        """Die."""
+        raise Killed
+
+
+class BrokenOff(TableWriter):
+    """Is killed after the first table's first day."""
+
+    left = 1
+
+    def write(self, *arguments: Any, **more: Any) -> None:
+        """Write so many commits, then die."""
+        if not self.left:
+            raise Killed
+        self.left -= 1
+        super().write(*arguments, **more)
+
+
+def test_tables_of_buckets_are_moved_over_and_it_may_be_broken_off(world: World) -> None:
+    file = File()
+    world.send(*file.append(*numbered(1, 6), line("other day", "2024-05-05 11:00:00")))
+    world.send(file.append(*numbered(6, 11))[0], partition=1)
+    lake, spark = world.settings.lake, world.spark
+    parsed = world.batch(0).persist()
+    old = TableWriter(lake, options=BUCKETS)
+    world.forget()
+    good = parsed.where("reason IS NULL AND survey IS NULL").select(*MESSAGE.given_columns)
+    bad = parsed.where("reason IS NOT NULL")
+    for rows, table in ((good, MESSAGE), (bad, QUARANTINE)):
+        for day in ("2024-05-06", "2024-05-07") if table is QUARANTINE else ("",):
+            # A rejected line that came on two days stood in both.
+            written = rows.withColumn("day", F.lit(day)) if day else rows
+            old.write(
+                table, written.select(*table.given_columns), {"d"}, operation=Operation.UPSERT
+            )
+    with pytest.raises(MigrationNeeded):
+        world.open()
+    before = {table: world.rows(table) for table in BATCH_TABLES}
+    topic = topic_name(world.settings, READING)
+
+    def move(kind: type[TableWriter]) -> dict[str, int]:
+        writer = kind(lake, options=UNSYNCED)
+        return migrate(spark, lake, topic, {0: 5, 1: 1}, writer, lambda _: None)
+
+    for kind in (BrokenOffAtOnce, BrokenOff):
+        with pytest.raises(Killed):
+            move(kind)
+        with pytest.raises(MigrationNeeded):
+            world.open()
+    assert move(TableWriter) == {MESSAGE.name: 6, QUARANTINE.name: 1}
+    assert move(TableWriter) == {}
+    found = StateFiles(spark, lake).load()
+    # Six lines came from the first partition, of a topic that has five there now.
+    assert found is not None
+    assert found.reached == {f"{topic}{SEPARATOR}0": 5, f"{topic}{SEPARATOR}1": 1}
+    assert world.rows() == before[MESSAGE]
+    assert list(world.rows(QUARANTINE).values()) == [1]
+    # All of it read once more, as after a lost checkpoint, and the lines sent again.
+    world.open().write(world.batch(0), 0)
+    assert world.rows() == before[MESSAGE]
+    assert list(world.rows(QUARANTINE).values()) == [1]
