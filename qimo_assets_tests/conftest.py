@@ -45,12 +45,14 @@ from qimo_assets.stack.profiles import PROFILES, SINGLE, USUAL_PORTS
 TIERS = tuple(tiers.TIERS)
 # Tiers on the shared stack.
 ON_THE_STACK = {"integration", "faults", "cluster", "yarn"}
-# Tests with lakes, or with systems, of their own: they neither follow the shared stack's flow of
-# lines nor stop a service.
-BESIDE_THE_FLOW = {
+# Tests with systems, or with lakes, of their own: they neither follow the shared stack's flow of
+# lines nor stop a service. They come first, in this order, while nothing else of it runs.
+BESIDE_THE_FLOW = tuple(
     f"integration/test_{name}.py"
-    for name in ("backup", "exactly_once", "own_systems", "rejected_lines", "schema_change")
-}
+    for name in ("own_systems", "backup", "exactly_once", "rejected_lines", "schema_change")
+)
+# What a company has already, and the platform works on.
+SYSTEMS = {"kafka", "namenode", "datanode", "metastore", "thriftserver", "mysql"}
 FLOW, BESIDE = "flow", "beside the flow"
 # The order in which workers take places: what takes longest first. The browser comes last: its
 # driver leaves an event loop in its process, and Dagster's conditions run one of their own.
@@ -209,17 +211,21 @@ class Running:
 
 def tier_of(nodeid: str) -> str:
     """Return the folder of a test below this one."""
-    return nodeid.partition("::")[0].rpartition("qimo_assets_tests/")[2].partition("/")[0]
+    return file_of(nodeid).partition("/")[0]
+
+
+def file_of(nodeid: str) -> str:
+    """Return the file of a test below this folder."""
+    return nodeid.partition("::")[0].rpartition("qimo_assets_tests/")[2]
 
 
 def place_of(nodeid: str) -> str:
     """Return what a test has to share a worker with: the flow of lines on the shared stack, the
     lakes beside it, or the tests of its file.
     """
-    file = nodeid.partition("::")[0]
-    if file.rpartition("qimo_assets_tests/")[2] in BESIDE_THE_FLOW:
+    if file_of(nodeid) in BESIDE_THE_FLOW:
         return BESIDE
-    return FLOW if tier_of(nodeid) in ON_THE_STACK else file
+    return FLOW if tier_of(nodeid) in ON_THE_STACK else nodeid.partition("::")[0]
 
 
 class PlaceScheduling(LoadScopeScheduling):
@@ -244,12 +250,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     strangers = [item.nodeid for item in items if tier_of(item.nodeid) not in TIERS]
     if strangers:
         raise pytest.UsageError(f"tests outside the tiers {', '.join(TIERS)}: {strangers}")
-    items.sort(key=lambda item: TIERS.index(tier_of(item.nodeid)))
+    items.sort(key=lambda item: (TIERS.index(tier_of(item.nodeid)), _rank(item.nodeid)))
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: PLACES.index(_turn(item.nodeid)))
     for item in items:
         if tier_of(item.nodeid) not in COVERED:
             item.add_marker(pytest.mark.no_cover)
+
+
+def _rank(nodeid: str) -> int:
+    file = file_of(nodeid)
+    return BESIDE_THE_FLOW.index(file) if file in BESIDE_THE_FLOW else len(BESIDE_THE_FLOW)
 
 
 def _turn(nodeid: str) -> str:
@@ -334,11 +345,11 @@ def own_layout(ports: dict[str, int]) -> Iterator[Layout]:
 
 
 @pytest.fixture(scope="session")
-def stack(
-    software: None, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+def still_stack(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:
-    """The whole stack, started once, of the profile that the session asks for; the workers of a
-    session share it.
+    """The stack that the tests share, also those of several workers; nothing runs of it until a
+    test asks for `systems` or for `stack`. What runs is ended with the last worker.
 
     `QIMO_TEST_KEEP` names a directory (short, for Unix sockets) for a stack that is left running
     with its data, so that the next run begins at once.
@@ -347,22 +358,48 @@ def stack(
     shared = shared_directory(request.config, tmp_path_factory)
     home = Path(kept) if kept else Path("/tmp", f"qimo-{session_name(request.config)}")
     stack = new_stack(home, int(TEST_PORT_OFFSET))
-    with locked(shared / "stack") as users:
-        try:
-            if not users.read():
-                stack.qimo("up", "--profile", request.config.option.profile, timeout=UP_SECONDS)
-        except BaseException:
-            if not kept:
-                _end(stack)
-            raise
+    with locked(shared / "users") as users:
         users.write("+")
     yield stack
-    with locked(shared / "stack") as users:
+    with locked(shared / "users") as users:
         left = users.read()[1:]
         users.truncate(0)
         users.write(left)
         if not kept and not left:
             _end(stack)
+
+
+@pytest.fixture(scope="session")
+def systems(software: None, still_stack: Stack) -> Stack:
+    """The systems of the shared stack: on two processors its platform would take a good part of
+    one from tests that do not look at it.
+    """
+    with locked(still_stack.home / "starting"), _environment_of(still_stack):
+        layout = current_layout()
+        if not control.is_running(layout, "thriftserver"):
+            install.configure(layout)
+            install.format_data(layout)
+            control.start(layout, print, only=SYSTEMS)
+    return still_stack
+
+
+@pytest.fixture(scope="session")
+def stack(software: None, still_stack: Stack, request: pytest.FixtureRequest) -> Stack:
+    """The whole stack, of the profile that the session asks for."""
+    with locked(still_stack.home / "starting"):
+        still_stack.qimo("up", "--profile", request.config.option.profile, timeout=UP_SECONDS)
+    return still_stack
+
+
+@contextmanager
+def _environment_of(stack: Stack) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name in os.environ.keys() - stack.env.keys():
+            if name.startswith(FOREIGN):
+                patch.delenv(name)
+        for name, value in stack.env.items():
+            patch.setenv(name, value)
+        yield
 
 
 def _end(stack: Stack) -> None:

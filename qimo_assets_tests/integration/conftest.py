@@ -11,7 +11,7 @@ import pytest
 from qimo_assets.resources.hive import HiveResource
 from qimo_assets.resources.mysql import MySQLResource
 from qimo_assets_tests.conftest import Stack, undisturbed
-from qimo_assets_tests.integration.lakes import Lake
+from qimo_assets_tests.integration.lakes import Lake, WarmDriver
 
 
 @pytest.fixture(scope="session")
@@ -40,10 +40,18 @@ def ask_hive(stack: Stack) -> Callable[[str], list[Any]]:
     return ask
 
 
+@pytest.fixture(scope="session")
+def warm_driver(systems: Stack) -> Iterator[WarmDriver]:
+    """A driver for the runs of all lakes that nothing kills."""
+    driver = WarmDriver(systems.layout().log)
+    yield driver
+    driver.end()
+
+
 @pytest.fixture
-def lake(stack: Stack) -> Iterator[Lake]:
+def lake(systems: Stack, warm_driver: WarmDriver) -> Iterator[Lake]:
     """A new lake, and its topic; meanwhile no service is stopped by another worker's test."""
-    with undisturbed(stack):
-        lake = Lake(stack, f"lake_{uuid4().hex[:8]}")
+    with undisturbed(systems):
+        lake = Lake(systems, f"lake_{uuid4().hex[:8]}", warm_driver)
         lake.kafka.ensure_topic()
         yield lake

@@ -24,6 +24,7 @@ from qimo_assets.stack.layout import Layout
 from qimo_assets.stack.services import CODE_SERVER, DEFINITIONS, services
 from qimo_assets_tests.conftest import (
     COMMAND_SECONDS,
+    SYSTEMS,
     free_ports,
     own_environment,
     own_layout,
@@ -31,8 +32,6 @@ from qimo_assets_tests.conftest import (
     wait_for,
 )
 
-# What a company has already.
-SYSTEMS = {"kafka", "namenode", "datanode", "metastore", "thriftserver", "mysql"}
 PYTHON = Path(sys.executable)
 WORKSPACE = (
     "load_from: [{{grpc_server: {{host: {host}, port: {port}, location_name: qimo_assets}}}}]\n"
