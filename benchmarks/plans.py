@@ -44,8 +44,8 @@ class IngestPlan:
     batch_lines: int = size(
         LARGEST_BATCH,
         3_000,
-        "Largest micro-batch. The default, the stream's own, makes 24 of them, so that a "
-        "compaction, due after 20 commits, is among them.",
+        "Largest micro-batch. The default, the stream's own, makes 24 of them, so that files are "
+        "put together meanwhile.",
     )
     days: int = size(30, 5, "Days of the mixed lines.")
     repetitions: int = size(3, 1, "How often each job runs.")
@@ -112,6 +112,20 @@ class GrowPlan:
     commits: int = size(1_000, 60, "Micro-batches that they come in.")
     sample_commits: int = size(40, 10, "Commits between two looks at files, heap and query.")
     queries: int = size(5, 2, "How often the day is queried at each look.")
+    seed: int = size(1, 1, "Seed of the lines.")
+
+
+@dataclass(frozen=True)
+class DayPlan:
+    """One day in one lake, and whether what a line costs follows what the day already holds."""
+
+    lines: int = size(
+        86_400_000,
+        20_000,
+        "Lines of the day. It is looked at when it has 1, 3, 10 and 30 million of them, and all.",
+    )
+    batch_lines: int = size(LARGEST_BATCH, 1_000, "Largest micro-batch.")
+    queries: int = size(5, 2, "How often the day is queried each time.")
     seed: int = size(1, 1, "Seed of the lines.")
 
 

@@ -14,6 +14,8 @@ from benchmarks import ingest
 from benchmarks.age import Line, Watched, commits_of, followers
 from benchmarks.age import figures as age_figures
 from benchmarks.commands import PLANS, bench
+from benchmarks.day import Part, marks
+from benchmarks.day import figures as day_figures
 from benchmarks.grow import blocks, grown
 from benchmarks.measure import (
     Figure,
@@ -277,6 +279,25 @@ def test_completed_commits_are_told_from_those_under_way() -> None:
         "15_16.clean": 4.0,
     }
     assert commits_of(files) == {"10": 1.5}
+
+
+# --- day
+
+
+def test_a_day_is_looked_at_as_it_grows() -> None:
+    assert marks(20_000) == [10_000, 20_000]
+    assert marks(3_000_000) == [1_000_000, 3_000_000]
+    assert marks(86_400_000) == [1_000_000, 3_000_000, 10_000_000, 30_000_000, 86_400_000]
+
+
+def test_what_a_part_costs_is_told_for_each_of_its_own_lines() -> None:
+    first = Part(10, 10, [5.0], [2.0], [1.0], 0.001, 10, 3, MIB)
+    whole = Part(30, 20, [4.0], [3.0], [1.0], 0.004, 40, 5, 2 * MIB)
+    rate, tasks, rewritten, query, *_ = day_figures([first, whole])
+    assert (rate.subject, rate.ratios) == ("30 rows", {"10 rows": 0.8})
+    assert tasks.medians == {"30 rows": 200.0, "10 rows": 100.0}
+    assert rewritten.medians == {"30 rows": 2.0, "10 rows": 1.0}
+    assert (query.name, query.ratios) == ("query of the day at 30 rows", {"at rest": 3.0})
 
 
 # --- grow

@@ -1,0 +1,232 @@
+"""day: one day in one lake, and whether what a line costs follows what the day already holds.
+
+The lines come in parts, each of which ends when the day holds a certain number of rows. A part is
+carried into the topic first and then streamed as a catch-up is, in batches of the stream's largest
+size, with services and reports beside it. Of the end of each part are told
+
+- **batch**: the lines per second of the batches in its last third,
+- **services**: the processor time of Spark's tasks that put files together, and the rows that they
+  wrote, for each row that is new in the part,
+- **query**: the messages of each province of the day, asked of the Thrift server while lines are
+  written (at two thirds of the part) and after its last line,
+- **files** of the day, and the driver's **resident memory**.
+
+The first subject of each figure is the whole day; the others are the parts before.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+from urllib.parse import urlsplit
+
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
+from pyspark.sql import SparkSession
+from pyspark.sql.streaming.query import StreamingQuery
+
+from benchmarks import hdfs
+from benchmarks.ingest import one_day
+from benchmarks.lakes import own_lake, query_seconds, resident, spark_session, stream_all
+from benchmarks.measure import Figure
+from benchmarks.plans import DayPlan
+from benchmarks.testbed import Bed, say
+from benchmarks.topic import fill, topic
+from qimo_assets.clients import librdkafka_options
+from qimo_assets.lake.services import POOL
+from qimo_assets.lake.tables import MESSAGE
+from qimo_assets.lake.timeline import Kind, news_since
+from qimo_assets.resources.kafka import KafkaResource
+from qimo_assets.settings import Settings
+
+MARKS = (1_000_000, 3_000_000, 10_000_000, 30_000_000)
+# Of a part, its last third is measured: before it the driver may be cold.
+MEASURED_FROM = 2 / 3
+TIMELINE_SECONDS = 10.0
+MIB, NANOSECONDS, MICROSECONDS = 2**20, 10**9, 10**6
+
+
+@dataclass
+class Part:
+    """What was seen of the lines up to a mark.
+
+    Attributes:
+        rows: Rows of the lake at its end.
+        lines: Rows that are new in it.
+        rates: Lines per second of each of its last batches.
+        written: Seconds of each query while lines are written.
+        at_rest: Seconds of each query after the last line.
+        tasks: Seconds of processor time of the services' tasks.
+        rewritten: Rows that services wrote.
+        files: Files of the day.
+        memory: Resident memory of the driver's JVM, in bytes.
+    """
+
+    rows: int
+    lines: int
+    rates: list[float] = field(default_factory=list)
+    written: list[float] = field(default_factory=list)
+    at_rest: list[float] = field(default_factory=list)
+    tasks: float = 0.0
+    rewritten: int = 0
+    files: int = 0
+    memory: int = 0
+
+
+class Watch:
+    """Looks at the stream while it writes a part."""
+
+    def __init__(self, spark: SparkSession, settings: Settings, queries: int, day: str) -> None:
+        self._spark, self._settings = spark, settings
+        self._queries, self._day = queries, day
+        self._stages: dict[int, float] = {}
+        self._seen: str | None = None
+        self._looked_at = 0.0
+        self._batches: set[tuple[str, int]] = set()
+        self._streamed = 0
+        self.part = Part(0, 0)
+
+    def begin(self, part: Part) -> None:
+        """Look at a part from now on."""
+        self.part = part
+        self._streamed = 0
+
+    def look(self, query: StreamingQuery) -> None:
+        """Keep what was done since the last look."""
+        self._keep_tasks()
+        if time.monotonic() - self._looked_at > TIMELINE_SECONDS:
+            self._keep_services()
+        for progress in query.recentProgress:
+            batch = (str(progress["runId"]), int(progress["batchId"]))
+            if not progress["numInputRows"] or batch in self._batches:
+                continue
+            self._batches.add(batch)
+            self._streamed += progress["numInputRows"]
+            if self._streamed > MEASURED_FROM * self.part.lines:
+                seconds = progress["durationMs"]["triggerExecution"] / 1000
+                self.part.rates.append(progress["numInputRows"] / seconds)
+        if not self.part.written and self._streamed > MEASURED_FROM * self.part.lines:
+            self.part.written = query_seconds(self._settings, self._day, self._queries)
+
+    def end(self, bed: Bed) -> None:
+        """Look at what is there after the last line of the part."""
+        self._keep_tasks()
+        self._keep_services()
+        part = self.part
+        part.at_rest = query_seconds(self._settings, self._day, self._queries)
+        part.tasks, self._stages = sum(self._stages.values()), {}
+        table = urlsplit(MESSAGE.path(self._settings.lake)).path
+        part.files = hdfs.content(bed.layout, f"{table}/day={self._day}").files
+        part.memory = resident()
+
+    def _keep_tasks(self) -> None:
+        """Keep the processor time of those stages of the services that Spark still knows."""
+        context: Any = self._spark.sparkContext
+        gateway = context._gateway
+        quantiles, any_state = (
+            gateway.new_array(gateway.jvm.double, 0),
+            gateway.jvm.java.util.ArrayList(),
+        )
+        store = context._jsc.sc().statusStore()
+        stages = store.stageList(any_state, False, False, quantiles, any_state)
+        for index in range(stages.size()):
+            stage = stages.apply(index)
+            if stage.schedulingPool() == POOL:
+                self._stages[stage.stageId()] = stage.executorCpuTime() / NANOSECONDS
+
+    def _keep_services(self) -> None:
+        """Keep how many rows services wrote, before their commits are archived."""
+        self._looked_at = time.monotonic()
+        path = MESSAGE.path(self._settings.lake)
+        for commit in news_since(self._spark, path, self._seen).commits:
+            self._seen = commit.completed
+            if commit.kind is Kind.SERVICE:
+                self.part.rewritten += sum(commit.rows.values())
+
+
+def run(plan: DayPlan, bed: Bed) -> Sequence[Figure]:
+    """Stream a day part by part."""
+    bed.start("kafka", "namenode", "datanode", "metastore", "thriftserver")
+    lake = bed.settings.lake.model_copy(update={"max_lines_per_batch": plan.batch_lines})
+    # Spark forgets a stage after 20 others, which a second look may come too late for.
+    conf = {**bed.settings.spark.conf, "spark.ui.retainedStages": "1000"}
+    own = {"lake": lake, "spark": bed.settings.spark.model_copy(update={"conf": conf})}
+    settings = bed.settings.model_copy(update=own)
+    with (
+        spark_session(settings) as spark,
+        topic(settings, "day") as settings,
+        own_lake(spark, settings, "day") as settings,
+    ):
+        return figures(_stream(plan, bed, spark, settings))
+
+
+def _stream(plan: DayPlan, bed: Bed, spark: SparkSession, settings: Settings) -> list[Part]:
+    parts: list[Part] = []
+    watch: Watch | None = None
+    for number, (before, rows) in enumerate(pairwise([0, *marks(plan.lines)])):
+        part = Part(rows, rows - before)
+        lines = bed.layout.data / f"part{number}"
+        day = one_day(lines, part.lines, plan.seed + number)
+        fill(bed, settings, lines, part.lines)
+        shutil.rmtree(lines)
+        watch = watch or Watch(spark, settings, plan.queries, day)
+        watch.begin(part)
+        stream_all(spark, settings, watch.look)
+        watch.end(bed)
+        _empty(settings)
+        parts.append(part)
+        say(f"{part}")
+    return parts
+
+
+def marks(lines: int) -> list[int]:
+    """Return how many rows a day of so many lines has at the end of each part."""
+    return [*([mark for mark in MARKS if mark < lines] or [math.ceil(lines / 2)]), lines]
+
+
+def figures(parts: Sequence[Part]) -> list[Figure]:
+    """Return what was seen, the whole day first."""
+    newest_first = parts[::-1]
+
+    def figure(name: str, unit: str, values: Sequence[Sequence[float]]) -> Figure:
+        of = zip(newest_first, values, strict=True)
+        return Figure(name, unit, {f"{part.rows:,} rows": found for part, found in of})
+
+    per_row = [part.tasks / part.lines * MICROSECONDS for part in newest_first]
+    queries = [
+        Figure(
+            f"query of the day at {part.rows:,} rows",
+            "s",
+            {"while lines are written": part.written, "at rest": part.at_rest},
+        )
+        for part in newest_first
+    ]
+    return [
+        figure("batch", "lines/s", [part.rates for part in newest_first]),
+        figure("services, processor time", "µs per new row", [[value] for value in per_row]),
+        figure(
+            "services, rows written",
+            "per new row",
+            [[part.rewritten / part.lines] for part in newest_first],
+        ),
+        *queries,
+        figure("files of the day", "files", [[part.files] for part in newest_first]),
+        figure("resident memory", "MiB", [[part.memory / MIB] for part in newest_first]),
+    ]
+
+
+def _empty(settings: Settings) -> None:
+    """Delete the records that are in the lake; the whole day would stand twice on the disk."""
+    kafka = settings.kafka
+    admin = AdminClient(librdkafka_options(kafka))
+    ends = [
+        TopicPartition(kafka.topic, state.partition, state.high)
+        for state in KafkaResource.from_settings(kafka).state()
+    ]
+    for deleted in admin.delete_records(ends).values():
+        deleted.result(timeout=kafka.timeout_seconds)
