@@ -36,7 +36,9 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     """Return everything that Dagster shows and runs, for these settings."""
     views = build_view_assets(settings.lake.database)
     metrics = [
-        *build_metric_assets(settings.lake.database, settings.dagster.late_minutes),
+        *build_metric_assets(
+            settings.lake.database, settings.dagster.late_minutes, settings.dagster.rest
+        ),
         build_course_report(),
     ]
     hourly = [build_quarantine_check(view_key("v_quarantine"), settings.lake.database)]

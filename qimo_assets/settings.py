@@ -546,6 +546,12 @@ class DagsterSettings(Group):
         description="Minutes that days before today wait for each other before they are published "
         "again; 0 follows each change. The catalog's of each metric if it is not set.",
     )
+    rest: int | None = Field(
+        default=None,
+        ge=0,
+        description="How many times as long as its run a metric rests that rests after its runs; 0 "
+        "follows each change. The catalog's if it is not set.",
+    )
 
 
 class Settings(BaseSettings):

@@ -305,8 +305,10 @@ def new_stack(home: Path, port_offset: int) -> Stack:
     own = {
         "QIMO_HOME": str(home),
         "QIMO_PORT_OFFSET": str(port_offset),
-        # Each recount would wait a minute for the days that late lines touched.
+        # Each recount would wait a minute for the days that late lines touched, and as long for the
+        # accounts.
         "QIMO_DAGSTER__LATE_MINUTES": "0",
+        "QIMO_DAGSTER__REST": "0",
     }
     return Stack(home, {**own_environment(), **own})
 

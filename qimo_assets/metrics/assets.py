@@ -15,7 +15,7 @@ from qimo_assets.resources.mysql import MySQLResource
 
 
 def build_metric_assets(
-    database: str, late_minutes: int | None = None
+    database: str, late_minutes: int | None = None, rest: int | None = None
 ) -> list[dg.AssetsDefinition]:
     """Return the assets of the catalog's metrics. Those of one window are one step of a run: what
     they are made from is read once.
@@ -24,21 +24,25 @@ def build_metric_assets(
         database: Hive database of the views.
         late_minutes: How long days that only late lines touch wait; the catalog says so if it is
             None.
+        rest: How long those rest that rest after their runs, as a multiple of these; as above.
     """
     windows: dict[tuple[int, int], list[Metric]] = {}
     for metric in METRICS:
         own = metric if late_minutes is None else replace(metric, late_minutes=late_minutes)
         windows.setdefault((metric.looks_back, metric.looks_ahead), []).append(own)
-    return [_metrics_of(windows[window], database) for window in sorted(windows)]
+    return [_metrics_of(windows[window], database, rest) for window in sorted(windows)]
 
 
-def _metrics_of(own: list[Metric], database: str) -> dg.AssetsDefinition:
+def _metrics_of(own: list[Metric], database: str, rest: int | None) -> dg.AssetsDefinition:
     """Return metrics of one window as one step."""
     days = 1 + own[0].looks_back + own[0].looks_ahead
 
     @dg.multi_asset(
         name=f"metrics_of_{days}_day{'s' if days > 1 else ''}",
-        specs=[metric_spec(metric, database) for metric in own],
+        specs=[
+            metric_spec(metric, database, rest if rest is not None and metric.rest else metric.rest)
+            for metric in own
+        ],
         partitions_def=daily,
         backfill_policy=dg.BackfillPolicy.single_run(),
         can_subset=True,

@@ -19,12 +19,13 @@ def metric_key(name: str) -> dg.AssetKey:
     return dg.AssetKey(["mysql", name])
 
 
-def metric_spec(metric: Metric, database: str) -> dg.AssetSpec:
+def metric_spec(metric: Metric, database: str, rest: int) -> dg.AssetSpec:
     """Return the asset of a metric's table.
 
     Args:
         metric: The metric.
         database: Hive database of the views.
+        rest: How many times as long as its run it rests after it.
     """
     return dg.AssetSpec(
         key=metric_key(metric.name),
@@ -61,7 +62,7 @@ def metric_spec(metric: Metric, database: str) -> dg.AssetSpec:
             warn_window=timedelta(minutes=metric.warn_minutes),
         ),
         automation_condition=metric_condition(
-            metric.rest,
+            rest,
             beside=None if metric.rest or metric.name == TOTAL else metric_key(TOTAL),
             late_minutes=metric.late_minutes,
             looks_back=metric.looks_back,

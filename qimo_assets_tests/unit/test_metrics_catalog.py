@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import dagster as dg
 import pytest
 
+from qimo_assets.automation.backoff import RestsAfterRun
 from qimo_assets.automation.lateness import DueDays
 from qimo_assets.contract import Reason
 from qimo_assets.metrics.assets import build_metric_assets
@@ -314,25 +315,34 @@ def test_a_page_of_single_figures_shows_the_newest_days_and_nothing_is_drawn_of_
     ]
 
 
+def conditions(assets: list[dg.AssetsDefinition]) -> Iterator[dg.AutomationCondition]:
+    """Return all conditions of some assets, with the ones inside."""
+    found = [spec.automation_condition for asset in assets for spec in asset.specs]
+    while found:
+        if condition := found.pop():
+            yield condition
+            found += condition.children
+
+
 def waits(late_minutes: int | None) -> set[int]:
     """Return for how many minutes the late days of metrics wait."""
+    assets = build_metric_assets("lake", late_minutes)
+    return {found.minutes for found in conditions(assets) if isinstance(found, DueDays)}
 
-    def found(condition: dg.AutomationCondition) -> Iterator[int]:
-        if isinstance(condition, DueDays):
-            yield condition.minutes
-        for child in condition.children:
-            yield from found(child)
 
-    specs = [spec for asset in build_metric_assets("lake", late_minutes) for spec in asset.specs]
-    return {
-        minutes
-        for spec in specs
-        if spec.automation_condition
-        for minutes in found(spec.automation_condition)
-    }
+def rests(rest: int | None) -> set[int]:
+    """Return how many times as long as their runs metrics rest."""
+    assets = build_metric_assets("lake", rest=rest)
+    return {found.times for found in conditions(assets) if isinstance(found, RestsAfterRun)}
 
 
 def test_the_setting_says_how_long_late_days_wait_and_else_the_catalog() -> None:
     assert waits(None) == {metric.late_minutes for metric in METRICS}
     assert waits(7) == {7}
     assert waits(0) == set()
+
+
+def test_the_setting_says_how_long_a_metric_rests_and_else_the_catalog() -> None:
+    assert rests(None) == {metric.rest for metric in METRICS if metric.rest}
+    assert rests(1) == {1}
+    assert rests(0) == set()
