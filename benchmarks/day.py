@@ -4,7 +4,7 @@ The lines come in parts, each of which ends when the day holds a certain number 
 carried into the topic first and then streamed as a catch-up is, in batches of the stream's largest
 size, with services and reports beside it. Of the end of each part are told
 
-- **batch**: the lines per second of the batches in its last third,
+- **batch**: the lines per second of the batches in its last third, their median,
 - **services**: the processor time of Spark's tasks that put files together, and the rows that they
   wrote, for each row that is new in the part,
 - **query**: the messages of each province of the day, asked of the Thrift server while lines are
@@ -22,6 +22,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from statistics import median
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -207,7 +208,7 @@ def figures(parts: Sequence[Part]) -> list[Figure]:
         for part in newest_first
     ]
     return [
-        figure("batch", "lines/s", [part.rates for part in newest_first]),
+        figure("batch", "lines/s", [[median(part.rates)] for part in newest_first]),
         figure("services, processor time", "µs per new row", [[value] for value in per_row]),
         figure(
             "services, rows written",

@@ -145,7 +145,7 @@ def fill(bed: Bed, settings: Settings, directory: Path, lines: int) -> None:
     """
     ends = TopicEnds(settings.kafka)
     before = ends.total()
-    with running_agent(bed, settings, f"fill-{settings.kafka.topic}") as agent:
+    with running_agent(bed, settings, f"fill-{directory.name}") as agent:
         agent.add(directory)
         await_lines(ends, before + lines, lines)
     ends.close()

@@ -291,7 +291,7 @@ def test_a_day_is_looked_at_as_it_grows() -> None:
 
 
 def test_what_a_part_costs_is_told_for_each_of_its_own_lines() -> None:
-    first = Part(10, 10, [5.0], [2.0], [1.0], 0.001, 10, 3, MIB)
+    first = Part(10, 10, [5.0, 4.0, 9.0], [2.0], [1.0], 0.001, 10, 3, MIB)
     whole = Part(30, 20, [4.0], [3.0], [1.0], 0.004, 40, 5, 2 * MIB)
     rate, tasks, rewritten, query, *_ = day_figures([first, whole])
     assert (rate.subject, rate.ratios) == ("30 rows", {"10 rows": 0.8})
