@@ -10,7 +10,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from qimo_assets.errors import ConfigurationError
-from qimo_assets.lake.places import SEPARATOR
+from qimo_assets.lake.parse import place, place_at
 from qimo_assets.lake.state import State, StateFiles
 from qimo_assets.lake.tables import BATCH_TABLES, Table, set_aside, table_options
 from qimo_assets.lake.timeline import completed_commits, exists, has_commits, starts_after
@@ -115,16 +115,7 @@ def places_of(spark: SparkSession, path: str, topic: str) -> dict[str, list[tupl
             tell.
     """
     rows = spark.read.format("hudi").load(path)
-    has_file = F.col("source_file").isNotNull() & F.col("source_offset").isNotNull()
-    file = F.concat(
-        F.coalesce("source_host", F.lit("")),
-        F.lit(SEPARATOR),
-        F.coalesce("source_id", "source_file"),
-    )
-    partition = F.concat(
-        F.lit(f"{SEPARATOR}{topic}{SEPARATOR}"), F.col("kafka_partition").cast("string")
-    )
-    at = F.when(has_file, F.col("source_offset")).otherwise(F.col("kafka_offset"))
-    place = F.when(has_file, file).otherwise(partition)
-    found = rows.groupBy(place).agg(F.min(at), F.max(at) + 1).collect()
-    return {place: [(begin, end)] for place, begin, end in found}
+    at = place_at(F.col("kafka_offset"))
+    of_line = place(F.lit(topic), F.col("kafka_partition"))
+    found = rows.groupBy(of_line).agg(F.min(at), F.max(at) + 1).collect()
+    return {name: [(begin, end)] for name, begin, end in found}

@@ -26,6 +26,7 @@ from pyspark.sql.types import (
 )
 
 from qimo_assets import contract
+from qimo_assets.lake.places import SEPARATOR
 from qimo_assets.settings import LakeSettings
 
 if TYPE_CHECKING:
@@ -41,11 +42,11 @@ FLUME_EVENT_FIRST_BYTES = [f"{2 * headers:02X}" for headers in range(16)]
 
 # The name of a link of `source/links.py`: the log file's first name, its inode, its birth.
 LINK_PATTERN = r"([^/]+)~(\d+-\d+)\z"
-# What the reading of a line adds, beside the contract's own columns.
 # What a batch amounts to: rows that hold nothing else.
 SURVEY = "survey"
 PARTIES, REGION_PARTS = ("sender", "receiver"), ("country", "province", "city")
 TYPES = {"time": TimestampType(), "gps": DoubleType(), "distance": DoubleType()}
+# What the reading of a line adds, beside the contract's own columns.
 ADDED = {"reason": StringType(), "day": StringType(), "hour": IntegerType()}
 
 
@@ -117,11 +118,24 @@ def lines_of(records: DataFrame) -> DataFrame:
         F.col("partition").alias("kafka_partition"),
         F.col("offset").alias("kafka_offset"),
         F.col("timestamp").alias("collected_at"),
-        F.when(_has_file(), F.concat(F.coalesce("source_host", F.lit("")), F.lit("\0"), _file()))
-        .otherwise(F.concat(F.lit("\0"), "topic", F.lit("\0"), F.col("partition").cast("string")))
-        .alias("place"),
-        F.when(_has_file(), F.col("source_offset")).otherwise(F.col("offset")).alias("place_at"),
+        place(F.col("topic"), F.col("partition")).alias("place"),
+        place_at(F.col("offset")).alias("place_at"),
     )
+
+
+def place(topic: Column, partition: Column) -> Column:
+    """Return the place of a line, as `places.py` knows it: that of its file, or where no file is
+    known that in the topic.
+    """
+    separator = F.lit(SEPARATOR)
+    file = F.concat(F.coalesce("source_host", F.lit("")), separator, _file())
+    in_topic = F.concat(separator, topic, separator, partition.cast("string"))
+    return F.when(_has_file(), file).otherwise(in_topic)
+
+
+def place_at(offset: Column) -> Column:
+    """Return where in its place a line stands: the first byte of it, or its offset in the topic."""
+    return F.when(_has_file(), F.col("source_offset")).otherwise(offset)
 
 
 def rows_of(lines: DataFrame, settings: LakeSettings) -> DataFrame:
