@@ -29,8 +29,8 @@ from qimo_assets.lake.reporter import (
 from qimo_assets.lake.run import POLL_SECONDS
 from qimo_assets.lake.services import LIMITS, Services, serving
 from qimo_assets.lake.stream import LakeStream
-from qimo_assets.lake.tables import BATCH_TABLES, MESSAGE
-from qimo_assets.lake.timeline import file_system
+from qimo_assets.lake.tables import BATCH_TABLES, MESSAGE, directory
+from qimo_assets.lake.timeline import file_system, hadoop_path
 from qimo_assets.lake.write import TableWriter
 from qimo_assets.resources.hive import HiveResource
 from qimo_assets.resources.kafka import KafkaResource
@@ -69,14 +69,8 @@ def own_lake(spark: SparkSession, settings: Settings, name: str) -> Iterator[Set
     try:
         yield settings.model_copy(update={"lake": lake, "kafka": kafka})
     finally:
-        jvm: Any = spark._jvm
-        for path in (directory(lake.warehouse, name), lake.checkpoint):
-            file_system(spark, path).delete(jvm.org.apache.hadoop.fs.Path(path), True)
-
-
-def directory(warehouse: str, database: str) -> str:
-    """Return the directory of a database's tables."""
-    return f"{warehouse}/{database}.db"
+        for path in (directory(lake), lake.checkpoint):
+            file_system(spark, path).delete(hadoop_path(spark, path), True)
 
 
 def lake_stream(spark: SparkSession, settings: Settings) -> LakeStream:

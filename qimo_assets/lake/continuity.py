@@ -10,12 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from pyspark.sql import SparkSession
 
 from qimo_assets.errors import DataLossError
-from qimo_assets.lake.timeline import file_system
+from qimo_assets.lake.timeline import file_system, hadoop_path
 from qimo_assets.resources.kafka import KafkaResource, PartitionState
 from qimo_assets.settings import LakeSettings
 
@@ -97,11 +96,6 @@ def begun_checkpoints(spark: SparkSession, directory: str) -> set[str]:
     """Return the names of the checkpoints in a directory that hold the offsets of at least one
     batch.
     """
-    jvm: Any = spark._jvm
-    found = (
-        file_system(spark, directory).globStatus(
-            jvm.org.apache.hadoop.fs.Path(f"{directory}/*/offsets/[0-9]*")
-        )
-        or []
-    )
+    offsets = hadoop_path(spark, f"{directory}/*/offsets/[0-9]*")
+    found = file_system(spark, directory).globStatus(offsets) or []
     return {status.getPath().getParent().getParent().getName() for status in found}

@@ -8,7 +8,6 @@ what was set aside deleted. The caller holds the writer's lock.
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -18,6 +17,7 @@ from pyspark.sql import functions as F
 
 from qimo_assets.errors import RefusedError
 from qimo_assets.lake.known import places_of
+from qimo_assets.lake.lookup import ARRIVAL
 from qimo_assets.lake.places import SEPARATOR
 from qimo_assets.lake.state import State, StateFiles
 from qimo_assets.lake.tables import (
@@ -26,6 +26,7 @@ from qimo_assets.lake.tables import (
     MESSAGE,
     QUARANTINE,
     Table,
+    directory,
     set_aside,
     table_options,
 )
@@ -33,13 +34,12 @@ from qimo_assets.lake.timeline import (
     BATCH_OPTION,
     exists,
     file_system,
+    hadoop_path,
     has_commits,
     newest_commit,
 )
 from qimo_assets.lake.write import TableWriter
 from qimo_assets.settings import LakeSettings
-
-logger = logging.getLogger(__name__)
 
 # Where an earlier release kept how many lines each batch had.
 ARRIVALS = "chat_arrival"
@@ -95,7 +95,7 @@ class _Moving:
     def __init__(self, spark: SparkSession, lake: LakeSettings) -> None:
         self._spark = spark
         self._lake = lake
-        self._directory = f"{lake.warehouse}/{lake.database}.db"
+        self._directory = directory(lake)
         self._files = file_system(spark, self._directory)
 
     def aside(self, name: str) -> str:
@@ -173,7 +173,7 @@ class _Moving:
         rows = self._rows(self.aside(table.name)).select(*table.columns)
         if table is MESSAGE:
             return rows
-        arrival = F.struct("collected_at", "kafka_partition", "kafka_offset")
+        arrival = F.struct(*ARRIVAL)
         place = F.row_number().over(Window.partitionBy(table.key).orderBy(arrival))
         return rows.withColumn("arrival", place).where("arrival = 1").drop("arrival")
 
@@ -181,8 +181,7 @@ class _Moving:
         return self._spark.read.format("hudi").load(path)
 
     def _path(self, path: str) -> Any:
-        jvm: Any = self._spark._jvm
-        return jvm.org.apache.hadoop.fs.Path(path)
+        return hadoop_path(self._spark, path)
 
 
 def _by_day(rows: DataFrame) -> dict[str, int]:

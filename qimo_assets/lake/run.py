@@ -96,11 +96,7 @@ def run_stream(
             session = _session(spark)
             session.sparkContext.setLogLevel("WARN")
             try:
-                # What another writer has begun ends here: it cannot be committed any more, and what
-                # was committed is read below.
-                for table in TABLES:
-                    roll_back(session, settings.lake, table)
-                fence = _fence(session, settings, lock)
+                fence = _take_over(session, settings, lock)
                 writer = make_writer(settings.lake, fence, pace.options)
                 services = [
                     Services(session, settings.lake, table, fence, pace) for table in TABLES
@@ -161,9 +157,7 @@ def run_migration(
         session = _session(spark)
         session.sparkContext.setLogLevel("ERROR")
         try:
-            for table in TABLES:
-                roll_back(session, settings.lake, table)
-            fence = _fence(session, settings, lock)
+            fence = _take_over(session, settings, lock)
             topic = topic_name(settings, open_reading(session, settings.lake, kafka))
             writer = TableWriter(settings.lake, fence)
             ends = {state.partition: state.high for state in kafka.state()}
@@ -229,8 +223,12 @@ def _replay(
             )
 
 
-def _fence(session: SparkSession, settings: Settings, lock: WriterLock) -> Fence:
-    """Return what each write has to pass; a clock that is far behind ends the run here."""
+def _take_over(session: SparkSession, settings: Settings, lock: WriterLock) -> Fence:
+    """End what another writer has begun, so that it cannot be committed any more, and return what
+    each write has to pass; a clock that is far behind ends the run here.
+    """
+    for table in TABLES:
+        roll_back(session, settings.lake, table)
     clock = open_clock(session, settings.lake, TABLES)
     clock.wait()
     return Fence(clock, lock.check)

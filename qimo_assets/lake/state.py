@@ -18,7 +18,8 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from qimo_assets.lake.places import Known
-from qimo_assets.lake.timeline import file_system
+from qimo_assets.lake.tables import directory
+from qimo_assets.lake.timeline import file_system, hadoop_path
 from qimo_assets.settings import LakeSettings
 
 logger = logging.getLogger(__name__)
@@ -78,7 +79,7 @@ class StateFiles:
 
     def __init__(self, spark: SparkSession, lake: LakeSettings) -> None:
         self._spark = spark
-        self._directory = f"{lake.warehouse}/{lake.database}.db/{DIRECTORY}"
+        self._directory = f"{directory(lake)}/{DIRECTORY}"
         self._files: Any = file_system(spark, self._directory)
 
     def load(self) -> State | None:
@@ -118,8 +119,7 @@ class StateFiles:
             stream.close()
 
     def _path(self, name: str) -> Any:
-        jvm: Any = self._spark._jvm
-        return jvm.org.apache.hadoop.fs.Path(f"{self._directory}/{name}")
+        return hadoop_path(self._spark, f"{self._directory}/{name}")
 
 
 def _sum(body: str) -> str:

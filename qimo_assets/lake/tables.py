@@ -36,12 +36,17 @@ class Table:
 
     def path(self, lake: LakeSettings) -> str:
         """Return the table's base path."""
-        return f"{lake.warehouse}/{lake.database}.db/{self.name}"
+        return f"{directory(lake)}/{self.name}"
+
+
+def directory(lake: LakeSettings) -> str:
+    """Return the directory of a lake's tables."""
+    return f"{lake.warehouse}/{lake.database}.db"
 
 
 def set_aside(lake: LakeSettings, name: str) -> str:
     """Return where `./qimo migrate` sets a table of an earlier release aside."""
-    return f"{lake.warehouse}/{lake.database}.db/{ASIDE}/{name}"
+    return f"{directory(lake)}/{ASIDE}/{name}"
 
 
 ORIGIN = (

@@ -270,7 +270,7 @@ def time_of(instant: str) -> datetime:
 
 def exists(spark: SparkSession, path: str) -> bool:
     """Return whether a table stands at this path."""
-    return file_system(spark, path).exists(_path(spark, f"{path}/.hoodie"))
+    return file_system(spark, path).exists(hadoop_path(spark, f"{path}/.hoodie"))
 
 
 def _completed(spark: SparkSession, path: str) -> Any:
@@ -313,7 +313,7 @@ def _commit(timeline: Any, instant: Any) -> Commit:
 
 
 def _days_after(spark: SparkSession, path: str, since: str) -> set[str]:
-    found = file_system(spark, path).globStatus(_path(spark, f"{path}/{PARTITION_PREFIX}*/*"))
+    found = file_system(spark, path).globStatus(hadoop_path(spark, f"{path}/{PARTITION_PREFIX}*/*"))
     return days_after([str(status.getPath().toString()) for status in found or ()], since)
 
 
@@ -330,7 +330,7 @@ def days_after(files: Iterable[str], since: str) -> set[str]:
 
 def file_system(spark: SparkSession, path: str) -> Any:
     """Return the Hadoop file system that holds a path."""
-    return _path(spark, path).getFileSystem(_configuration(spark))
+    return hadoop_path(spark, path).getFileSystem(_configuration(spark))
 
 
 def _active_timeline(spark: SparkSession, path: str) -> Any:
@@ -351,7 +351,8 @@ def meta_client(spark: SparkSession, path: str) -> Any:
     )
 
 
-def _path(spark: SparkSession, path: str) -> Any:
+def hadoop_path(spark: SparkSession, path: str) -> Any:
+    """Return a path as Hadoop's file systems take it."""
     return _java(spark, "org.apache.hadoop.fs.Path")(path)
 
 
