@@ -144,7 +144,7 @@ class Watch:
         """Keep how many rows services wrote, before their commits are archived."""
         self._looked_at = time.monotonic()
         path = MESSAGE.path(self._settings.lake)
-        for commit in news_since(self._spark, path, self._seen).commits:
+        for commit in news_since(self._spark, path, self._seen):
             self._seen = commit.completed
             if commit.kind is Kind.SERVICE:
                 self.part.rewritten += sum(commit.rows.values())

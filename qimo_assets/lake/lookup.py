@@ -6,7 +6,7 @@ a batch of new lines, four times as long.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -125,13 +125,14 @@ def known_lines(
         dict(counted), default=0, return_dtype=pl.Int64
     )
     again = found.filter(~is_itself & (pl.col("kafka_offset") >= reached))
+    reasons: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    rejected = found.filter(pl.col("reason").is_not_null())
+    for day, reason, lines in rejected.group_by("day", "reason").len().iter_rows():
+        reasons[day][reason] = lines
     return CameBefore(
         found.select(PLACE),
         _by(found, pl.col("day")),
-        {
-            day: _by(found.filter(pl.col("day") == day), pl.col("reason"))
-            for day in found.filter(pl.col("reason").is_not_null())["day"].unique()
-        },
+        reasons,
         _by(again, pl.coalesce("day_stored", "day")),
     )
 

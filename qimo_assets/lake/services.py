@@ -130,7 +130,7 @@ class Services:
             return
         self.spark.sparkContext.setLocalProperty("spark.scheduler.pool", POOL)
         self.finish()
-        for commit in news_since(self.spark, path, self._seen).commits:
+        for commit in news_since(self.spark, path, self._seen):
             self._seen = commit.completed
             if commit.kind is Kind.APPEND:
                 self._levels.written(commit.files)
@@ -181,7 +181,7 @@ class Services:
         path = self.table.path(self.lake)
         news = news_since(self.spark, path, instant_of(oldest))
         # Hudi counts back by the time at which a commit began: one that took long began early.
-        earliest = min((commit.instant for commit in news.commits), default=None)
+        earliest = min((commit.instant for commit in news), default=None)
         retained = 1 + (commits_from(self.spark, path, earliest) if earliest else 0)
         options = {
             **write_options(self.table),
@@ -205,10 +205,11 @@ class Services:
                 **self.pace.options,
             }.items()
         )
-        given = "".join(f", {part}" for part in [arguments] if part)
         path = self.table.path(self.lake)
         with self.guard():
-            self.spark.sql(f"CALL {procedure}(path => '{path}', options => '{options}'{given})")
+            self.spark.sql(
+                f"CALL {procedure}(path => '{path}', options => '{options}', {arguments})"
+            )
 
 
 @contextmanager

@@ -9,7 +9,6 @@ written again after a crash, whichever of its commits was reached, changes nothi
 from __future__ import annotations
 
 import json
-import logging
 from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -51,8 +50,6 @@ from qimo_assets.lake.timeline import (
 )
 from qimo_assets.lake.write import Operation
 from qimo_assets.settings import Settings
-
-logger = logging.getLogger(__name__)
 
 QUERY_NAME = "chat_message"
 
@@ -218,7 +215,7 @@ class LakeStream:
         known = known_lines(asked, stored, self._counted())
         return Lines(
             without(self._spark, lines.rows, known),
-            +(Counter(lines.days) - known.days),
+            Counter(lines.days) - known.days,
             {
                 day: found
                 for day, reasons in lines.reasons.items()

@@ -82,20 +82,6 @@ class Commit:
 
 
 @dataclass(frozen=True)
-class News:
-    """What was committed since an instant.
-
-    Attributes:
-        commits: The commits in the order of their completion.
-        reaches_back: Whether they are all; otherwise some were archived, and what they wrote is
-            to be found in the days alone.
-    """
-
-    commits: tuple[Commit, ...]
-    reaches_back: bool
-
-
-@dataclass(frozen=True)
 class Touched:
     """The days that commits after some instant wrote to.
 
@@ -110,8 +96,9 @@ class Touched:
     reasons: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
-def news_since(spark: SparkSession, path: str, completed: str | None) -> News:
-    """Return the commits of a table that completed later than an instant, services included.
+def news_since(spark: SparkSession, path: str, completed: str | None) -> list[Commit]:
+    """Return the commits of a table that completed later than an instant, services included, in the
+    order of their completion.
 
     Args:
         spark: A session with Hudi's classes.
@@ -119,14 +106,11 @@ def news_since(spark: SparkSession, path: str, completed: str | None) -> News:
         completed: A commit's time of completion; None asks for all that the active timeline holds.
     """
     if not exists(spark, path):
-        return News((), True)
+        return []
     timeline = _completed(spark, path)
     later = timeline.findInstantsModifiedAfterByCompletionTime(completed) if completed else timeline
     commits = [_commit(timeline, instant) for instant in later.getInstants()]
-    reaches_back = completed is not None and not timeline.isBeforeTimelineStartsByCompletionTime(
-        completed
-    )
-    return News(tuple(sorted(commits, key=lambda commit: commit.completed)), reaches_back)
+    return sorted(commits, key=lambda commit: commit.completed)
 
 
 def touched_days(spark: SparkSession, path: str, since: str | None) -> Touched:

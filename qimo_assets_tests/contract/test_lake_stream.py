@@ -395,7 +395,7 @@ def test_services_beside_the_stream_change_no_row(world: World) -> None:
             one.look()
     assert_once(world, 0, 45)
     path = MESSAGE.path(world.settings.lake)
-    kinds = Counter(commit.kind for commit in news_since(world.spark, path, None).commits)
+    kinds = Counter(commit.kind for commit in news_since(world.spark, path, None))
     assert kinds == {Kind.APPEND: 9, Kind.SERVICE: 2}
     # What is moved out of the quarantine is deleted there, and compacted by the next look.
     lake = world.settings.lake
@@ -433,7 +433,7 @@ def test_a_first_batch_without_rows_of_a_table_commits_to_it(world: World) -> No
     world.write(*file.append(line("good")))
     world.write(*file.append(line("better")))
     path = QUARANTINE.path(world.settings.lake)
-    assert len(news_since(world.spark, path, None).commits) == 2
+    assert len(news_since(world.spark, path, None)) == 2
     assert world.rows(QUARANTINE) == expected(1, 6)[QUARANTINE]
 
 
