@@ -5,14 +5,12 @@ the report in Chromium; integration runs against everything; faults hits everyth
 flow; cluster and yarn hit what only the profile of that name has, and run only where the stack is
 of it.
 
-With `-n` the tiers run side by side: see `place_of`. What follows the one flow of lines stays in
-one worker, in its order; a file named in `BESIDE_THE_FLOW` has lakes of its own on the same stack
-and may run in another one meanwhile.
+With `-n` the tiers run side by side: see `place_of`. All that needs the stack stays in one worker,
+in its order.
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
@@ -27,7 +25,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from random import randrange
-from typing import Any, TextIO
+from typing import Any
 from urllib.request import Request, urlopen
 from uuid import uuid4
 
@@ -53,10 +51,10 @@ BESIDE_THE_FLOW = tuple(
 )
 # What a company has already, and the platform works on.
 SYSTEMS = {"kafka", "namenode", "datanode", "metastore", "thriftserver", "mysql"}
-FLOW, BESIDE = "flow", "beside the flow"
+STACK = "stack"
 # The order in which workers take places: what takes longest first. The browser comes last: its
 # driver leaves an event loop in its process, and Dagster's conditions run one of their own.
-PLACES = (FLOW, BESIDE, "contract", "automation", "unit", "browser")
+PLACES = (STACK, "contract", "automation", "unit", "browser")
 # Of the tiers whose branch coverage is measured.
 COVERED = {"unit", "automation"}
 # Beside a stack of one's own at the usual ports; 21,000 would give the webserver the port of that
@@ -223,12 +221,10 @@ def file_of(nodeid: str) -> str:
 
 
 def place_of(nodeid: str) -> str:
-    """Return what a test has to share a worker with: the flow of lines on the shared stack, the
-    lakes beside it, or the tests of its file.
+    """Return what a test has to share a worker with: all that needs the stack, or the tests of its
+    file.
     """
-    if file_of(nodeid) in BESIDE_THE_FLOW:
-        return BESIDE
-    return FLOW if tier_of(nodeid) in ON_THE_STACK else nodeid.partition("::")[0]
+    return STACK if tier_of(nodeid) in ON_THE_STACK else nodeid.partition("::")[0]
 
 
 class PlaceScheduling(LoadScopeScheduling):
@@ -351,28 +347,19 @@ def own_layout(ports: dict[str, int]) -> Iterator[Layout]:
 
 
 @pytest.fixture(scope="session")
-def still_stack(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Stack]:
-    """The stack that the tests share, also those of several workers; nothing runs of it until a
-    test asks for `systems` or for `stack`. What runs is ended with the last worker.
+def still_stack() -> Iterator[Stack]:
+    """The stack that the tests share; nothing runs of it until a test asks for `systems` or for
+    `stack`.
 
     `QIMO_TEST_KEEP` names a directory (short, for Unix sockets) for a stack that is left running
     with its data, so that the next run begins at once.
     """
     kept = os.environ.get("QIMO_TEST_KEEP")
-    shared = shared_directory(request.config, tmp_path_factory)
-    home = Path(kept) if kept else Path("/tmp", f"qimo-{session_name(request.config)}")
+    home = Path(kept) if kept else Path("/tmp", f"qimo-{uuid4().hex[:8]}")
     stack = new_stack(home, int(TEST_PORT_OFFSET))
-    with locked(shared / "users") as users:
-        users.write("+")
     yield stack
-    with locked(shared / "users") as users:
-        left = users.read()[1:]
-        users.truncate(0)
-        users.write(left)
-        if not kept and not left:
-            _end(stack)
+    if not kept:
+        _end(stack)
 
 
 @pytest.fixture(scope="session")
@@ -380,7 +367,7 @@ def systems(software: None, still_stack: Stack) -> Stack:
     """The systems of the shared stack: on two processors its platform would take a good part of
     one from tests that do not look at it.
     """
-    with locked(still_stack.home / "starting"), _environment_of(still_stack):
+    with _environment_of(still_stack):
         layout = current_layout()
         if not control.is_running(layout, "thriftserver"):
             install.configure(layout)
@@ -392,8 +379,7 @@ def systems(software: None, still_stack: Stack) -> Stack:
 @pytest.fixture(scope="session")
 def stack(software: None, still_stack: Stack, request: pytest.FixtureRequest) -> Stack:
     """The whole stack, of the profile that the session asks for."""
-    with locked(still_stack.home / "starting"):
-        still_stack.qimo("up", "--profile", request.config.option.profile, timeout=UP_SECONDS)
+    still_stack.qimo("up", "--profile", request.config.option.profile, timeout=UP_SECONDS)
     return still_stack
 
 
@@ -412,43 +398,3 @@ def _end(stack: Stack) -> None:
     assert stack.qimo("down").stderr == "", "down had to break something off"
     assert not control.processes_of(stack.home), "down left processes behind"
     shutil.rmtree(stack.home)
-
-
-@contextmanager
-def undisturbed(stack: Stack) -> Iterator[None]:
-    """Hold the services of the shared stack as they are: nobody stops one meanwhile."""
-    with ExitStack() as held:
-        with locked(stack.home / "turn"):
-            held.enter_context(locked(stack.home / "services", fcntl.LOCK_SH))
-        yield
-
-
-@contextmanager
-def alone(stack: Stack) -> Iterator[None]:
-    """Wait until no test beside the flow is under way, and let none begin meanwhile."""
-    # The turn is kept from those that come later, who would be let in before.
-    with locked(stack.home / "turn"), locked(stack.home / "services"):
-        yield
-
-
-@contextmanager
-def locked(path: Path, operation: int = fcntl.LOCK_EX) -> Iterator[TextIO]:
-    """Lock a file among the workers, and give it for reading from its beginning and for
-    appending.
-    """
-    with path.open("a+") as file:
-        fcntl.flock(file, operation)
-        file.seek(0)
-        yield file
-
-
-def session_name(config: pytest.Config) -> str:
-    """Return a name that the workers of a session share and no other session has."""
-    worker = getattr(config, "workerinput", None)
-    return worker["testrunuid"][:8] if worker else uuid4().hex[:8]
-
-
-def shared_directory(config: pytest.Config, factory: pytest.TempPathFactory) -> Path:
-    """Return a directory that the workers of a session share."""
-    base = factory.getbasetemp()
-    return base.parent if hasattr(config, "workerinput") else base

@@ -13,7 +13,6 @@ from qimo_assets_tests.conftest import (
     TEST_PORT_OFFSET,
     UP_SECONDS,
     Stack,
-    alone,
     new_stack,
     short_directory,
 )
@@ -91,13 +90,6 @@ def small_disks(
             yield _begun(Matrix(stack, request.config.option.seed, rows))
         finally:
             stack.qimo("down", check=False)
-
-
-@pytest.fixture(scope="module")
-def undisturbing(stack: Stack) -> Iterator[None]:
-    """No test has a lake of its own on the services that are hit."""
-    with alone(stack):
-        yield
 
 
 @pytest.fixture(autouse=True)

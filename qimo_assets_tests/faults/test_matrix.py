@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-
 from qimo_assets_tests.faults.hits import Fault
 from qimo_assets_tests.faults.matrix import Matrix
-
-pytestmark = pytest.mark.usefixtures("undisturbing")
 
 
 def test_recovers_by_itself(matrix: Matrix, fault: Fault, hits: int, recounts_each: bool) -> None:

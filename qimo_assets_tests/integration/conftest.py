@@ -10,7 +10,7 @@ import pytest
 
 from qimo_assets.resources.hive import HiveResource
 from qimo_assets.resources.mysql import MySQLResource
-from qimo_assets_tests.conftest import Stack, undisturbed
+from qimo_assets_tests.conftest import Stack
 from qimo_assets_tests.integration.lakes import Lake, WarmDriver
 
 
@@ -49,9 +49,15 @@ def warm_driver(systems: Stack) -> Iterator[WarmDriver]:
 
 
 @pytest.fixture
-def lake(systems: Stack, warm_driver: WarmDriver) -> Iterator[Lake]:
-    """A new lake, and its topic; meanwhile no service is stopped by another worker's test."""
-    with undisturbed(systems):
-        lake = Lake(systems, f"lake_{uuid4().hex[:8]}", warm_driver)
-        lake.kafka.ensure_topic()
-        yield lake
+def lake(systems: Stack, warm_driver: WarmDriver) -> Lake:
+    """A new lake, and its topic."""
+    lake = Lake(systems, f"lake_{uuid4().hex[:8]}", warm_driver)
+    lake.kafka.ensure_topic()
+    return lake
+
+
+@pytest.fixture(scope="session")
+def stack(stack: Stack, warm_driver: WarmDriver) -> Stack:
+    """The whole stack; the lakes of the tests' own come before it, so that their driver ends."""
+    warm_driver.end()
+    return stack
