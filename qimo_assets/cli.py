@@ -502,6 +502,8 @@ def _up(layout: Layout, clock: Clock) -> None:
             f"report.host: every part of the embedded stack listens on {LOOPBACK}; let a "
             "reverse proxy or qimo_assets.report.serve do the rest."
         )
+    # Before anything is made that takes its time.
+    control.refuse_taken_ports(layout)
     _render_agent(layout, settings)
     install.format_data(layout)
     # Those who need the topic wait for the last broker.

@@ -103,7 +103,7 @@ class Stack:
 
     def graphql(self, query: str, **variables: Any) -> dict[str, Any]:
         """Ask the Dagster webserver what its own pages ask."""
-        url = self.status()["endpoints"]["dagster"] + "/graphql"
+        url = f"http://{LOOPBACK}:{self.layout().ports['dagster']}/graphql"
         body = json.dumps({"query": query, "variables": variables}).encode()
         with urlopen(
             Request(url, data=body, headers={"Content-Type": "application/json"}), timeout=60

@@ -71,11 +71,11 @@ def start(
         StackError: A port is taken, or a service does not answer in its time; the message names its
             log.
     """
-    wanted = [service for service in services(layout) if only is None or service.name in only]
+    wanted = _wanted(layout, only)
     hooks = once_ready or {}
+    refuse_taken_ports(layout, only)
     supervisor = _running_supervisor(layout) or _start_supervisor(layout)
     _adopt_changes(supervisor)
-    _refuse_taken_ports(layout, wanted, supervisor)
     ready: set[str] = set()
     with ThreadPoolExecutor(max_workers=len(wanted) or 1) as pool:
         waiting = {service.name: service for service in wanted}
@@ -97,6 +97,31 @@ def start(
                 ready.add(name)
                 del running[name]
             time.sleep(0.1)
+
+
+def refuse_taken_ports(layout: Layout, only: set[str] | None = None) -> None:
+    """Refuse to start where another process listens.
+
+    Args:
+        layout: The stack.
+        only: Names of the services that are to start; None means all.
+
+    Raises:
+        StackError: A port of a service that does not run is taken; the message names each, and its
+            owner.
+    """
+    supervisor = _running_supervisor(layout)
+    states = _states(supervisor) if supervisor else {}
+    taken = [
+        f"port {layout.ports[name]} ({name}) is taken by {_owner(layout.ports[name])}; set "
+        f"QIMO_PORT_{name.upper()} or QIMO_PORT_OFFSET"
+        for service in _wanted(layout, only)
+        if not states.get(service.name, {}).get("pid")
+        for name in service.ports
+        if _is_taken(layout.ports[name])
+    ]
+    if taken:
+        raise StackError("\n".join(taken))
 
 
 def stop(layout: Layout, report: Report, only: set[str] | None = None) -> bool:
@@ -306,22 +331,12 @@ def _adopt_changes(supervisor: Any) -> None:
         supervisor.supervisor.addProcessGroup(name)
 
 
+def _wanted(layout: Layout, only: set[str] | None) -> list[Service]:
+    return [service for service in services(layout) if only is None or service.name in only]
+
+
 def _states(supervisor: Any) -> dict[str, dict[str, Any]]:
     return {item["name"]: item for item in supervisor.supervisor.getAllProcessInfo()}
-
-
-def _refuse_taken_ports(layout: Layout, wanted: list[Service], supervisor: Any) -> None:
-    states = _states(supervisor)
-    taken = [
-        f"port {layout.ports[name]} ({name}) is taken by {_owner(layout.ports[name])}; set "
-        f"QIMO_PORT_{name.upper()} or QIMO_PORT_OFFSET"
-        for service in wanted
-        if not states.get(service.name, {}).get("pid")
-        for name in service.ports
-        if _is_taken(layout.ports[name])
-    ]
-    if taken:
-        raise StackError("\n".join(taken))
 
 
 def _is_taken(port: int) -> bool:

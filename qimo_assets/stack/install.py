@@ -12,7 +12,8 @@ import stat
 import subprocess
 import uuid
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -117,21 +118,27 @@ def places(layout: Layout) -> dict[str, str]:
     return {**PLACES, **executors, **(YARN_PLACES if layout.profile.node_managers else {})}
 
 
-def format_data(layout: Layout) -> None:
-    """Prepare the data directories of Kafka, HDFS and MariaDB, unless they hold data already; from
-    then on the profile is theirs.
+def format_data(layout: Layout, only: Set[str] = frozenset({"kafka", "hdfs", "mysql"})) -> None:
+    """Prepare the data directories of Kafka, HDFS and MariaDB side by side, unless they hold data
+    already; from then on the profile is theirs.
+
+    Args:
+        layout: The stack.
+        only: Those of the three to prepare.
+
+    Raises:
+        StackError: One of them fails, or does not end in its time; the message names its log.
     """
     layout.keep_profile()
     (layout.data / "flume" / "links").mkdir(parents=True, exist_ok=True)
     (layout.run / "spark").mkdir(parents=True, exist_ok=True)
-    _format_kafka(layout)
-    if not (layout.data / "hdfs" / "name" / "current" / "VERSION").exists():
-        _format_hdfs(layout)
-    format_mysql(layout)
+    formats = {"kafka": _format_kafka, "hdfs": _format_hdfs, "mysql": _format_mysql}
+    with ThreadPoolExecutor(max_workers=len(formats)) as pool:
+        for done in [pool.submit(formats[name], layout) for name in sorted(only)]:
+            done.result()
 
 
-def format_mysql(layout: Layout) -> None:
-    """Prepare the data directory of MariaDB alone, unless it holds data already."""
+def _format_mysql(layout: Layout) -> None:
     root = layout.install / "mariadb"
     data = layout.data / "mysql"
     if (data / "mysql").exists():
@@ -252,6 +259,8 @@ def _cluster_id(meta: Path) -> str:
 
 
 def _format_hdfs(layout: Layout) -> None:
+    if (layout.data / "hdfs" / "name" / "current" / "VERSION").exists():
+        return
     entries = [layout.etc / "hadoop", layout.etc / "webapps", *class_path(layout, "hdfs")]
     arguments = ["org.apache.hadoop.hdfs.server.namenode.NameNode", "-format", "-nonInteractive"]
     _run(layout, "namenode-format", _java(entries, arguments))

@@ -121,7 +121,7 @@ def report(software: None) -> Iterator[Report]:
             for name in [name for name in os.environ if name.startswith("QIMO_")]:
                 patch.delenv(name)
             install.configure(layout)
-            install.format_data(layout)
+            install.format_data(layout, {"mysql"})
             try:
                 control.start(layout, print, only={"mysql", "report"})
                 report = Report(layout, Stack(home, {}).settings())

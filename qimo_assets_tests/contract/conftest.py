@@ -76,7 +76,7 @@ def server(software: None) -> Iterator[Server]:
     with own_layout(
         {name: port + PORT_OFFSET + WORKER for name, port in USUAL_PORTS.items()}
     ) as layout:
-        install.format_mysql(layout)
+        install.format_data(layout, {"mysql"})
         server = Server(layout)
         server.start()
         yield server

@@ -233,7 +233,7 @@ def some_lines(count: int, label: str = "line", start: int = 0) -> bytes:
 def collection(software: None) -> Iterator[Collection]:
     """Keeper, broker and agent with empty data."""
     with own_layout(free_ports()) as layout:
-        install.format_data(layout)
+        install.format_data(layout, {"kafka"})
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("QIMO_CONFIG", str(layout.home / "qimo.toml"))
             patch.setenv("QIMO_KAFKA__MAX_MESSAGE_BYTES", str(MAX_MESSAGE_BYTES))

@@ -126,7 +126,7 @@ def broker(software: None) -> Iterator[Broker]:
             "\n".join(kept)
             + LISTENERS.format(host=LOOPBACK, server=server, ca=authority.ca, **named)
         )
-        install.format_data(layout)
+        install.format_data(layout, {"kafka"})
         settings = Stack(layout.home, {}).settings()
         control.start(layout, print, only={"kafka"})
         account = UserScramCredentialUpsertion(
@@ -302,7 +302,7 @@ def mysql_tls(software: None) -> Iterator[tuple[MySQLResource, Authority]]:
                 "skip-ssl", f"ssl-ca={authority.ca}\nssl-cert={pem}\nssl-key={pem}"
             )
         )
-        install.format_mysql(layout)
+        install.format_data(layout, {"mysql"})
         control.start(layout, print, only={"mysql"})
         password = SecretStr(layout.secret("mysql_publisher"))
         yield (

@@ -308,6 +308,7 @@ def test_a_taken_port_is_named_with_its_owner(stack: Stack) -> None:
     assert f"port {9092 + int(TEST_PORT_OFFSET)} (kafka) is taken by process" in refused.stderr
     assert "QIMO_PORT_KAFKA" in refused.stderr
     assert "Traceback" not in refused.stderr
+    assert not (second.home / "data" / "mysql").exists()
 
 
 def test_data_survives_down_and_up(stack: Stack) -> None:
