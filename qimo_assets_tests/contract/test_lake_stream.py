@@ -6,56 +6,51 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import replace
+from datetime import timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from qimo_assets.lake.continuity import Reading
 from qimo_assets.lake.fence import Clock, ClockBehind, Fence, open_clock
 from qimo_assets.lake.known import MigrationNeeded, OptionsDiffer
 from qimo_assets.lake.migrate import migrate
-from qimo_assets.lake.pace import Pace
 from qimo_assets.lake.parse import parse_and_survey
 from qimo_assets.lake.places import SEPARATOR
 from qimo_assets.lake.replay import replay
 from qimo_assets.lake.services import Services
 from qimo_assets.lake.state import StateFiles
-from qimo_assets.lake.stream import LakeStream, topic_name
+from qimo_assets.lake.stream import topic_name
 from qimo_assets.lake.tables import BATCH_TABLES, MESSAGE, QUARANTINE, Table
 from qimo_assets.lake.timeline import Kind, news_since, pending_services
-from qimo_assets.lake.write import Operation, TableWriter, roll_back
+from qimo_assets.lake.write import Operation, TableWriter
 from qimo_assets.settings import (
-    KafkaSettings,
-    LakeSettings,
     Settings,
-    SourceSettings,
-    SparkSettings,
 )
-from qimo_assets.stack.jars import class_path
-from qimo_assets.stack.java import java_home
-from qimo_assets.stack.layout import current_layout
 from qimo_assets_tests.drivers import driver
-from qimo_assets_tests.records import event
+from qimo_assets_tests.local_lake import (
+    KAFKA_RECORD,
+    MONDAY,
+    READING,
+    TUESDAY,
+    UNSYNCED,
+    File,
+    LocalLake,
+    line,
+    local_settings,
+    numbered,
+)
 
 pytestmark = pytest.mark.usefixtures("software")
 
-ZONE = ZoneInfo("Asia/Shanghai")
-MONDAY, TUESDAY = (datetime(2024, 5, day, 12, tzinfo=ZONE) for day in (6, 7))
-READING = Reading("id", "file:/none")
-KAFKA_RECORD = "value binary, topic string, partition int, offset long, timestamp timestamp"
 # One lake of each test.
 NUMBERS = count()
-# There is no metastore to tell.
-UNSYNCED = {"hoodie.datasource.hive_sync.enable": "false"}
 UNCOMPILED = {
     "spark.driver.extraJavaOptions": "-Dfile.encoding=UTF-8 -XX:+UseSerialGC "
     "-XX:TieredStopAtLevel=1 -Duser.timezone=Asia/Shanghai",
@@ -65,27 +60,7 @@ UNCOMPILED = {
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    directory = tmp_path_factory.mktemp("stream")
-    layout = current_layout()
-    [ip2region] = class_path(layout, "ip2region")
-    return Settings.model_construct(
-        source=SourceSettings(log_dir=directory, position_file=directory / "p", host="chat"),
-        kafka=KafkaSettings(bootstrap="127.0.0.1:9"),
-        spark=SparkSettings(
-            master="local[2]",
-            driver_memory="1g",
-            jars=class_path(layout, "spark"),
-            java_home=java_home(),
-            scratch_dir=directory,
-            conf=UNCOMPILED,
-        ),
-        lake=LakeSettings(
-            warehouse=f"file:{directory}",
-            checkpoint="file:/none",
-            metastore_uris="thrift://127.0.0.1:9",
-            ip2region_jar=ip2region,
-        ),
-    )
+    return local_settings(tmp_path_factory.mktemp("stream"), UNCOMPILED)
 
 
 @pytest.fixture(scope="module")
@@ -115,109 +90,11 @@ class DyingWriter(TableWriter):
             raise Killed
 
 
-@dataclass
-class World:
-    """A lake in a directory, and a topic whose records are counted by partition."""
-
-    spark: SparkSession
-    settings: Settings
-    pace: Pace = field(default_factory=lambda: Pace(files=4, folded_after=3, options=UNSYNCED))
-    guard: Callable[[], AbstractContextManager[None]] = nullcontext
-    records: list[tuple[bytes, str, int, int, datetime]] = field(default_factory=list)
-    batches: int = 0
-
-    def __post_init__(self) -> None:
-        self.stream = self.open()
-
-    def open(self, kind: type[TableWriter] = TableWriter) -> LakeStream:
-        """Begin as a new run does."""
-        for table in BATCH_TABLES:
-            roll_back(self.spark, self.settings.lake, table)
-        self.writer = kind(self.settings.lake, self.guard, self.pace.options)
-        self.stream = LakeStream(self.spark, self.settings, READING, self.writer, self.pace)
-        return self.stream
-
-    def send(self, *values: bytes, at: datetime = MONDAY, partition: int = 0) -> None:
-        """Have the topic hold records more, of which the next batch consists."""
-        for value in values:
-            offset = sum(record[2] == partition for record in self.records)
-            topic = topic_name(self.settings, READING)
-            self.records.append((value, topic, partition, offset, at))
-
-    def batch(self, since: int) -> DataFrame:
-        """Return what a batch of all records from one on consists of."""
-        frame = self.spark.createDataFrame(self.records[since:], KAFKA_RECORD)
-        return parse_and_survey(frame, self.settings.lake)
-
-    def write(self, *values: bytes, at: datetime = MONDAY, partition: int = 0) -> None:
-        """Send records and write them as one batch."""
-        since = len(self.records)
-        self.send(*values, at=at, partition=partition)
-        self.stream.write(self.batch(since), self.batches)
-        self.batches += 1
-
-    def states(self) -> list[Path]:
-        """Return the files of the state, the newest last."""
-        directory = Path(self.settings.lake.warehouse.removeprefix("file:"))
-        return sorted(directory.glob(f"{self.settings.lake.database}.db/.known/*.json"))
-
-    def forget(self) -> None:
-        """Delete the state: the tables are another release's then."""
-        for path in self.states():
-            path.unlink()
-
-    def rows(self, table: Table = MESSAGE) -> Counter[str]:
-        """Return the text of each row of a table."""
-        text = "message" if table is MESSAGE else "decode(raw, 'UTF-8')"
-        rows = self.spark.read.format("hudi").load(table.path(self.settings.lake))
-        return Counter(row[0] for row in rows.selectExpr(text).collect())
-
-    @property
-    def again(self) -> dict[str, int]:
-        """What came again, by table, as a new run would tell it."""
-        found = StateFiles(self.spark, self.settings.lake).load()
-        assert found is not None
-        return {table: sum(days.values()) for table, days in found.again.items() if days}
-
-
 @pytest.fixture
-def world(spark: SparkSession, settings: Settings) -> World:
+def world(spark: SparkSession, settings: Settings) -> LocalLake:
     """A lake of the test's own."""
     lake = settings.lake.model_copy(update={"database": f"lake_{next(NUMBERS)}"})
-    return World(spark, settings.model_copy(update={"lake": lake}))
-
-
-def line(message: str, time: str = "2024-05-06 11:00:00", receiver: str = "B") -> bytes:
-    return "\x01".join([time, "", "A", *[""] * 8, receiver, *[""] * 7, message]).encode()
-
-
-class File:
-    """A log file: gives Flume's event of each of its lines."""
-
-    def __init__(self, name: str = "chat.log", number: str = "17-42") -> None:
-        self.size = 0
-        self.name, self.number = name, number
-
-    def append(self, *lines: bytes) -> list[bytes]:
-        """Append lines and return their events."""
-        events = []
-        for body in lines:
-            events.append(
-                event(
-                    body,
-                    host="chat",
-                    directory="/logs",
-                    file=f"/links/{self.name}~{self.number}",
-                    byteoffset=str(self.size),
-                )
-            )
-            self.size += len(body) + 1
-        return events
-
-
-def numbered(first: int, last: int) -> list[bytes]:
-    """Return lines that tell their numbers; each fifth has no receiver."""
-    return [line(str(n), receiver="B" if n % 5 else "") for n in range(first, last)]
+    return LocalLake(spark, settings.model_copy(update={"lake": lake}))
 
 
 def expected(first: int, last: int) -> dict[Table, Counter[str]]:
@@ -226,11 +103,11 @@ def expected(first: int, last: int) -> dict[Table, Counter[str]]:
     return {MESSAGE: good, QUARANTINE: bad}
 
 
-def assert_once(world: World, first: int, last: int) -> None:
+def assert_once(world: LocalLake, first: int, last: int) -> None:
     assert {table: world.rows(table) for table in BATCH_TABLES} == expected(first, last)
 
 
-def test_what_comes_again_changes_nothing_and_is_counted(world: World) -> None:
+def test_what_comes_again_changes_nothing_and_is_counted(world: LocalLake) -> None:
     file = File()
     events = file.append(*numbered(1, 21))
     world.write(*events[:10])
@@ -250,7 +127,7 @@ def test_what_comes_again_changes_nothing_and_is_counted(world: World) -> None:
     }
 
 
-def test_a_batch_half_known_with_a_line_twice_in_it(world: World) -> None:
+def test_a_batch_half_known_with_a_line_twice_in_it(world: LocalLake) -> None:
     file = File()
     first, second = file.append(*numbered(1, 6)), file.append(*numbered(6, 11))
     world.write(*first)
@@ -262,7 +139,7 @@ def test_a_batch_half_known_with_a_line_twice_in_it(world: World) -> None:
     }
 
 
-def test_a_file_written_anew_in_place_has_other_lines_at_the_same_places(world: World) -> None:
+def test_a_file_written_anew_in_place_has_other_lines_at_the_same_places(world: LocalLake) -> None:
     before, after = File(), File()
     world.write(*before.append(*numbered(1, 6)))
     world.write(*after.append(*numbered(11, 16)))
@@ -271,7 +148,7 @@ def test_a_file_written_anew_in_place_has_other_lines_at_the_same_places(world: 
     assert world.again == {}
 
 
-def test_ranges_out_of_order_leave_a_gap_until_they_are_there(world: World) -> None:
+def test_ranges_out_of_order_leave_a_gap_until_they_are_there(world: LocalLake) -> None:
     file = File()
     first, second, third = (file.append(*numbered(5 * n + 1, 5 * n + 6)) for n in range(3))
     world.write(*third)
@@ -284,7 +161,7 @@ def test_ranges_out_of_order_leave_a_gap_until_they_are_there(world: World) -> N
     assert world.again == {}
 
 
-def test_records_that_are_read_again_did_not_come_again(world: World) -> None:
+def test_records_that_are_read_again_did_not_come_again(world: LocalLake) -> None:
     file = File()
     world.write(*file.append(*numbered(1, 6)), *numbered(6, 11))
     world.write(*numbered(11, 16), partition=1)
@@ -295,7 +172,9 @@ def test_records_that_are_read_again_did_not_come_again(world: World) -> None:
 
 
 @pytest.mark.parametrize("crash", ["before messages", "before quarantine", "after both"])
-def test_a_batch_is_written_again_after_a_crash_between_its_steps(world: World, crash: str) -> None:
+def test_a_batch_is_written_again_after_a_crash_between_its_steps(
+    world: LocalLake, crash: str
+) -> None:
     file = File()
     world.write(*file.append(*numbered(1, 6)))
     batch = [*file.append(*numbered(6, 11)), *numbered(11, 16)]
@@ -316,7 +195,7 @@ def test_a_batch_is_written_again_after_a_crash_between_its_steps(world: World, 
 
 
 def test_what_was_rejected_by_other_limits_is_not_lost_when_its_batch_is_written_again(
-    world: World,
+    world: LocalLake,
 ) -> None:
     world.send(*File().append(line("short"), line("x" * 300)))
     lake = world.settings.lake
@@ -333,7 +212,7 @@ def test_what_was_rejected_by_other_limits_is_not_lost_when_its_batch_is_written
     assert world.rows() == {"short": 1, "x" * 300: 1}
 
 
-def test_a_lost_position_file_of_many_files(world: World) -> None:
+def test_a_lost_position_file_of_many_files(world: LocalLake) -> None:
     files = [File(f"{n}.log", f"{n}-{n}") for n in range(1_000)]
     events = [body for n, file in enumerate(files) for body in file.append(*numbered(n, n + 1))]
     world.write(*events)
@@ -342,7 +221,7 @@ def test_a_lost_position_file_of_many_files(world: World) -> None:
     assert world.again == {MESSAGE.name: 800, QUARANTINE.name: 200}
 
 
-def test_a_state_that_was_not_written_to_its_end_is_passed_over(world: World) -> None:
+def test_a_state_that_was_not_written_to_its_end_is_passed_over(world: LocalLake) -> None:
     file = File()
     events = [file.append(*numbered(5 * n + 1, 5 * n + 6)) for n in range(4)]
     for some in events:
@@ -355,7 +234,7 @@ def test_a_state_that_was_not_written_to_its_end_is_passed_over(world: World) ->
     assert_once(world, 1, 21)
 
 
-def test_a_state_older_than_the_timeline_is_made_up_for_by_the_rows(world: World) -> None:
+def test_a_state_older_than_the_timeline_is_made_up_for_by_the_rows(world: LocalLake) -> None:
     options = {**UNSYNCED, "hoodie.keep.min.commits": "4", "hoodie.keep.max.commits": "5"}
     world.pace = replace(world.pace, folded_after=100, options=options)
     world.open()
@@ -369,7 +248,7 @@ def test_a_state_older_than_the_timeline_is_made_up_for_by_the_rows(world: World
     assert world.rows() == {str(n): 1 for n in range(1, 13) if n % 5}
 
 
-def test_tables_of_another_release_are_refused(world: World) -> None:
+def test_tables_of_another_release_are_refused(world: LocalLake) -> None:
     world.write(*File().append(*numbered(1, 3)))
     files = StateFiles(world.spark, world.settings.lake)
     state = files.load()
@@ -383,7 +262,7 @@ def test_tables_of_another_release_are_refused(world: World) -> None:
         world.open()
 
 
-def test_services_beside_the_stream_change_no_row(world: World) -> None:
+def test_services_beside_the_stream_change_no_row(world: LocalLake) -> None:
     file = File()
     services = [
         Services(world.spark, world.settings.lake, table, nullcontext, world.pace)
@@ -412,7 +291,7 @@ def test_services_beside_the_stream_change_no_row(world: World) -> None:
 
 
 @pytest.mark.parametrize("table", BATCH_TABLES, ids=lambda table: table.name)
-def test_a_table_whose_first_write_was_killed_is_written(world: World, table: Table) -> None:
+def test_a_table_whose_first_write_was_killed_is_written(world: LocalLake, table: Table) -> None:
     world.write(*File().append(*numbered(1, 11)))
     # What a kill leaves behind: the table is made, and nothing is in it.
     path = Path(table.path(world.settings.lake).removeprefix("file:"))
@@ -426,7 +305,7 @@ def test_a_table_whose_first_write_was_killed_is_written(world: World, table: Ta
     assert world.again == {}
 
 
-def test_a_first_batch_without_rows_of_a_table_commits_to_it(world: World) -> None:
+def test_a_first_batch_without_rows_of_a_table_commits_to_it(world: LocalLake) -> None:
     file = File()
     world.write(*file.append(*numbered(1, 6)))
     world.open()
@@ -438,7 +317,7 @@ def test_a_first_batch_without_rows_of_a_table_commits_to_it(world: World) -> No
 
 
 @pytest.mark.parametrize("table", BATCH_TABLES, ids=lambda table: table.name)
-def test_a_clock_behind_the_lake_stops_the_writer(world: World, table: Table) -> None:
+def test_a_clock_behind_the_lake_stops_the_writer(world: LocalLake, table: Table) -> None:
     world.write(*File().append(*numbered(1, 6)))
     clock = open_clock(world.spark, world.settings.lake, [table])
     now = clock.now
@@ -485,7 +364,7 @@ class BrokenOff(TableWriter):
         super().write(*arguments, **more)
 
 
-def test_tables_of_buckets_are_moved_over_and_it_may_be_broken_off(world: World) -> None:
+def test_tables_of_buckets_are_moved_over_and_it_may_be_broken_off(world: LocalLake) -> None:
     file = File()
     world.send(*file.append(*numbered(1, 6), line("other day", "2024-05-05 11:00:00")))
     world.send(file.append(*numbered(6, 11))[0], partition=1)
