@@ -38,6 +38,7 @@ from qimo_assets.settings import LOOPBACK, PROJECT_ROOT, Settings, qimo_home
 from qimo_assets.stack import control, install
 from qimo_assets.stack.layout import Layout, current_layout
 from qimo_assets.stack.profiles import PROFILES, SINGLE, USUAL_PORTS
+from qimo_assets_tests import jvm
 
 # In the order in which they run, from the cheapest on.
 TIERS = tuple(tiers.TIERS)
@@ -61,9 +62,6 @@ COVERED = {"unit", "automation"}
 # one's code server.
 TEST_PORT_OFFSET = os.environ.get("QIMO_TEST_PORT_OFFSET", "21500")
 UP_SECONDS = 900
-# For a few thousand lines the second compiler costs more than it gains, and looking through the
-# code of each class has no use with jars that are locked. The first alone gets a fifth of the room.
-QUICK_JVM = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -Xverify:none"
 # More than the recount waits for a figure that does not move.
 COMMAND_SECONDS = 600
 POLL_SECONDS = 1.0
@@ -285,8 +283,11 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 @pytest.fixture(scope="session")
 def software() -> None:
-    """The jars of this checkout's own QIMO_HOME, for tests that need them and no service."""
+    """The jars of this checkout's own QIMO_HOME, for tests that need them and no service, and the
+    archive of their classes.
+    """
     install.install(current_layout())
+    jvm.make_archive()
 
 
 def own_environment() -> dict[str, str]:
@@ -308,7 +309,7 @@ def new_stack(home: Path, port_offset: int) -> Stack:
         # accounts.
         "QIMO_DAGSTER__LATE_MINUTES": "0",
         "QIMO_DAGSTER__REST": "0",
-        "JAVA_TOOL_OPTIONS": QUICK_JVM,
+        "JAVA_TOOL_OPTIONS": jvm.options(),
     }
     return Stack(home, {**own_environment(), **own})
 
@@ -347,7 +348,7 @@ def own_layout(ports: dict[str, int]) -> Iterator[Layout]:
 
 
 @pytest.fixture(scope="session")
-def still_stack() -> Iterator[Stack]:
+def still_stack(software: None) -> Iterator[Stack]:
     """The stack that the tests share; nothing runs of it until a test asks for `systems` or for
     `stack`.
 
@@ -363,7 +364,7 @@ def still_stack() -> Iterator[Stack]:
 
 
 @pytest.fixture(scope="session")
-def systems(software: None, still_stack: Stack) -> Stack:
+def systems(still_stack: Stack) -> Stack:
     """The systems of the shared stack: on two processors its platform would take a good part of
     one from tests that do not look at it.
     """
@@ -377,7 +378,7 @@ def systems(software: None, still_stack: Stack) -> Stack:
 
 
 @pytest.fixture(scope="session")
-def stack(software: None, still_stack: Stack, request: pytest.FixtureRequest) -> Stack:
+def stack(still_stack: Stack, request: pytest.FixtureRequest) -> Stack:
     """The whole stack, of the profile that the session asks for."""
     still_stack.qimo("up", "--profile", request.config.option.profile, timeout=UP_SECONDS)
     return still_stack

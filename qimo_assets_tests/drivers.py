@@ -12,6 +12,7 @@ from pyspark.sql import SparkSession
 from benchmarks.lakes import spark_session
 from qimo_assets.settings import PROJECT_ROOT, Settings
 from qimo_assets.stack.java import java_home
+from qimo_assets_tests import jvm
 
 
 @contextmanager
@@ -23,6 +24,7 @@ def driver(settings: Settings) -> Iterator[SparkSession]:
             "JAVA_HOME": str(java_home()),
             "PYSPARK_PYTHON": sys.executable,
             "PYTHONPATH": str(PROJECT_ROOT),
+            "JAVA_TOOL_OPTIONS": jvm.options(),
         }.items():
             patch.setenv(name, value)
         with spark_session(settings) as session:

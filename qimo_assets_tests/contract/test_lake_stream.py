@@ -53,7 +53,7 @@ pytestmark = pytest.mark.usefixtures("software")
 NUMBERS = count()
 UNCOMPILED = {
     "spark.driver.extraJavaOptions": "-Dfile.encoding=UTF-8 -XX:+UseSerialGC "
-    "-XX:TieredStopAtLevel=1 -Duser.timezone=Asia/Shanghai",
+    "-Duser.timezone=Asia/Shanghai",
     "spark.sql.codegen.wholeStage": "false",
 }
 

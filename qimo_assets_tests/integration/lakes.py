@@ -36,13 +36,8 @@ PARTITIONS = 2
 LINES, LINES_PER_BATCH = 480, 240
 DRIVER_SECONDS, TIMED_OUT = 600, -1
 PACKAGE, DRIVER = "qimo_assets_tests.integration", "driver"
-# For a few hundred lines, compiling the plan and then the machine code of it takes longer than all
-# the work; so does looking through the code of each class, which a run of locked jars has not to.
-UNCOMPILED = {
-    "spark.driver.extraJavaOptions": "-Dfile.encoding=UTF-8 -XX:+UseSerialGC "
-    "-XX:TieredStopAtLevel=1 -Xverify:none -XX:ReservedCodeCacheSize=240m",
-    "spark.sql.codegen.wholeStage": "false",
-}
+# For a few hundred lines, compiling the plan takes longer than all the work.
+UNCOMPILED = {"spark.sql.codegen.wholeStage": "false"}
 
 
 @dataclass

@@ -176,7 +176,7 @@ def test_a_driver_whose_clock_is_behind_the_lake_writes_nothing(lake: Lake) -> N
     lake.finish()
     usual = json.loads(lake.environment()["QIMO_SPARK__CONF"])
     # Eight hours behind the driver before: Hudi names instants by the JVM's own time zone.
-    behind = usual["spark.driver.extraJavaOptions"] + " -Duser.timezone=GMT-8"
+    behind = "-Dfile.encoding=UTF-8 -Duser.timezone=GMT-8"
     lake.env["QIMO_SPARK__CONF"] = json.dumps({**usual, "spark.driver.extraJavaOptions": behind})
     lake.send(100)
     for mode in ("catch_up", "replay"):

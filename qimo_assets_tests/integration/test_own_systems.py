@@ -22,9 +22,9 @@ from qimo_assets.stack import control, install
 from qimo_assets.stack.health import TIMEOUT_SECONDS
 from qimo_assets.stack.layout import Layout
 from qimo_assets.stack.services import CODE_SERVER, DEFINITIONS, services
+from qimo_assets_tests import jvm
 from qimo_assets_tests.conftest import (
     COMMAND_SECONDS,
-    QUICK_JVM,
     SYSTEMS,
     free_ports,
     own_environment,
@@ -43,7 +43,7 @@ WORKSPACE = (
 def company(software: None) -> Iterator[Layout]:
     """The systems alone, in a home of their own, on ports that nobody would guess."""
     with own_layout(free_ports()) as layout, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("JAVA_TOOL_OPTIONS", QUICK_JVM)
+        patch.setenv("JAVA_TOOL_OPTIONS", jvm.options())
         install.format_data(layout)
         control.start(layout, print, only=SYSTEMS)
         yield layout
