@@ -150,9 +150,13 @@ def write_options(table: Table) -> dict[str, str]:
         "hoodie.metadata.enable": "false",
         "hoodie.upsert.shuffle.parallelism": "2",
         "hoodie.delete.shuffle.parallelism": "2",
-        # gzip, the default, is slow; nobody looks a key up in a bloom filter.
+        # gzip, the default, is slow.
         "hoodie.parquet.compression.codec": "zstd",
+        # Nobody looks a key up in a bloom filter. An append makes one all the same, which for the
+        # keys of its default takes 431 kB of each file.
         "hoodie.parquet.bloom.filter.enabled": "false",
+        "hoodie.bloom.index.filter.type": "SIMPLE",
+        "hoodie.index.bloom.num_entries": "1",
         # `services.py` does what there is to do, beside the batches.
         "hoodie.compact.inline": "false",
         "hoodie.memory.dfs.buffer.max.size": str(LOG_FILE_BUFFER_BYTES),
