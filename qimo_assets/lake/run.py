@@ -183,7 +183,7 @@ def _stream(
         with (
             serving(services, pace),
             watching(_watches(context.instance, stream, services)),
-            _stopped_at_the_end(query),
+            _stopped_at_the_end(query, stream),
             _committing(query, reporter),
         ):
             _follow(context, query, reporter, lock, fence)
@@ -317,8 +317,10 @@ def _root_cause(text: str) -> str:
 
 
 @contextmanager
-def _stopped_at_the_end(query: StreamingQuery) -> Generator[None, None, None]:
-    """Stop the query at the end of the block, and let the batch under way end before."""
+def _stopped_at_the_end(query: StreamingQuery, stream: LakeStream) -> Generator[None, None, None]:
+    """Stop the query at the end of the block, and let the batch under way end before; then have
+    what is known written down.
+    """
     try:
         yield
     finally:
@@ -326,6 +328,8 @@ def _stopped_at_the_end(query: StreamingQuery) -> Generator[None, None, None]:
         while query.isActive and query.status["isTriggerActive"] and time.monotonic() < deadline:
             time.sleep(0.05)
         query.stop()
+        if query.exception() is None:
+            stream.end()
 
 
 def _wait_for_live_run(

@@ -119,6 +119,7 @@ class LakeStream:
         self.state: State = open_state(spark, settings.lake, self._files, self._topic)
         self.sent_again: Totals = {}
         self._unfolded = 0
+        self._is_writing = False
         self._has_record = has_commits(spark, SENT_AGAIN.path(settings.lake))
         self._count_again()
         self._made = {
@@ -160,6 +161,7 @@ class LakeStream:
         """
         # The query's id stands in its checkpoint: with it a batch has the same name when it is
         # written again, and no other batch has.
+        self._is_writing = True
         query_id = parsed.sparkSession.sparkContext.getLocalProperty("sql.streaming.queryId")
         parsed.persist()
         try:
@@ -175,6 +177,15 @@ class LakeStream:
         finally:
             parsed.unpersist()
         self._learn(survey, {table.name: lines[table].again for table in lines})
+        self._is_writing = False
+
+    def end(self) -> None:
+        """Write down what the next run would have to read from the rows, once the query has
+        stopped.
+        """
+        # A batch that was broken off may be committed, and is not known.
+        if self._unfolded and not self._is_writing:
+            self.fold()
 
     def fold(self) -> None:
         """Write down all that is known."""

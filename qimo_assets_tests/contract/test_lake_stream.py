@@ -127,6 +127,46 @@ def test_what_comes_again_changes_nothing_and_is_counted(world: LocalLake) -> No
     }
 
 
+def test_a_file_of_few_rows_is_small(world: LocalLake) -> None:
+    world.write(*File().append(*numbered(1, 21)))
+    directory = Path(world.settings.lake.warehouse.removeprefix("file:"))
+    files = list(directory.glob(f"{world.settings.lake.database}.db/*/day=*/*.parquet"))
+    assert len(files) == len(BATCH_TABLES)
+    assert max(file.stat().st_size for file in files) < 20_000
+
+
+def test_what_is_known_is_written_down_at_the_end(world: LocalLake) -> None:
+    events = File().append(*numbered(1, 21))
+    made = world.states()
+    world.write(*events[:10])
+    assert world.states() == made
+    world.stream.end()
+    ended = world.states()
+    assert len(ended) == len(made) + 1
+    # Nothing is new since.
+    world.stream.end()
+    assert world.states() == ended
+    world.open()
+    world.write(*events)
+    assert_once(world, 1, 21)
+
+
+def test_a_batch_that_was_broken_off_is_not_said_to_be_known(world: LocalLake) -> None:
+    events = File().append(*numbered(1, 21))
+    stream = world.open(DyingWriter)
+    assert isinstance(world.writer, DyingWriter)
+    world.write(*events[:5])
+    world.writer.dies_after = QUARANTINE
+    with pytest.raises(Killed):
+        world.write(*events[5:])
+    states = world.states()
+    stream.end()
+    assert world.states() == states
+    world.open()
+    world.write(*events)
+    assert_once(world, 1, 21)
+
+
 def test_a_batch_half_known_with_a_line_twice_in_it(world: LocalLake) -> None:
     file = File()
     first, second = file.append(*numbered(1, 6)), file.append(*numbered(6, 11))
