@@ -14,17 +14,19 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
 from pathlib import Path
+from typing import cast
 from xml.sax.saxutils import quoteattr
-
-import pyspark
 
 from qimo_assets.stack.download import YARN, Jar, download, read_lock, sha256
 from qimo_assets.stack.errors import StackError
 from qimo_assets.stack.java import java_home
 from qimo_assets.stack.layout import Layout, current_layout, project_file
 
-PYSPARK_HOME = Path(pyspark.__file__).parent
+# Where the package is, without its import, which each command would wait for.
+PYSPARK_HOME = Path(cast("ModuleSpec", find_spec("pyspark")).origin or "").parent
 LOCK_FILE = project_file("jars.lock")
 # Resolving fetches what an installation does, 420 MB; on a slow line (1 Mbit/s) that is an hour.
 RESOLVE_TIMEOUT_SECONDS = 3600
