@@ -40,7 +40,7 @@ from benchmarks.testbed import Bed, BenchError, say
 from benchmarks.topic import fill, topic
 from qimo_assets import simulator
 from qimo_assets.lake import regions
-from qimo_assets.lake.continuity import open_reading
+from qimo_assets.lake.continuity import open_checkpoint
 from qimo_assets.lake.parse import parse
 from qimo_assets.lake.stream import read_topic
 from qimo_assets.lake.tables import BATCH_TABLES, MESSAGE, sync_options
@@ -247,10 +247,10 @@ def _stream(spark: SparkSession, settings: Settings, write: Write) -> float:
     """Read the topic as the platform does, write each batch, and return the seconds until all is
     written.
     """
-    reading = open_reading(spark, settings.lake, KafkaResource.from_settings(settings.kafka))
+    checkpoint = open_checkpoint(spark, settings.lake, KafkaResource.from_settings(settings.kafka))
     began = monotonic()
-    parsed = parse(read_topic(spark, settings, reading), settings.lake)
-    parsed.writeStream.option("checkpointLocation", reading.checkpoint).foreachBatch(write).trigger(
+    parsed = parse(read_topic(spark, settings, checkpoint), settings.lake)
+    parsed.writeStream.option("checkpointLocation", checkpoint.path).foreachBatch(write).trigger(
         availableNow=True
     ).start().awaitTermination()
     return monotonic() - began

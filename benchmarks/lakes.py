@@ -18,7 +18,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
 from qimo_assets.lake.assets import SENT_AGAIN_KEY, TABLES
-from qimo_assets.lake.continuity import open_reading
+from qimo_assets.lake.continuity import open_checkpoint
 from qimo_assets.lake.pace import Pace
 from qimo_assets.lake.reporter import (
     Reporter,
@@ -76,8 +76,8 @@ def own_lake(spark: SparkSession, settings: Settings, name: str) -> Iterator[Set
 def lake_stream(spark: SparkSession, settings: Settings) -> LakeStream:
     """Return the platform's stream into a lake."""
     kafka = KafkaResource.from_settings(settings.kafka)
-    reading = open_reading(spark, settings.lake, kafka)
-    return LakeStream(spark, settings, reading, TableWriter(settings.lake), Pace())
+    checkpoint = open_checkpoint(spark, settings.lake, kafka)
+    return LakeStream(spark, settings, checkpoint, TableWriter(settings.lake), Pace())
 
 
 def services_of(spark: SparkSession, settings: Settings) -> list[Services]:

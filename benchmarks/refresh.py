@@ -39,7 +39,7 @@ from benchmarks.plans import RefreshPlan
 from benchmarks.testbed import Bed, BenchError, say
 from qimo_assets import simulator
 from qimo_assets.instance.storage import make_room
-from qimo_assets.lake.continuity import Reading
+from qimo_assets.lake.continuity import TopicCheckpoint
 from qimo_assets.lake.pace import Pace
 from qimo_assets.lake.parse import parse_and_survey
 from qimo_assets.lake.stream import LakeStream
@@ -55,7 +55,7 @@ from qimo_assets.stack.services import DEFINITIONS
 # makes as many commits as there are days: twice as many.
 FILL_LINES = 200_000
 # Lines come from files; there is no topic.
-READING = Reading("none", "file:/none")
+CHECKPOINT = TopicCheckpoint("none", "file:/none")
 ALL_VIEWS, ALL_METRICS = 'key:"hive/*"', 'key:"mysql/*"'
 
 
@@ -83,7 +83,7 @@ class History:
         """Begin with a writer that has told the metastore of nothing."""
         pace = Pace()
         writer = TableWriter(self.settings.lake)
-        self._stream = LakeStream(self.spark, self.settings, READING, writer, pace)
+        self._stream = LakeStream(self.spark, self.settings, CHECKPOINT, writer, pace)
         self._again = reporters(self.spark, self.settings, self._stream)[-1]
         self._services = services_of(self.spark, self.settings)
 

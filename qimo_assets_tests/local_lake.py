@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from pyspark.sql import DataFrame, SparkSession
 
-from qimo_assets.lake.continuity import Reading
+from qimo_assets.lake.continuity import TopicCheckpoint
 from qimo_assets.lake.pace import Pace
 from qimo_assets.lake.parse import parse_and_survey
 from qimo_assets.lake.state import StateFiles
@@ -35,7 +35,7 @@ from qimo_assets_tests.records import event
 
 ZONE = ZoneInfo("Asia/Shanghai")
 MONDAY, TUESDAY = (datetime(2024, 5, day, 12, tzinfo=ZONE) for day in (6, 7))
-READING = Reading("id", "file:/none")
+CHECKPOINT = TopicCheckpoint("id", "file:/none")
 # There is no metastore to tell.
 UNSYNCED = {"hoodie.datasource.hive_sync.enable": "false"}
 KAFKA_RECORD = "value binary, topic string, partition int, offset long, timestamp timestamp"
@@ -89,14 +89,14 @@ class LocalLake:
         for table in BATCH_TABLES:
             roll_back(self.spark, self.settings.lake, table)
         self.writer = kind(self.settings.lake, self.guard, self.pace.options)
-        self.stream = LakeStream(self.spark, self.settings, READING, self.writer, self.pace)
+        self.stream = LakeStream(self.spark, self.settings, CHECKPOINT, self.writer, self.pace)
         return self.stream
 
     def send(self, *values: bytes, at: datetime = MONDAY, partition: int = 0) -> None:
         """Have the topic hold records more, of which the next batch consists."""
         for value in values:
             offset = sum(record[2] == partition for record in self.records)
-            topic = topic_name(self.settings, READING)
+            topic = topic_name(self.settings, CHECKPOINT)
             self.records.append((value, topic, partition, offset, at))
 
     def batch(self, since: int) -> DataFrame:

@@ -20,7 +20,7 @@ from qimo_assets.lake.run import Mode, run_stream
 from qimo_assets.lake.supervisor import (
     Decision,
     PastRun,
-    Standstill,
+    Stall,
     decide,
     observe,
 )
@@ -142,9 +142,9 @@ def build_lake_definitions(
         context: dg.SensorEvaluationContext, mysql: MySQLResource, kafka: KafkaResource
     ) -> dg.RunRequest | dg.SkipReason:
         runs = _past_runs(context.instance)
-        standstill = _observe(context, runs, kafka)
+        stall = _observe(context, runs, kafka)
         decision = decide(
-            runs, time.time(), writing=is_held(mysql, settings.lake.database), standstill=standstill
+            runs, time.time(), writing=is_held(mysql, settings.lake.database), stall=stall
         )
         if decision.end:
             _end(context.instance, decision)
@@ -164,7 +164,7 @@ def build_lake_definitions(
 
 def _observe(
     context: dg.SensorEvaluationContext, runs: list[PastRun], kafka: KafkaResource
-) -> Standstill | None:
+) -> Stall | None:
     """Compare the started run's progress with that of the tick before; a broker that is away tells
     nothing, and waits for no line.
     """
@@ -180,11 +180,9 @@ def _observe(
         sum(item.progress or 0 for item in partitions),
         sum(item.lag for item in partitions),
     )
-    standstill = observe(
-        Standstill.from_cursor(context.cursor), started.run_id, progress, lag, time.time()
-    )
-    context.update_cursor(standstill.to_cursor())
-    return standstill
+    stall = observe(Stall.from_cursor(context.cursor), started.run_id, progress, lag, time.time())
+    context.update_cursor(stall.to_cursor())
+    return stall
 
 
 def _end(instance: dg.DagsterInstance, decision: Decision) -> None:

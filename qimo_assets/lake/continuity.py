@@ -32,20 +32,22 @@ class LinesLost(DataLossError):
 
 
 @dataclass(frozen=True)
-class Reading:
-    """How the lake reads the topic.
+class TopicCheckpoint:
+    """The checkpoint of a topic as it was created once.
 
     Attributes:
         topic_id: Kafka's id of the topic, safe in a file name.
-        checkpoint: URI of the streaming query's checkpoint.
+        path: URI of the streaming query's checkpoint.
     """
 
     topic_id: str
-    checkpoint: str
+    path: str
 
 
-def open_reading(spark: SparkSession, lake: LakeSettings, kafka: KafkaResource) -> Reading:
-    """Return how the topic is read from here on.
+def open_checkpoint(
+    spark: SparkSession, lake: LakeSettings, kafka: KafkaResource
+) -> TopicCheckpoint:
+    """Return the checkpoint from which the topic is read on.
 
     Args:
         spark: The driver's session, whose file systems hold the checkpoints.
@@ -61,7 +63,7 @@ def open_reading(spark: SparkSession, lake: LakeSettings, kafka: KafkaResource) 
     begun = begun_checkpoints(spark, lake.checkpoint)
     if not lake.accept_data_loss and (gap := gap_before(kafka.topic, name, begun, kafka.state())):
         raise LinesLost(f"{gap} {WAYS_ON}")
-    return Reading(topic_id, f"{lake.checkpoint}/{name}")
+    return TopicCheckpoint(topic_id, f"{lake.checkpoint}/{name}")
 
 
 def gap_before(

@@ -21,7 +21,7 @@ from pyspark.sql.streaming.query import StreamingQuery
 from qimo_assets.errors import QimoError
 from qimo_assets.lake import pending
 from qimo_assets.lake.background import repeated
-from qimo_assets.lake.continuity import WAYS_ON, LinesLost, open_reading
+from qimo_assets.lake.continuity import WAYS_ON, LinesLost, open_checkpoint
 from qimo_assets.lake.fence import Fence, open_clock
 from qimo_assets.lake.gaps import Gaps
 from qimo_assets.lake.migrate import migrate
@@ -109,7 +109,7 @@ def run_stream(
                     stream = LakeStream(
                         session,
                         settings,
-                        open_reading(session, settings.lake, kafka),
+                        open_checkpoint(session, settings.lake, kafka),
                         writer,
                         pace,
                     )
@@ -158,7 +158,7 @@ def run_migration(
         session.sparkContext.setLogLevel("ERROR")
         try:
             fence = _take_over(session, settings, lock)
-            topic = topic_name(settings, open_reading(session, settings.lake, kafka))
+            topic = topic_name(settings, open_checkpoint(session, settings.lake, kafka))
             writer = TableWriter(settings.lake, fence)
             ends = {state.partition: state.high for state in kafka.state()}
             return migrate(session, settings.lake, topic, ends, writer, say)

@@ -25,7 +25,7 @@ from pyspark.util import inheritable_thread_target
 
 from qimo_assets.clients import java_kafka_options
 from qimo_assets.contract import TIMEZONE
-from qimo_assets.lake.continuity import Reading
+from qimo_assets.lake.continuity import TopicCheckpoint
 from qimo_assets.lake.known import open_state
 from qimo_assets.lake.lookup import (
     arrival_day,
@@ -93,7 +93,7 @@ class LakeStream:
         self,
         spark: SparkSession,
         settings: Settings,
-        reading: Reading,
+        checkpoint: TopicCheckpoint,
         writer: Writer,
         pace: Pace,
     ) -> None:
@@ -102,7 +102,7 @@ class LakeStream:
         Args:
             spark: The driver's session.
             settings: The platform's settings.
-            reading: The topic's id and the checkpoint.
+            checkpoint: Of the topic as it is now.
             writer: Writes the tables.
             pace: How often what is known is written down.
 
@@ -112,7 +112,7 @@ class LakeStream:
         """
         self._spark = spark
         self._settings = settings
-        self._reading = reading
+        self._checkpoint = checkpoint
         self._writer = writer
         self._pace = pace
         self._files = StateFiles(spark, settings.lake)
@@ -139,10 +139,10 @@ class LakeStream:
         lake = self._settings.lake
         # Here and not in each batch: the columns are described to the JVM once, which took 14 % of
         # the driver's time when each batch did it.
-        parsed = parse_and_survey(read_topic(self._spark, self._settings, self._reading), lake)
+        parsed = parse_and_survey(read_topic(self._spark, self._settings, self._checkpoint), lake)
         query = (
             parsed.writeStream.queryName(QUERY_NAME)
-            .option("checkpointLocation", self._reading.checkpoint)
+            .option("checkpointLocation", self._checkpoint.path)
             .foreachBatch(self.write)
         )
         trigger = (
@@ -245,7 +245,7 @@ class LakeStream:
 
     @property
     def _topic(self) -> str:
-        return topic_name(self._settings, self._reading)
+        return topic_name(self._settings, self._checkpoint)
 
     def _append(self, lines: Mapping[Table, Lines], told: Mapping[str, str]) -> None:
         with ThreadPoolExecutor(len(BATCH_TABLES)) as pool:
@@ -316,25 +316,25 @@ def files_of(rows: int) -> int:
     return min(max(rows // ROWS_OF_A_FILE, 1), MOST_FILES)
 
 
-def topic_name(settings: Settings, reading: Reading) -> str:
+def topic_name(settings: Settings, checkpoint: TopicCheckpoint) -> str:
     """Return the name of the topic as it was made once: the identity of a line without an origin is
     its place in the topic, and one that is made anew has other lines at the same places.
     """
-    return f"{settings.kafka.topic}.{reading.topic_id}"
+    return f"{settings.kafka.topic}.{checkpoint.topic_id}"
 
 
 def _today() -> str:
     return datetime.now(ZoneInfo(TIMEZONE)).date().isoformat()
 
 
-def read_topic(spark: SparkSession, settings: Settings, reading: Reading) -> DataFrame:
+def read_topic(spark: SparkSession, settings: Settings, checkpoint: TopicCheckpoint) -> DataFrame:
     """Return the topic's records as a stream, from the earliest on where no checkpoint says
     otherwise.
 
     Args:
         spark: The driver's session.
         settings: The platform's settings.
-        reading: The topic's id and the checkpoint.
+        checkpoint: Of the topic as it is now.
     """
     spark.conf.set("spark.sql.session.timeZone", TIMEZONE)
     return (
@@ -349,7 +349,7 @@ def read_topic(spark: SparkSession, settings: Settings, reading: Reading) -> Dat
         # each consumer keeps it, which with 32 MiB filled the heap.
         .option("maxOffsetsPerTrigger", settings.lake.max_lines_per_batch)
         .load()
-        .withColumn("topic", F.lit(topic_name(settings, reading)))
+        .withColumn("topic", F.lit(topic_name(settings, checkpoint)))
     )
 
 

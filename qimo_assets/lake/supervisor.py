@@ -1,7 +1,7 @@
 """Keeps the stream running: decides from the run records whether a new live run is due, and whether
 one that stands still has to end.
 
-Between ticks nothing is remembered but the standstill, which Dagster keeps in the sensor's cursor.
+Between ticks nothing is remembered but the stall, which Dagster keeps in the sensor's cursor.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Decision:
 
 
 @dataclass(frozen=True)
-class Standstill:
+class Stall:
     """Since when a live run's progress is what it is.
 
     Attributes:
@@ -60,7 +60,7 @@ class Standstill:
     since: float
 
     @classmethod
-    def from_cursor(cls, cursor: str | None) -> Standstill | None:
+    def from_cursor(cls, cursor: str | None) -> Stall | None:
         """Return what the tick before kept."""
         return cls(**json.loads(cursor)) if cursor else None
 
@@ -69,9 +69,7 @@ class Standstill:
         return json.dumps(asdict(self))
 
 
-def observe(
-    before: Standstill | None, run_id: str, progress: int, lag: int, now: float
-) -> Standstill:
+def observe(before: Stall | None, run_id: str, progress: int, lag: int, now: float) -> Stall:
     """Return since when a run stands still; a run that moved, or for which no line waits, stands
     still from now on.
 
@@ -85,11 +83,11 @@ def observe(
     stands = (
         before is not None and (before.run_id, before.progress) == (run_id, progress) and lag > 0
     )
-    return before if before is not None and stands else Standstill(run_id, progress, now)
+    return before if before is not None and stands else Stall(run_id, progress, now)
 
 
 def decide(
-    runs: Sequence[PastRun], now: float, *, writing: bool, standstill: Standstill | None = None
+    runs: Sequence[PastRun], now: float, *, writing: bool, stall: Stall | None = None
 ) -> Decision:
     """Decide from the past live runs, newest first, whether to launch one.
 
@@ -97,11 +95,11 @@ def decide(
         runs: The newest live runs; enough of them to count the failures in a row.
         now: Seconds since the epoch.
         writing: Whether anybody holds the writer's lock.
-        standstill: Since when the started run's progress is what it is, when that is known.
+        stall: Since when the started run's progress is what it is, when that is known.
     """
     alive = next((run for run in runs if run.status in UNFINISHED), None)
     if alive is not None:
-        return _about_unfinished(alive, now, standstill)
+        return _about_unfinished(alive, now, stall)
     if writing:
         return Decision(
             False, "A bounded catch-up writes the lake; the live stream goes on after it."
@@ -120,17 +118,17 @@ def decide(
     return Decision(True, f"Run {last.run_id} ended as {last.status.value}.")
 
 
-def _about_unfinished(run: PastRun, now: float, standstill: Standstill | None) -> Decision:
+def _about_unfinished(run: PastRun, now: float, stall: Stall | None) -> Decision:
     if run.status is dg.DagsterRunStatus.CANCELING:
         return Decision(False, f"Run {run.run_id} is {run.status.value}.", end=run.run_id)
     if (
         run.status is dg.DagsterRunStatus.STARTED
-        and standstill is not None
-        and now - standstill.since > STREAM_STALLED_SECONDS
+        and stall is not None
+        and now - stall.since > STREAM_STALLED_SECONDS
     ):
         return Decision(
             False,
-            f"Run {run.run_id} has written nothing for {now - standstill.since:.0f} s "
+            f"Run {run.run_id} has written nothing for {now - stall.since:.0f} s "
             "although lines wait; it is ended.",
             end=run.run_id,
         )

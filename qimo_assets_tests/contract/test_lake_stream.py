@@ -35,9 +35,9 @@ from qimo_assets.settings import (
 )
 from qimo_assets_tests.drivers import driver
 from qimo_assets_tests.local_lake import (
+    CHECKPOINT,
     KAFKA_RECORD,
     MONDAY,
-    READING,
     TUESDAY,
     UNSYNCED,
     File,
@@ -424,7 +424,7 @@ def test_tables_of_buckets_are_moved_over_and_it_may_be_broken_off(world: LocalL
     with pytest.raises(MigrationNeeded):
         world.open()
     before = {table: world.rows(table) for table in BATCH_TABLES}
-    topic = topic_name(world.settings, READING)
+    topic = topic_name(world.settings, CHECKPOINT)
 
     def move(kind: type[TableWriter]) -> dict[str, int]:
         writer = kind(lake, options=UNSYNCED)

@@ -13,7 +13,7 @@ from qimo_assets.automation.backoff import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SE
 from qimo_assets.instance.runs import UNFINISHED
 from qimo_assets.lake.supervisor import (
     PastRun,
-    Standstill,
+    Stall,
     decide,
     observe,
 )
@@ -97,14 +97,14 @@ def test_nothing_is_launched_beside_an_unfinished_run(
     assert decision.end == ("alive" if status is dg.DagsterRunStatus.CANCELING else None)
 
 
-def stream(seconds: int, progress: list[int], lag: int = 1, name: str = "r") -> Standstill:
+def stream(seconds: int, progress: list[int], lag: int = 1, name: str = "r") -> Stall:
     """Return what a minute's ticks observe of a run that shows this progress, one after
     the other.
     """
     seen = None
     for place, number in enumerate(progress):
         cursor = seen and seen.to_cursor()
-        seen = observe(Standstill.from_cursor(cursor), name, number, lag, NOW + place * seconds)
+        seen = observe(Stall.from_cursor(cursor), name, number, lag, NOW + place * seconds)
     assert seen is not None
     return seen
 
@@ -118,21 +118,21 @@ def stream(seconds: int, progress: list[int], lag: int = 1, name: str = "r") -> 
         pytest.param([7, 7, 7], 0, 120, id="nothing to do"),
     ],
 )
-def test_a_standstill_lasts_while_nothing_moves_and_lines_wait(
+def test_a_stall_lasts_while_nothing_moves_and_lines_wait(
     progress: list[int], lag: int, since: int
 ) -> None:
     assert stream(60, progress, lag).since == NOW + since
 
 
 def test_another_run_stands_still_from_its_own_beginning() -> None:
-    assert observe(Standstill("old", 7, NOW - 1000), "new", 7, 5, NOW).since == NOW
+    assert observe(Stall("old", 7, NOW - 1000), "new", 7, 5, NOW).since == NOW
 
 
 def test_a_run_that_stands_still_for_too_long_is_ended_and_the_next_one_launched() -> None:
     started = [run(dg.DagsterRunStatus.STARTED, None)]
-    still = Standstill("r", 7, NOW)
-    assert decide(started, NOW + STREAM_STALLED_SECONDS, writing=True, standstill=still).end is None
-    decision = decide(started, NOW + STREAM_STALLED_SECONDS + 1, writing=True, standstill=still)
+    still = Stall("r", 7, NOW)
+    assert decide(started, NOW + STREAM_STALLED_SECONDS, writing=True, stall=still).end is None
+    decision = decide(started, NOW + STREAM_STALLED_SECONDS + 1, writing=True, stall=still)
     assert (decision.end, decision.launch) == ("r", False)
     assert "although lines wait" in decision.reason
     assert decide([run(CANCELED, by="supervisor")], NOW, writing=False).launch
