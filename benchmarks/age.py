@@ -37,7 +37,7 @@ from urllib.parse import urlsplit
 from benchmarks import hdfs
 from benchmarks.measure import Figure, percentile
 from benchmarks.plans import AgePlan
-from benchmarks.testbed import Bed, BenchError, say, wait_for
+from benchmarks.testbed import BenchError, Testbed, say, wait_for
 from qimo_assets import simulator
 from qimo_assets.lake.tables import MESSAGE
 from qimo_assets.metrics.catalog import METRICS, TOTAL
@@ -139,7 +139,7 @@ class Watched:
         return all(line.commit in self.commits and self.published_everywhere(line) for line in ends)
 
 
-def run(plan: AgePlan, bed: Bed) -> Sequence[Figure]:
+def run(plan: AgePlan, bed: Testbed) -> Sequence[Figure]:
     """Let lines flow at each rate, one after the other, on the whole stack."""
     bed.qimo("up")
     say("the stack is up")
@@ -165,7 +165,7 @@ def followers() -> list[str]:
     ]
 
 
-def _at_rate(plan: AgePlan, bed: Bed, rate: int, seed: int) -> list[Figure]:
+def _at_rate(plan: AgePlan, bed: Testbed, rate: int, seed: int) -> list[Figure]:
     settings = bed.settings
     _feed(settings, rate * plan.warm_seconds, rate, seed, lambda: None)
     wait_for(
@@ -309,7 +309,7 @@ def _first_publications(settings: Settings) -> bool:
 
 
 @contextmanager
-def _watching(bed: Bed, settings: Settings, watched: Watched) -> Iterator[None]:
+def _watching(bed: Testbed, settings: Settings, watched: Watched) -> Iterator[None]:
     """Look at publications, commits and memory in threads of their own."""
     ended = threading.Event()
     errors: list[BaseException] = []

@@ -20,7 +20,7 @@ import psutil
 
 from benchmarks.measure import Figure, alternate
 from benchmarks.plans import CollectPlan
-from benchmarks.testbed import Bed, say
+from benchmarks.testbed import Testbed, say
 from benchmarks.topic import TopicEnds, await_lines, running_agent, topic
 from qimo_assets import simulator
 from qimo_assets.settings import SourceSettings
@@ -50,7 +50,7 @@ class Carried:
     surplus: int
 
 
-def run(plan: CollectPlan, bed: Bed) -> Sequence[Figure]:
+def run(plan: CollectPlan, bed: Testbed) -> Sequence[Figure]:
     """Run both agents in turn."""
     bed.start("kafka")
     warm, lines = bed.layout.data / "warm", bed.layout.data / "lines"
@@ -88,7 +88,7 @@ def run(plan: CollectPlan, bed: Bed) -> Sequence[Figure]:
     ]
 
 
-def _carry(plan: CollectPlan, bed: Bed, agent_name: str, numbers: count[int]) -> Carried:
+def _carry(plan: CollectPlan, bed: Testbed, agent_name: str, numbers: count[int]) -> Carried:
     name = f"collect-{next(numbers)}"
     settings = bed.settings
     settings = settings.model_copy(

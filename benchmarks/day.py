@@ -36,7 +36,7 @@ from benchmarks.ingest import one_day
 from benchmarks.lakes import own_lake, query_seconds, resident, spark_session, stream_all
 from benchmarks.measure import Figure
 from benchmarks.plans import DayPlan
-from benchmarks.testbed import Bed, say
+from benchmarks.testbed import Testbed, say
 from benchmarks.topic import fill, topic
 from qimo_assets.clients import librdkafka_options
 from qimo_assets.lake.services import POOL
@@ -114,7 +114,7 @@ class Watch:
         if not self.part.written and self._streamed > MEASURED_FROM * self.part.lines:
             self.part.written = query_seconds(self._settings, self._day, self._queries)
 
-    def end(self, bed: Bed) -> None:
+    def end(self, bed: Testbed) -> None:
         """Look at what is there after the last line of the part."""
         self._keep_tasks()
         self._keep_services()
@@ -150,7 +150,7 @@ class Watch:
                 self.part.rewritten += sum(commit.rows.values())
 
 
-def run(plan: DayPlan, bed: Bed) -> Sequence[Figure]:
+def run(plan: DayPlan, bed: Testbed) -> Sequence[Figure]:
     """Stream a day part by part."""
     bed.start("kafka", "namenode", "datanode", "metastore", "thriftserver")
     lake = bed.settings.lake.model_copy(update={"max_lines_per_batch": plan.batch_lines})
@@ -166,7 +166,7 @@ def run(plan: DayPlan, bed: Bed) -> Sequence[Figure]:
         return figures(_stream(plan, bed, spark, settings))
 
 
-def _stream(plan: DayPlan, bed: Bed, spark: SparkSession, settings: Settings) -> list[Part]:
+def _stream(plan: DayPlan, bed: Testbed, spark: SparkSession, settings: Settings) -> list[Part]:
     parts: list[Part] = []
     watch: Watch | None = None
     for number, (before, rows) in enumerate(pairwise([0, *marks(plan.lines)])):

@@ -42,7 +42,7 @@ from benchmarks.lakes import (
 )
 from benchmarks.measure import Figure, trend
 from benchmarks.plans import GrowPlan
-from benchmarks.testbed import Bed, BenchError, say
+from benchmarks.testbed import BenchError, Testbed, say
 from benchmarks.topic import fill, topic
 from qimo_assets.lake.pace import Pace
 from qimo_assets.lake.tables import MESSAGE
@@ -73,7 +73,7 @@ class Watch:
         looks: Figure -> its value at each look.
     """
 
-    bed: Bed
+    bed: Testbed
     spark: SparkSession
     settings: Settings
     plan: GrowPlan
@@ -149,14 +149,14 @@ UNITS = {
 }
 
 
-def run(plan: GrowPlan, bed: Bed) -> Sequence[Figure]:
+def run(plan: GrowPlan, bed: Testbed) -> Sequence[Figure]:
     """Stream a day of each size."""
     bed.start("kafka", "namenode", "datanode", "metastore", "thriftserver")
     with spark_session(bed.settings) as spark:
         return [figure for rows in plan.rows for figure in _stream_day(plan, bed, spark, rows)]
 
 
-def _stream_day(plan: GrowPlan, bed: Bed, spark: SparkSession, rows: int) -> list[Figure]:
+def _stream_day(plan: GrowPlan, bed: Testbed, spark: SparkSession, rows: int) -> list[Figure]:
     name = f"grow_{rows}"
     lines = bed.layout.data / name
     day = one_day(lines, rows, plan.seed)

@@ -36,7 +36,7 @@ from pyspark.sql.types import StringType
 from benchmarks.lakes import own_lake, spark_session, stream_all
 from benchmarks.measure import Figure, alternate
 from benchmarks.plans import IngestPlan
-from benchmarks.testbed import Bed, BenchError, say
+from benchmarks.testbed import BenchError, Testbed, say
 from benchmarks.topic import fill, topic
 from qimo_assets import simulator
 from qimo_assets.lake import regions
@@ -60,7 +60,7 @@ Write = Callable[[DataFrame, int], None]
 Job = Callable[[SparkSession, Settings], tuple[float, int]]
 
 
-def run(plan: IngestPlan, bed: Bed) -> Sequence[Figure]:
+def run(plan: IngestPlan, bed: Testbed) -> Sequence[Figure]:
     """Run the jobs in turn, over lines of one day and over lines of many days."""
     bed.start("kafka", "namenode", "datanode", "metastore")
     settings = bed.settings
@@ -125,7 +125,7 @@ def midnight() -> datetime:
 
 def _compare(
     plan: IngestPlan,
-    bed: Bed,
+    bed: Testbed,
     spark: SparkSession,
     settings: Settings,
     directory: Path,

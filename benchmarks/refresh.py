@@ -36,7 +36,7 @@ from benchmarks.ingest import BAD_SHARE, LATE_SHARE, midnight
 from benchmarks.lakes import own_lake, reporters, services_of, spark_session
 from benchmarks.measure import Figure, alternate
 from benchmarks.plans import RefreshPlan
-from benchmarks.testbed import Bed, BenchError, say
+from benchmarks.testbed import BenchError, Testbed, say
 from qimo_assets import simulator
 from qimo_assets.instance.storage import make_room
 from qimo_assets.lake.continuity import TopicCheckpoint
@@ -72,7 +72,7 @@ class History:
         batches: How many micro-batches were written.
     """
 
-    bed: Bed
+    bed: Testbed
     spark: SparkSession
     settings: Settings
     last: datetime
@@ -139,7 +139,7 @@ class History:
         return completed_commits(self.spark, MESSAGE.path(self.settings.lake))[-1].instant
 
 
-def run(plan: RefreshPlan, bed: Bed) -> Sequence[Figure]:
+def run(plan: RefreshPlan, bed: Testbed) -> Sequence[Figure]:
     """Fill both lakes, refresh their newest days in turn, and publish all of the long one."""
     bed.start("namenode", "datanode", "metastore", "thriftserver", "mysql")
     make_room()

@@ -25,7 +25,7 @@ import psutil
 
 from benchmarks.measure import Figure
 from benchmarks.plans import StartPlan
-from benchmarks.testbed import Bed, say
+from benchmarks.testbed import Testbed, say
 from qimo_assets import simulator
 from qimo_assets.stack.layout import Layout
 
@@ -35,7 +35,7 @@ CODE_SERVER, STREAM = "dagster-code", "stream"
 MIB = 2**20
 
 
-def run(plan: StartPlan, bed: Bed) -> Sequence[Figure]:
+def run(plan: StartPlan, bed: Testbed) -> Sequence[Figure]:
     """Start the stack cold and then warm, several times, and look at its memory each time that it
     was warm.
     """
@@ -84,7 +84,7 @@ def _files(directory: Path) -> Iterator[Path]:
         yield from (Path(folder) / name for name in names)
 
 
-def _up(bed: Bed, name: str) -> float:
+def _up(bed: Testbed, name: str) -> float:
     began = time.monotonic()
     bed.qimo("up")
     seconds = time.monotonic() - began
@@ -92,7 +92,7 @@ def _up(bed: Bed, name: str) -> float:
     return seconds
 
 
-def _resident(bed: Bed) -> dict[str, float]:
+def _resident(bed: Testbed) -> dict[str, float]:
     """Return the resident memory of each service and of the stream, in MiB."""
     found = json.loads(bed.qimo("status", "--json", check=False).stdout)["components"]
     memory = {item["name"]: float(item["rss_mb"] or 0) for item in found}

@@ -23,7 +23,7 @@ import dagster as dg
 
 from benchmarks.measure import Figure
 from benchmarks.plans import StoragePlan
-from benchmarks.testbed import Bed, say
+from benchmarks.testbed import Testbed, say
 from qimo_assets import simulator
 from qimo_assets.instance.retention import EVENTS_KEPT, KEPT, TICKS_KEPT
 from qimo_assets.stack import health
@@ -66,7 +66,7 @@ class Size:
     bytes: int
 
 
-def run(plan: StoragePlan, bed: Bed) -> Sequence[Figure]:
+def run(plan: StoragePlan, bed: Testbed) -> Sequence[Figure]:
     """Let lines flow on the whole stack, and look at Dagster's tables before and after."""
     bed.qimo("up")
     try:

@@ -42,7 +42,7 @@ class BenchError(StackError):
 
 
 @dataclass(frozen=True)
-class Bed:
+class Testbed:
     """A stack of a benchmark's own, of which nothing runs at first; this process has its
     environment.
     """
@@ -105,7 +105,7 @@ class Bed:
 
 
 @contextmanager
-def testbed(name: str, port_offset: int) -> Iterator[Bed]:
+def testbed(name: str, port_offset: int) -> Iterator[Testbed]:
     """Make a stack for a benchmark, and afterwards end what runs of it and remove its directory.
 
     Args:
@@ -136,7 +136,7 @@ def testbed(name: str, port_offset: int) -> Iterator[Bed]:
             install.install(layout)
             install.configure(layout)
             os.environ.update(tuning(given, layout.home / "qimo.toml"))
-            yield Bed(layout)
+            yield Testbed(layout)
     finally:
         _end(layout)
 

@@ -13,7 +13,7 @@ import psutil
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from benchmarks.testbed import Bed, say, wait_for
+from benchmarks.testbed import Testbed, say, wait_for
 from qimo_assets.clients import librdkafka_options
 from qimo_assets.resources.kafka import KafkaResource
 from qimo_assets.settings import KafkaSettings, Settings
@@ -99,7 +99,7 @@ class Agent:
 
 
 @contextmanager
-def running_agent(bed: Bed, settings: Settings, name: str) -> Iterator[Agent]:
+def running_agent(bed: Testbed, settings: Settings, name: str) -> Iterator[Agent]:
     """Run an agent as the stack runs its own, on an empty log directory; the keeper of its links
     works when files are added.
 
@@ -134,7 +134,7 @@ def running_agent(bed: Bed, settings: Settings, name: str) -> Iterator[Agent]:
         process.wait()
 
 
-def fill(bed: Bed, settings: Settings, directory: Path, lines: int) -> None:
+def fill(bed: Testbed, settings: Settings, directory: Path, lines: int) -> None:
     """Let the default agent carry log files into the topic, and wait until it holds them.
 
     Args:
