@@ -22,7 +22,7 @@ FIRST_INSTANT = "0" * 17
 
 
 class MigrationNeeded(ConfigurationError):
-    """The tables were made by an earlier release; the message says what to do."""
+    """The tables have no state, as those of an earlier release; the message says what to do."""
 
 
 class OptionsDiffer(ConfigurationError):
@@ -48,9 +48,9 @@ def open_state(spark: SparkSession, lake: LakeSettings, files: StateFiles, topic
         # A migration that was broken off has set them aside.
         if made or any(exists(spark, set_aside(lake, table.name)) for table in BATCH_TABLES):
             raise MigrationNeeded(
-                f"The tables of {lake.database} were made by an earlier release. Move them over "
-                "with ./qimo migrate, which may be broken off and run again; until then nothing "
-                "is written."
+                f"The tables of {lake.database} have nothing in {files.directory}: they were made "
+                "by an earlier release, or it was lost. ./qimo migrate makes it from their rows, "
+                "and may be broken off and run again; until then nothing is written."
             )
         state = State(
             # Older than any commit: those that were archived before the first folding are missed.

@@ -75,12 +75,16 @@ class State:
 
 
 class StateFiles:
-    """The files of the state, beside the tables of a lake."""
+    """The files of the state, beside the tables of a lake.
+
+    Attributes:
+        directory: Their URI.
+    """
 
     def __init__(self, spark: SparkSession, lake: LakeSettings) -> None:
         self._spark = spark
-        self._directory = f"{directory(lake)}/{DIRECTORY}"
-        self._files: Any = file_system(spark, self._directory)
+        self.directory = f"{directory(lake)}/{DIRECTORY}"
+        self._files: Any = file_system(spark, self.directory)
 
     def load(self) -> State | None:
         """Return the newest state that was written to its end; None where there is none."""
@@ -119,7 +123,7 @@ class StateFiles:
             stream.close()
 
     def _path(self, name: str) -> Any:
-        return hadoop_path(self._spark, f"{self._directory}/{name}")
+        return hadoop_path(self._spark, f"{self.directory}/{name}")
 
 
 def _sum(body: str) -> str:

@@ -233,7 +233,7 @@ def test_axes_begin_where_the_figures_begin(going: Site, view: View) -> None:
     ("state", "seconds", "words"),
     [
         ({"waiting": 0}, 60, ""),
-        ({"waiting": 0}, 3600, "no message came since"),
+        ({"waiting": 0}, 3600, "none came since"),
         ({"waiting": 312_000}, 60, "312,000 lines wait"),
         ({"waiting": 5}, 3600, "5 lines wait"),
         ({"waiting": None}, 3600, "broker does not answer"),

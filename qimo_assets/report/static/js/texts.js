@@ -24,8 +24,8 @@ const WORDS = {
   asOf: ["截至 {0}", "as of {0}"],
   fresh: ["最新数据 {0}（{1}前）", "Newest figures {0} ({1} ago)"],
   quiet: [
-    "最新数据是 {0} 前的：之后没有新消息，也没有积压。",
-    "The newest figures are {0} old: no message came since, and none waits.",
+    "最新数据是 {0} 前的，主题中没有积压：之后没有新消息，或者发布失败。",
+    "The newest figures are {0} old, and no line waits in the topic: none came since, or publishing fails.",
   ],
   old: ["最新数据是 {0} 前的，请留意。", "The newest figures are {0} old."],
   unchecked: [
