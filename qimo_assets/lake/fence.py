@@ -57,8 +57,10 @@ class Clock:
                 raise ClockBehind(
                     f"The newest instant of the lake is {self.newest:%Y-%m-%d %H:%M:%S}, and this "
                     f"driver's clock is {behind.total_seconds():,.0f} s behind it: what it "
-                    "writes would never be read. Put the clock right (time and time zone of the "
-                    "driver's machine); nothing was written."
+                    "writes would never be read; nothing was written. Put the clock right (time "
+                    "and time zone of the driver's machine). If it is right, the instant was "
+                    "written by one that was ahead: roll it back with Hudi, or wait until it has "
+                    "passed."
                 )
             self.sleep(LOOK_SECONDS)
 
@@ -75,7 +77,7 @@ class Fence:
     Attributes:
         clock: The clock.
         check: Raises what keeps this writer from writing, such as a lost lock.
-        refused: What kept a write from being done.
+        refused: What kept a write from being done, the last time that one was.
     """
 
     clock: Clock

@@ -99,13 +99,15 @@ def restore(
     path = table.path(lake)
     if starts_after(spark, path, state.folded.get(table.name, FIRST_INSTANT)):
         logger.warning("The state is older than the timeline of %s: reading its rows", table.name)
-        state.known.add(places_of(spark, path, topic))
+        state.known.add(places_of(spark, path, topic, lake.max_line_bytes))
     for commit in completed_commits(spark, path):
         state.known.add(commit.places)
         state.folded[table.name] = commit.instant
 
 
-def places_of(spark: SparkSession, path: str, topic: str) -> dict[str, list[tuple[int, int]]]:
+def places_of(
+    spark: SparkSession, path: str, topic: str, longest: int
+) -> dict[str, list[tuple[int, int]]]:
     """Return where the rows of a table stood, as one range a place: it may be too much.
 
     Args:
@@ -113,9 +115,12 @@ def places_of(spark: SparkSession, path: str, topic: str) -> dict[str, list[tupl
         path: The table's path.
         topic: The topic of which the lines without a file are taken to be; the table does not
             tell.
+        longest: Bytes of the longest line. A row does not tell where its line ends, and a range
+            that ended within it would leave a gap before the next line.
     """
     rows = spark.read.format("hudi").load(path)
     at = place_at(F.col("kafka_offset"))
     of_line = place(F.lit(topic), F.col("kafka_partition"))
-    found = rows.groupBy(of_line).agg(F.min(at), F.max(at) + 1).collect()
+    end = at + F.when(F.col("source_file").isNull(), 1).otherwise(longest + 1)
+    found = rows.groupBy(of_line).agg(F.min(at), F.max(end)).collect()
     return {name: [(begin, end)] for name, begin, end in found}

@@ -25,6 +25,7 @@ from qimo_assets.lake.tables import (
     BATCH_TABLES,
     MESSAGE,
     QUARANTINE,
+    SENT_AGAIN,
     Table,
     directory,
     set_aside,
@@ -107,8 +108,12 @@ class _Moving:
         self._files.mkdirs(self._path(f"{self._directory}/{ASIDE}"))
         for name in (MESSAGE.name, QUARANTINE.name, ARRIVALS):
             path = f"{self._directory}/{name}"
-            if exists(self._spark, path) and not exists(self._spark, self.aside(name)):
-                self._files.rename(self._path(path), self._path(self.aside(name)))
+            is_due = exists(self._spark, path) and not exists(self._spark, self.aside(name))
+            if is_due and not self._files.rename(self._path(path), self._path(self.aside(name))):
+                raise NotAllMoved(
+                    f"{path} cannot be renamed to {self.aside(name)}. Nothing was deleted: look at "
+                    "the rights of both directories, and run this again."
+                )
 
     def copy(self, table: Table, writer: TableWriter, say: Callable[[str], object]) -> int:
         """Copy the days that are not there yet, each as one commit, and return the rows."""
@@ -128,8 +133,11 @@ class _Moving:
         old.unpersist()
         if (found := _by_day(self._rows(path))) != days:
             raise NotAllMoved(
-                f"{path} has {sum(found.values()):,} rows where {self.aside(table.name)} has "
-                f"{sum(days.values()):,}. Nothing was deleted: delete {path} and run this again."
+                f"{path} has {sum(found.values()):,} rows of {len(found)} days where "
+                f"{self.aside(table.name)}, which it is made from, has {sum(days.values()):,} of "
+                f"{len(days)}. Nothing was deleted. Where the second one has all rows, delete the "
+                "first one and run this again; where it lacks rows, it was left by an earlier "
+                "migration: delete the second one and run this again."
             )
         return sum(days.values())
 
@@ -143,7 +151,7 @@ class _Moving:
             if newest is None:
                 continue
             state.folded[table.name] = newest
-            state.known.add(places_of(self._spark, path, topic))
+            state.known.add(places_of(self._spark, path, topic, self._lake.max_line_bytes))
             rows = self._rows(path)
             held.update(_by_day(rows))
             reached = rows.groupBy("kafka_partition").agg(F.max("kafka_offset") + 1).collect()
@@ -158,6 +166,12 @@ class _Moving:
             again = Counter({day: arrived - held[day] for day, arrived in lines.collect()})
             # Without the days that have fewer, of which lines were read again since.
             state.again[MESSAGE.name] = +again
+        elif has_commits(self._spark, totals := SENT_AGAIN.path(self._lake)):
+            # The tables are of today's form, and their state was lost.
+            for name, day, lines in (
+                self._rows(totals).select("table_name", "day", "lines").collect()
+            ):
+                state.again.setdefault(name, Counter())[day] = lines
         return state
 
     def is_left(self) -> bool:

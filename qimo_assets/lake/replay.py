@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 
 from qimo_assets.lake.parse import rows_of
 from qimo_assets.lake.tables import MESSAGE, QUARANTINE
-from qimo_assets.lake.timeline import BATCH_OPTION, REPLAY_BATCH, exists
+from qimo_assets.lake.timeline import BATCH_OPTION, REPLAY_BATCH, has_commits
 from qimo_assets.lake.write import Operation, TableWriter
 from qimo_assets.settings import Settings
 
@@ -51,7 +51,7 @@ def replay(spark: SparkSession, settings: Settings, writer: TableWriter) -> Repl
         What became of the rows.
     """
     path = QUARANTINE.path(settings.lake)
-    if not exists(spark, path):
+    if not has_commits(spark, path):
         return Replayed()
     stored = (
         spark.read.format("hudi")
@@ -62,7 +62,7 @@ def replay(spark: SparkSession, settings: Settings, writer: TableWriter) -> Repl
     try:
         replayed = _count(rows)
         metadata = {BATCH_OPTION: REPLAY_BATCH}
-        # A line that came on two days stands here twice.
+        # Of an earlier release a line stands here on each day on which it came.
         good = rows.where("reason IS NULL").dropDuplicates(["message_id"])
         if replayed.moved:
             # As a correction: the line is there already where a replay was broken off.

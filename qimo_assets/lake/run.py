@@ -225,13 +225,13 @@ def _replay(
 
 def _take_over(session: SparkSession, settings: Settings, lock: WriterLock) -> Fence:
     """End what another writer has begun, so that it cannot be committed any more, and return what
-    each write has to pass; a clock that is far behind ends the run here.
+    each write has to pass; a clock that is far behind ends the run before anything is written.
     """
+    fence = Fence(open_clock(session, settings.lake, TABLES), lock.check)
     for table in TABLES:
-        roll_back(session, settings.lake, table)
-    clock = open_clock(session, settings.lake, TABLES)
-    clock.wait()
-    return Fence(clock, lock.check)
+        with fence():
+            roll_back(session, settings.lake, table)
+    return fence
 
 
 def _session(spark: LazyPySparkResource) -> SparkSession:
@@ -273,7 +273,10 @@ def _follow(
             renewed = time.monotonic()
     error = query.exception()
     if error is not None:
-        raise fence.refused or _failed(error) from error
+        # Something else may have been refused long before.
+        if fence.refused is not None and str(fence.refused) in str(error):
+            raise fence.refused from error
+        raise _failed(error) from error
 
 
 def _was_ended(context: dg.AssetExecutionContext) -> bool:
@@ -319,16 +322,20 @@ def _root_cause(text: str) -> str:
 @contextmanager
 def _stopped_at_the_end(query: StreamingQuery, stream: LakeStream) -> Generator[None, None, None]:
     """Stop the query at the end of the block, and let the batch under way end before; then have
-    what is known written down.
+    what is known written down, unless another writer may be at work.
     """
+    may_write = True
     try:
         yield
+    except QimoError:
+        may_write = False
+        raise
     finally:
         deadline = time.monotonic() + BATCH_STOP_SECONDS
         while query.isActive and query.status["isTriggerActive"] and time.monotonic() < deadline:
             time.sleep(0.05)
         query.stop()
-        if query.exception() is None:
+        if may_write and query.exception() is None:
             stream.end()
 
 

@@ -50,6 +50,9 @@ STRATEGIES = {
     "hoodie.clustering.execution.strategy.class": "org.apache.hudi.client.clustering.run.strategy."
     "SparkStreamCopyClusteringExecutionStrategy",
 }
+# Hudi plans 30 groups of files at once unless told otherwise, and leaves the rest out without a
+# word: so many days are planned at once, each of a few groups.
+DAYS_AT_ONCE, MOST_GROUPS = 20, 1_000
 # Otherwise it waits for five commits of its own.
 COMPACTED = {"hoodie.compact.inline.max.delta.commits": "1"}
 
@@ -137,7 +140,8 @@ class Services:
             elif commit.kind is not Kind.SERVICE:
                 self._corrections += 1
         for level, days in self._levels.due().items():
-            self.put_together(level, days)
+            for start in range(0, len(days), DAYS_AT_ONCE):
+                self.put_together(level, days[start : start + DAYS_AT_ONCE])
         if self._corrections >= self.pace.corrections:
             self._call("run_compaction", "op => 'scheduleAndExecute'", COMPACTED)
             self._corrections = 0
@@ -168,6 +172,7 @@ class Services:
                 **STRATEGIES,
                 "hoodie.clustering.plan.strategy.small.file.limit": str(LIMITS[level]),
                 "hoodie.clustering.plan.strategy.target.file.max.bytes": str(LARGEST),
+                "hoodie.clustering.plan.strategy.max.num.groups": str(MOST_GROUPS),
                 # Otherwise it waits for so many commits since the last one.
                 "hoodie.clustering.inline.max.commits": "1",
                 "hoodie.clustering.async.max.commits": "1",

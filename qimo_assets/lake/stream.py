@@ -277,7 +277,7 @@ class LakeStream:
         rows = lines.rows.select(*table.given_columns).coalesce(files_of(number))
         # Of no rows an append makes no commit that is one of the table's kind.
         operation = Operation.APPEND if number else Operation.UPSERT
-        self._writer.write(table, rows, set(days) or {_today()}, told, operation)
+        self._writer.write(table, rows, {day for day in days if days[day]}, told, operation)
         self._made.add(table)
         self._told.add(table)
 

@@ -25,7 +25,7 @@ INSTANT_FORMAT = "%Y%m%d%H%M%S"
 BATCH_OPTION = "_qimo_batch"
 # A data file's day and commit: `day=DAY/ID_TOKEN_INSTANT.parquet`, `day=DAY/.ID_INSTANT.log.1`.
 MADE = re.compile(rf"/{PARTITION_PREFIX}(?P<day>[^/]+)/.*_(?P<instant>\d{{17}})\.")
-# Day -> lines that the batch had for it, a line as often as it came.
+# Day -> lines of the batch that were new to the table.
 LINES_OPTION = "_qimo_lines"
 # Day -> reason -> lines that the batch had for it, in the commits of the quarantine.
 REASONS_OPTION = "_qimo_reasons"
@@ -254,7 +254,19 @@ def time_of(instant: str) -> datetime:
 
 def exists(spark: SparkSession, path: str) -> bool:
     """Return whether a table stands at this path."""
-    return file_system(spark, path).exists(hadoop_path(spark, f"{path}/.hoodie"))
+    properties = hadoop_path(spark, f"{path}/.hoodie/hoodie.properties*")
+    return bool(file_system(spark, path).globStatus(properties))
+
+
+def forget_unmade(spark: SparkSession, path: str) -> None:
+    """Delete what a writer has left that was killed while it made a table: Hudi makes the
+    directories first and writes last what the table is, and refuses one that is in between.
+    """
+    files, root = file_system(spark, path), hadoop_path(spark, path)
+    if exists(spark, path) or not files.exists(root):
+        return
+    if [str(status.getPath().getName()) for status in files.listStatus(root)] == [".hoodie"]:
+        files.delete(root, True)
 
 
 def _completed(spark: SparkSession, path: str) -> Any:

@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from qimo_assets.lake.tables import WRITTEN_AT, Table, sync_options, write_options
-from qimo_assets.lake.timeline import exists, meta_client
+from qimo_assets.lake.timeline import exists, forget_unmade, meta_client
 from qimo_assets.settings import LakeSettings
 
 # A task keeps a file open for each day that its rows belong to, unless they come day by day.
@@ -61,21 +61,18 @@ class TableWriter:
         Args:
             table: The table.
             rows: Its `given_columns`.
-            days: The days that the rows belong to.
+            days: The days that the rows belong to; the metastore hears of what there is also where
+                there are none.
             metadata: Kept in the commit; the names begin with an underscore.
             operation: What is done with the rows.
         """
-        known = self.synced.setdefault(table.name, set())
-        # The metastore needs to hear of a table or a day once; asking it at each commit costs more
-        # than a small commit itself.
-        sync = sync_options(table, self.lake) if not set(days) <= known else {}
         by_day = (
             {"hoodie.bulkinsert.sort.mode": "PARTITION_SORT"} if len(days) > MOST_OPEN_DAYS else {}
         )
         options = {
             **write_options(table),
             **by_day,
-            **sync,
+            **self.sync(table, days),
             **(metadata or {}),
             **self.options,
             "hoodie.datasource.write.operation": operation.value,
@@ -84,7 +81,14 @@ class TableWriter:
             stamped(rows, table).write.format("hudi").options(**options).mode("append").save(
                 table.path(self.lake)
             )
-        known |= set(days)
+        self.synced.setdefault(table.name, set()).update(days)
+
+    def sync(self, table: Table, days: Collection[str]) -> dict[str, str]:
+        """Return the options with which a commit tells the metastore of a table and its days; none
+        where it has heard of them: asking it at each commit costs more than a small commit itself.
+        """
+        is_known = days and self.synced.get(table.name, set()).issuperset(days)
+        return {} if is_known else sync_options(table, self.lake)
 
 
 def stamped(rows: DataFrame, table: Table) -> DataFrame:
@@ -112,6 +116,7 @@ def roll_back(spark: SparkSession, lake: LakeSettings, table: Table) -> None:
     """
     path = table.path(lake)
     if not exists(spark, path):
+        forget_unmade(spark, path)
         return
     with hudi_client(spark, lake, table, write_options(table)) as client:
         client.rollbackFailedWrites(meta_client(spark, path))

@@ -19,15 +19,16 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from qimo_assets.lake.fence import Clock, ClockBehind, Fence, open_clock
-from qimo_assets.lake.known import MigrationNeeded, OptionsDiffer
+from qimo_assets.lake.known import MigrationNeeded, OptionsDiffer, places_of
 from qimo_assets.lake.migrate import migrate
 from qimo_assets.lake.parse import parse_and_survey
-from qimo_assets.lake.places import SEPARATOR
+from qimo_assets.lake.places import SEPARATOR, Known
 from qimo_assets.lake.replay import replay
+from qimo_assets.lake.sent_again import SENT_AGAIN_SCHEMA
 from qimo_assets.lake.services import Services
 from qimo_assets.lake.state import StateFiles
 from qimo_assets.lake.stream import topic_name
-from qimo_assets.lake.tables import BATCH_TABLES, MESSAGE, QUARANTINE, Table
+from qimo_assets.lake.tables import BATCH_TABLES, MESSAGE, QUARANTINE, SENT_AGAIN, Table
 from qimo_assets.lake.timeline import Kind, news_since, pending_services
 from qimo_assets.lake.write import Operation, TableWriter
 from qimo_assets.settings import (
@@ -304,8 +305,9 @@ def test_tables_of_another_release_are_refused(world: LocalLake) -> None:
 
 def test_services_beside_the_stream_change_no_row(world: LocalLake) -> None:
     file = File()
+    pace = replace(world.pace, corrections=1)
     services = [
-        Services(world.spark, world.settings.lake, table, nullcontext, world.pace)
+        Services(world.spark, world.settings.lake, table, nullcontext, pace)
         for table in BATCH_TABLES
     ]
     for n in range(9):
@@ -323,11 +325,69 @@ def test_services_beside_the_stream_change_no_row(world: LocalLake) -> None:
     rows = world.spark.read.format("hudi").load(QUARANTINE.path(lake)).limit(3)
     deleted = rows.select(*QUARANTINE.given_columns).localCheckpoint()
     world.writer.write(QUARANTINE, deleted, {"2024-05-06"}, operation=Operation.DELETE)
+    path = QUARANTINE.path(lake)
+    [deletion] = [one for one in news_since(world.spark, path, None) if one.kind is Kind.DELETE]
     services[1].look()
+    [compaction] = news_since(world.spark, path, deletion.completed)
+    assert (compaction.kind, compaction.files) == (Kind.SERVICE, {"2024-05-06": 1})
     assert sum(world.rows(QUARANTINE).values()) == 6
     assert not pending_services(world.spark, QUARANTINE.path(lake)).planned_at
     world.write(*file.append(*numbered(45, 50)))
     assert sum(world.rows(QUARANTINE).values()) == 7
+
+
+def test_the_files_of_more_days_than_hudi_plans_at_once_are_put_together(world: LocalLake) -> None:
+    days = {f"2024-05-{day:02}" for day in range(1, 32)}
+    file = File()
+    for n in range(world.pace.files):
+        world.write(*file.append(*[line(str(n), f"{day} 10:00:00") for day in sorted(days)]))
+    path = MESSAGE.path(world.settings.lake)
+    service = Services(world.spark, world.settings.lake, MESSAGE, nullcontext, world.pace)
+    service.look()
+    commits = news_since(world.spark, path, None)
+    served = [set(commit.files) for commit in commits if commit.kind is Kind.SERVICE]
+    assert set().union(*served) == days
+    assert set(world.rows().values()) == {len(days)}
+
+
+def test_a_table_that_was_being_made_is_made_anew(world: LocalLake) -> None:
+    for table in BATCH_TABLES:
+        path = Path(table.path(world.settings.lake).removeprefix("file:"))
+        (path / ".hoodie" / "timeline").mkdir(parents=True)
+    world.open()
+    world.write(*File().append(*numbered(1, 11)))
+    assert_once(world, 1, 11)
+
+
+def test_what_rows_tell_of_their_places_has_no_gap(world: LocalLake) -> None:
+    file = File()
+    world.write(*file.append(*numbered(1, 12)))
+    state = world.open().state
+    [place] = state.known.places
+    found = Known()
+    for table in BATCH_TABLES:
+        path = table.path(world.settings.lake)
+        found.add(places_of(world.spark, path, "topic", longest=1_000))
+    found.add({place: [(file.size, file.size + 10)]})
+    assert found.gaps() == {}
+
+
+def test_what_came_again_is_not_forgotten_with_the_state(world: LocalLake) -> None:
+    events = File().append(*numbered(1, 11))
+    world.write(*events)
+    world.write(*events[:4])
+    assert world.again == {MESSAGE.name: 4}
+    lake, day = world.settings.lake, "2024-05-06"
+    rows = [(f"{MESSAGE.name}:{day}", day, MESSAGE.name, 4)]
+    frame = world.spark.createDataFrame(rows, SENT_AGAIN_SCHEMA)
+    world.writer.write(SENT_AGAIN, frame, {day}, operation=Operation.UPSERT)
+    world.forget()
+    topic = topic_name(world.settings, CHECKPOINT)
+    migrate(world.spark, lake, topic, {0: 14}, world.writer, lambda _: None)
+    assert world.again == {MESSAGE.name: 4}
+    world.open().write(world.batch(0), 0)
+    assert_once(world, 1, 11)
+    assert world.again == {MESSAGE.name: 4}
 
 
 @pytest.mark.parametrize("table", BATCH_TABLES, ids=lambda table: table.name)

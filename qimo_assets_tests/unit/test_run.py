@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -13,13 +14,16 @@ import pytest
 from dagster._core.test_utils import create_run_for_test
 from pyspark.errors import StreamingQueryException
 
+from qimo_assets.errors import QimoError
 from qimo_assets.lake import run as lake_run
 from qimo_assets.lake.background import repeated
 from qimo_assets.lake.continuity import LinesLost
+from qimo_assets.lake.fence import ClockBehind
 from qimo_assets.lake.pace import Pace
 from qimo_assets.lake.places import Known
 from qimo_assets.lake.run import Mode
 from qimo_assets.lake.tables import MESSAGE
+from qimo_assets.lake.writer_lock import WriterLockHeld
 
 
 class Following:
@@ -126,9 +130,12 @@ def test_the_query_is_stopped_before_a_service_is_waited_for(
 
     run = following(dg.DagsterRunStatus.CANCELING)
     run.query.stop, run.query.id, run.query.status = stop, "q", {"isTriggerActive": False}
+    run.query.exception = lambda: None
     run.context.log = SimpleNamespace(info=lambda _: None)
     state = SimpleNamespace(known=Known())
-    stream = SimpleNamespace(start=lambda until_caught_up: run.query, state=state)
+    stream = SimpleNamespace(
+        start=lambda until_caught_up: run.query, state=state, end=lambda: order.append("end")
+    )
     services = [SimpleNamespace(look=look, table=MESSAGE)]
     reporter = SimpleNamespace(report=report, commit=lambda _: None)
     fence = SimpleNamespace(refused=None)
@@ -137,7 +144,32 @@ def test_the_query_is_stopped_before_a_service_is_waited_for(
             *cast("Any", (run.context, stream, Mode.LIVE, services, Pace(0.001), reporter)),
             *cast("Any", (run, fence)),
         )
-    assert order == ["report", "query", "service", "report"]
+    assert order == ["report", "query", "end", "service", "report"]
+
+
+@pytest.mark.parametrize(
+    ("error", "ended"),
+    [(dg.DagsterExecutionInterruptedError(), True), (WriterLockHeld("gone"), False)],
+)
+def test_what_is_known_is_not_written_beside_another_writer(error: Exception, ended: bool) -> None:
+    done: list[str] = []
+    stop = partial(done.append, "stop")
+    query = SimpleNamespace(isActive=False, stop=stop, exception=lambda: None)
+    stream = SimpleNamespace(end=lambda: done.append("end"))
+    with pytest.raises(type(error)), lake_run._stopped_at_the_end(*cast("Any", (query, stream))):  # pyright: ignore[reportPrivateUsage]
+        raise error
+    assert done == ["stop", *(["end"] if ended else [])]
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [("Caused by: java.io.C: No space", "No space"), ("ClockBehind: 5 s behind", "^5 s behind$")],
+)
+def test_a_refusal_is_the_cause_where_the_query_ended_with_it(text: str, cause: str) -> None:
+    query = SimpleNamespace(isActive=False, exception=lambda: Exception(text))
+    fence = SimpleNamespace(refused=ClockBehind("5 s behind"))
+    with pytest.raises(QimoError, match=cause):
+        lake_run._follow(*cast("Any", (None, query, None, None, fence)))  # pyright: ignore[reportPrivateUsage]
 
 
 def test_a_failure_names_its_innermost_cause() -> None:
