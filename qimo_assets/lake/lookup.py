@@ -1,4 +1,6 @@
-"""Which lines of a batch came before: those whose places are known are looked up by their ids.
+"""Which lines of a batch came before: those whose places are known are looked up by their ids, in
+both tables, for a line that was good once may be rejected by the limits of today, and the other way
+round.
 
 They are few, and handled here as frames of Polars: as a plan of Spark's it took 27 jobs more than
 a batch of new lines, four times as long.
@@ -38,13 +40,14 @@ class CameBefore:
         lines: Their `kafka_partition` and `kafka_offset`.
         days: Day -> their number.
         reasons: Day -> reason -> their number, for rejected lines.
-        again: Day of the first arrival -> lines that are counted as sent again.
+        again: Table and day of the first arrival -> lines that are counted as sent again; among
+            them those that are appended because they were rejected before.
     """
 
     lines: pl.DataFrame
     days: Counter[str]
     reasons: dict[str, Counter[str]]
-    again: Counter[str]
+    again: Counter[tuple[str, str]]
 
 
 def arrival_day() -> Column:
@@ -63,7 +66,8 @@ def doubtful_lines(
         doubtful: Place -> the ranges in which they stand.
 
     Returns:
-        The columns of `SCHEMA` (times in microseconds) and `reason`.
+        The columns of `SCHEMA` (times in microseconds), `reason`, and `message_day`, on which the
+        line stands if it is, or was, a message.
     """
     ranges = pl.DataFrame(
         [(place, *range_) for place, found in doubtful.items() for range_ in found],
@@ -75,47 +79,65 @@ def doubtful_lines(
         & (F.col("place_at") >= F.col("range_begin"))
         & (F.col("place_at") < F.col("range_end"))
     )
+    is_good = F.col("reason").isNull()
     lines = (
         parsed.where(F.col(SURVEY).isNull())
-        .withColumn("day", F.when(F.col("reason").isNull(), F.col("day")).otherwise(arrival_day()))
+        .withColumn("message_day", F.when(is_good, F.col("day")).otherwise(_first_characters()))
+        .withColumn("day", F.when(is_good, F.col("day")).otherwise(arrival_day()))
         .join(_small(spark, ranges), inside)
     )
-    return _collected(lines, {**SCHEMA, "reason": pl.String})
+    return _collected(lines, {**SCHEMA, "reason": pl.String, "message_day": pl.String})
 
 
-def stored_lines(spark: SparkSession, path: str, table: Table, asked: pl.DataFrame) -> pl.DataFrame:
-    """Return those rows of a table that have the id of a line, with the columns of `SCHEMA`.
+def stored_lines(
+    spark: SparkSession, paths: Mapping[Table, str], asked: pl.DataFrame
+) -> pl.DataFrame:
+    """Return those rows that have the id of a line.
 
     Args:
         spark: The driver's session.
-        path: The table's base path.
-        table: The table.
-        asked: The lines, with the columns of `SCHEMA`.
+        paths: The tables that there are, and their base paths.
+        asked: The lines, as `doubtful_lines` returns them.
+
+    Returns:
+        The columns of `SCHEMA`, and the name of the `table`.
     """
-    stored = spark.read.format("hudi").load(path)
-    if table is MESSAGE:
-        stored = stored.where(F.col("day").isin(asked["day"].unique().to_list()))
+    found = [pl.DataFrame(schema={**SCHEMA, "table": pl.String})]
     ids = _small(spark, asked.select("message_id").unique())
-    return _collected(stored.join(ids, "message_id", "left_semi"), SCHEMA)
+    for table, path in paths.items():
+        rows = spark.read.format("hudi").load(path)
+        if table is MESSAGE:
+            rows = rows.where(F.col("day").isin(asked["message_day"].unique().to_list()))
+        of_table = _collected(rows.join(ids, "message_id", "left_semi"), SCHEMA)
+        found.append(of_table.with_columns(table=pl.lit(table.name)))
+    return pl.concat(found)
 
 
 def known_lines(
-    asked: pl.DataFrame, stored: pl.DataFrame, counted: Mapping[int, int]
+    table: Table, asked: pl.DataFrame, stored: pl.DataFrame, counted: Mapping[int, int]
 ) -> CameBefore:
-    """Tell the lines that are new from those that came before.
+    """Tell the lines that are new to a table from those that came before.
 
     Args:
-        asked: The lines of one table, as `doubtful_lines` returns them.
-        stored: The rows that have their ids.
+        table: The table to which the lines belong today.
+        asked: Its lines, as `doubtful_lines` returns them.
+        stored: The rows of both tables that have their ids, as `stored_lines` returns them.
         counted: Partition -> offset up to which lines that came again are counted.
     """
-    first = stored.sort("day", *ARRIVAL).unique("message_id", keep="first", maintain_order=True)
-    found = (
+    first = stored.sort(ARRIVAL).unique("message_id", keep="first", maintain_order=True)
+    # A message stays one. What was rejected and is good today becomes one, and its row in the
+    # quarantine no longer counts.
+    held = stored.filter(pl.col("table") == MESSAGE.name) if table is MESSAGE else stored
+    came = (
         asked.sort(ARRIVAL)
-        .with_columns(is_first=pl.col("message_id").is_first_distinct())
+        .with_columns(
+            is_first=pl.col("message_id").is_first_distinct(),
+            is_held=pl.col("message_id").is_in(held["message_id"].to_list()),
+        )
         .join(first, "message_id", "left", suffix="_stored")
         .filter(~(pl.col("is_first") & pl.col("day_stored").is_null()))
     )
+    found = came.filter(~pl.col("is_first") | pl.col("is_held"))
     # A batch that is written again finds its own rows, which came once.
     # The time tells it from a record of a topic that was made anew.
     is_itself = pl.all_horizontal(
@@ -124,16 +146,23 @@ def known_lines(
     reached = pl.col("kafka_partition").replace_strict(
         dict(counted), default=0, return_dtype=pl.Int64
     )
-    again = found.filter(~is_itself & (pl.col("kafka_offset") >= reached))
+    again = (
+        came.filter(~is_itself & (pl.col("kafka_offset") >= reached))
+        .group_by(
+            pl.col("table").fill_null(table.name).alias("of"),
+            pl.coalesce("day_stored", "day").alias("on"),
+        )
+        .len()
+    )
     reasons: defaultdict[str, Counter[str]] = defaultdict(Counter)
     rejected = found.filter(pl.col("reason").is_not_null())
     for day, reason, lines in rejected.group_by("day", "reason").len().iter_rows():
         reasons[day][reason] = lines
     return CameBefore(
         found.select(PLACE),
-        _by(found, pl.col("day")),
+        Counter(dict(found.group_by("day").len().iter_rows())),
         reasons,
-        _by(again, pl.coalesce("day_stored", "day")),
+        Counter({(name, day): lines for name, day, lines in again.iter_rows()}),
     )
 
 
@@ -142,6 +171,11 @@ def without(spark: SparkSession, rows: DataFrame, known: CameBefore) -> DataFram
     if known.lines.is_empty():
         return rows
     return rows.join(_small(spark, known.lines), PLACE, "left_anti")
+
+
+def _first_characters() -> Column:
+    """Return what a rejected line begins with, which in a message is its day."""
+    return F.substring(F.decode("raw", "UTF-8"), 1, len("2026-01-01"))
 
 
 def _small(spark: SparkSession, frame: pl.DataFrame) -> DataFrame:
@@ -155,8 +189,3 @@ def _collected(rows: DataFrame, schema: Mapping[str, type[pl.DataType]]) -> pl.D
     ]
     found = pl.from_pandas(rows.select(*columns).toPandas())
     return found.cast(dict(schema))  # pyright: ignore[reportArgumentType]  # types of Polars
-
-
-def _by(lines: pl.DataFrame, value: pl.Expr) -> Counter[str]:
-    counts = lines.group_by(value.alias("value")).len()
-    return Counter(dict(counts.iter_rows()))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -77,13 +77,13 @@ class Lines:
         rows: The rows.
         days: Day -> their number.
         reasons: Day -> reason -> their number, for rejected lines.
-        again: Day -> lines of the batch that came before.
+        again: Table and day of the first arrival -> lines of the batch that came before.
     """
 
     rows: DataFrame
     days: Mapping[str, int]
     reasons: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    again: Mapping[str, int] = field(default_factory=dict)
+    again: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
 
 class LakeStream:
@@ -176,7 +176,7 @@ class LakeStream:
             self._append(lines, told)
         finally:
             parsed.unpersist()
-        self._learn(survey, {table.name: lines[table].again for table in lines})
+        self._learn(survey, [lines[table].again for table in lines])
         self._is_writing = False
 
     def end(self) -> None:
@@ -209,21 +209,24 @@ class LakeStream:
         if not doubtful:
             return lines
         asked = doubtful_lines(self._spark, parsed, doubtful)
-        is_good = pl.col("reason").is_null()
-        return {
-            MESSAGE: self._new_ones(MESSAGE, lines[MESSAGE], asked.filter(is_good)),
-            QUARANTINE: self._new_ones(QUARANTINE, lines[QUARANTINE], asked.filter(~is_good)),
-        }
-
-    def _new_ones(self, table: Table, lines: Lines, asked: pl.DataFrame) -> Lines:
-        """Return the lines of a batch without those that the table holds."""
         if asked.is_empty():
             return lines
-        stored = asked.clear()
-        if table in self._made:
-            path = table.path(self._settings.lake)
-            stored = stored_lines(self._spark, path, table, asked)
-        known = known_lines(asked, stored, self._counted())
+        paths = {table: table.path(self._settings.lake) for table in self._made}
+        stored = stored_lines(self._spark, paths, asked)
+        is_good = pl.col("reason").is_null()
+        parts = {MESSAGE: asked.filter(is_good), QUARANTINE: asked.filter(~is_good)}
+        return {
+            table: self._new_ones(table, lines[table], of_table, stored)
+            for table, of_table in parts.items()
+        }
+
+    def _new_ones(
+        self, table: Table, lines: Lines, asked: pl.DataFrame, stored: pl.DataFrame
+    ) -> Lines:
+        """Return the lines of a batch without those that are in the lake."""
+        if asked.is_empty():
+            return lines
+        known = known_lines(table, asked, stored, self._counted())
         return Lines(
             without(self._spark, lines.rows, known),
             Counter(lines.days) - known.days,
@@ -281,18 +284,18 @@ class LakeStream:
         self._made.add(table)
         self._told.add(table)
 
-    def _learn(self, survey: Survey, again: Mapping[str, Mapping[str, int]]) -> None:
+    def _learn(self, survey: Survey, again: Sequence[Mapping[tuple[str, str], int]]) -> None:
         state = self.state
         state.known.add(survey.places)
-        for table, days in again.items():
-            state.again.setdefault(table, Counter()).update(days)
+        for (table, day), lines in (item for found in again for item in found.items()):
+            state.again.setdefault(table, Counter())[day] += lines
         for partition, offset in survey.reached.items():
             name = f"{self._topic}{SEPARATOR}{partition}"
             state.reached[name] = max(offset, state.reached.get(name, 0))
         self._count_again()
         self._unfolded += 1
         # What came again stands in no commit.
-        if any(again.values()) or self._unfolded >= self._pace.folded_after:
+        if any(again) or self._unfolded >= self._pace.folded_after:
             self.fold()
 
     def _count_again(self) -> None:

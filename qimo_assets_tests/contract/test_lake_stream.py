@@ -253,6 +253,40 @@ def test_what_was_rejected_by_other_limits_is_not_lost_when_its_batch_is_written
     assert world.rows() == {"short": 1, "x" * 300: 1}
 
 
+def with_limit(world: LocalLake, max_line_bytes: int) -> LocalLake:
+    """Return the same lake as a run with another limit writes it."""
+    lake = world.settings.lake.model_copy(update={"max_line_bytes": max_line_bytes})
+    return LocalLake(world.spark, world.settings.model_copy(update={"lake": lake}))
+
+
+def test_a_message_stays_one_when_the_limits_of_today_reject_it(world: LocalLake) -> None:
+    events = File().append(line("short"), line("x" * 300))
+    world.send(*events)
+    world.open(DyingWriter)
+    assert isinstance(world.writer, DyingWriter)
+    world.writer.dies_before = QUARANTINE
+    with pytest.raises(Killed):
+        world.stream.write(world.batch(0), 0)
+    strict = with_limit(world, 200)
+    strict.write(*events)
+    strict.write(*events, partition=1)
+    assert strict.rows() == {"short": 1, "x" * 300: 1}
+    assert strict.rows(QUARANTINE) == {}
+    assert strict.again == {MESSAGE.name: 2}
+
+
+def test_a_rejected_line_that_is_good_when_it_comes_again_came_again(world: LocalLake) -> None:
+    events = File().append(line("short"), line("x" * 300))
+    with_limit(world, 200).write(*events)
+    world.open()
+    world.write(*events, partition=1)
+    assert world.rows() == {"short": 1, "x" * 300: 1}
+    assert world.again == {MESSAGE.name: 1, QUARANTINE.name: 1}
+    replay(world.spark, world.settings, world.writer)
+    assert world.rows() == {"short": 1, "x" * 300: 1}
+    assert world.rows(QUARANTINE) == {}
+
+
 def test_a_lost_position_file_of_many_files(world: LocalLake) -> None:
     files = [File(f"{n}.log", f"{n}-{n}") for n in range(1_000)]
     events = [body for n, file in enumerate(files) for body in file.append(*numbered(n, n + 1))]
