@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -18,6 +19,8 @@ from qimo_assets.verify.recount import SourceFile
 
 LAKE_TABLE = "chat_message_rt"
 QUARANTINE_TABLE = "chat_quarantine_rt"
+# Queries at a time.
+AT_ONCE = 3
 _ORIGIN = "source_host, source_file, source_id"
 # Late messages of each day, and the ages of the others at which half and 99 % of them are reached:
 # the sorted ages themselves, by place.
@@ -103,15 +106,15 @@ def read_lake(settings: Settings) -> LakeAnswer:
     from thrift.Thrift import TException
 
     hive = settings.hive
+
+    def ask(query: str) -> list[Row]:
+        # A connection of its own: one at a time asks through it.
+        with closing(_connect_hive(hive)) as connection, closing(connection.cursor()) as cursor:
+            cursor.execute(query)
+            return cursor.fetchall()
+
     try:
-        with closing(_connect_hive(hive)) as connection:
-
-            def ask(query: str) -> list[Row]:
-                with closing(connection.cursor()) as cursor:
-                    cursor.execute(query)
-                    return cursor.fetchall()
-
-            return lake_answer(ask, settings)
+        return lake_answer(ask, settings)
     except (Error, TException, OSError) as error:
         raise VerifyError(
             f"HiveServer2 at {hive.host}:{hive.port} cannot be read: "
@@ -123,7 +126,7 @@ def lake_answer(ask: Ask, settings: Settings) -> LakeAnswer:
     """Put the lake's answer together out of queries.
 
     Args:
-        ask: Runs a query and returns its rows.
+        ask: Runs a query and returns its rows; it is asked from several threads.
         settings: The database's name and the limits.
 
     Returns:
@@ -141,66 +144,85 @@ def lake_answer(ask: Ask, settings: Settings) -> LakeAnswer:
     def rows_of(table: str, query: str) -> list[Row]:
         if table not in present:
             return []
-        return ask(
-            query.format(
-                table=_rejected(database, LAKE_TABLE in present)
-                if table == QUARANTINE_TABLE
-                else f"`{database}`.`{table}`"
-            )
-        )
+        lines = _rejected(database, LAKE_TABLE in present)
+        return ask(query.format(table=f"`{database}`.`{table}`", lines=lines))
 
     ahead = settings.lake.max_ahead_minutes * 60
-    [(messages, records, too_far)] = rows_of(
-        LAKE_TABLE,
-        "SELECT count(DISTINCT message_id), count(DISTINCT kafka_partition, kafka_offset), "  # nosec B608  # this file's names
-        f"count_if(unix_timestamp(msg_time) - unix_timestamp(collected_at) > {ahead}) FROM "
-        f"{{table}}",
-    ) or [(0, 0, 0)]
-
-    def counts_of(table: str, column: str) -> dict[tuple[SourceFile | None, str], int]:
-        query = f"SELECT {_ORIGIN}, {column}, count(*) FROM {{table}} GROUP BY {_ORIGIN}, {column}"  # nosec B608  # this file's names
-        # Two directories may hold files of one name, where only the name is known.
-        counts: Counter[tuple[SourceFile | None, str]] = Counter()
-        for *origin, name, count in rows_of(table, query):
-            counts[_source_file(*origin), name] += count
-        return dict(counts)
-
+    # Most of a query is the server's planning, in one thread.
+    with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
+        submitted = {
+            name: pool.submit(rows_of, table, query)
+            for name, (table, query) in _queries(ahead).items()
+        }
+        found = {name: answer.result() for name, answer in submitted.items()}
+    [(messages, records, too_far)] = found["sums"] or [(0, 0, 0)]
     rejected_ahead: dict[SourceFile, dict[int, str]] = defaultdict(dict)
-    query = (
-        f"SELECT {_ORIGIN}, source_offset, unix_timestamp(collected_at) FROM {{table}} WHERE "  # nosec B608  # this file's names
-        "reason = 'time_ahead'"
-    )
-    for *origin, offset, collected in rows_of(QUARANTINE_TABLE, query):
+    for *origin, offset, collected in found["rejected ahead"]:
         if file := _source_file(*origin):
             rejected_ahead[file][offset] = latest_time(
                 datetime.fromtimestamp(collected, ZONE), settings.lake
             )
     rejected: dict[str, dict[str, int]] = defaultdict(dict)
-    if QUARANTINE_TABLE in present:
-        for day, reason, count in ask(_REJECTED.format(table=f"`{database}`.`{QUARANTINE_TABLE}`")):
-            rejected[day][reason] = count
-
-    def plain_of(table: str, column: str) -> dict[tuple[int, str], tuple[int, int, int]]:
-        query = (
-            f"SELECT kafka_partition, {column}, count(*), min(kafka_offset), max(kafka_offset) "  # nosec B608  # this file's names
-            f"FROM {{table}} WHERE source_file IS NULL GROUP BY kafka_partition, {column}"
-        )
-        return {
-            (partition, name): (count, first, last)
-            for partition, name, count, first, last in rows_of(table, query)
-        }
-
+    for day, reason, count in found["rejected"]:
+        rejected[day][reason] = count
     return LakeAnswer(
-        rows=counts_of(LAKE_TABLE, "day"),
-        quarantined=counts_of(QUARANTINE_TABLE, "reason"),
+        rows=_by_origin(found["days"]),
+        quarantined=_by_origin(found["reasons"]),
         messages=messages,
         records=records,
         ahead=too_far,
         rejected_ahead=dict(rejected_ahead),
         rejected=dict(rejected),
-        arrivals={day: tuple(figures) for day, *figures in rows_of(LAKE_TABLE, _ARRIVALS)},
-        plain=plain_of(LAKE_TABLE, "day") | plain_of(QUARANTINE_TABLE, "reason"),
+        arrivals={day: tuple(figures) for day, *figures in found["arrivals"]},
+        plain={
+            (partition, name): (count, first, last)
+            for partition, name, count, first, last in found["plain days"] + found["plain reasons"]
+        },
     )
+
+
+def _queries(ahead: int) -> dict[str, tuple[str, str]]:
+    """Return name -> table and query; `{table}` stands for its rows, `{lines}` for the rejected
+    lines.
+    """
+    sums = (
+        "SELECT count(DISTINCT message_id), count(DISTINCT kafka_partition, kafka_offset), "  # nosec B608  # this file's names
+        f"count_if(unix_timestamp(msg_time) - unix_timestamp(collected_at) > {ahead}) FROM "
+        f"{{table}}"
+    )
+    rejected_ahead = (
+        f"SELECT {_ORIGIN}, source_offset, unix_timestamp(collected_at) FROM {{lines}} WHERE "  # nosec B608  # this file's names
+        "reason = 'time_ahead'"
+    )
+    return {
+        "sums": (LAKE_TABLE, sums),
+        "rejected ahead": (QUARANTINE_TABLE, rejected_ahead),
+        "rejected": (QUARANTINE_TABLE, _REJECTED),
+        "days": (LAKE_TABLE, _counted("day", "{table}")),
+        "reasons": (QUARANTINE_TABLE, _counted("reason", "{lines}")),
+        "arrivals": (LAKE_TABLE, _ARRIVALS),
+        "plain days": (LAKE_TABLE, _plain("day", "{table}")),
+        "plain reasons": (QUARANTINE_TABLE, _plain("reason", "{lines}")),
+    }
+
+
+def _counted(column: str, source: str) -> str:
+    return f"SELECT {_ORIGIN}, {column}, count(*) FROM {source} GROUP BY {_ORIGIN}, {column}"  # nosec B608  # this file's names
+
+
+def _plain(column: str, source: str) -> str:
+    return (
+        f"SELECT kafka_partition, {column}, count(*), min(kafka_offset), max(kafka_offset) "  # nosec B608  # this file's names
+        f"FROM {source} WHERE source_file IS NULL GROUP BY kafka_partition, {column}"
+    )
+
+
+def _by_origin(rows: list[Row]) -> dict[tuple[SourceFile | None, str], int]:
+    # Two directories may hold files of one name, where only the name is known.
+    counts: Counter[tuple[SourceFile | None, str]] = Counter()
+    for *origin, name, count in rows:
+        counts[_source_file(*origin), name] += count
+    return dict(counts)
 
 
 def _source_file(host: str | None, file: str | None, source_id: str | None) -> SourceFile | None:
