@@ -50,9 +50,9 @@ STRATEGIES = {
     "hoodie.clustering.execution.strategy.class": "org.apache.hudi.client.clustering.run.strategy."
     "SparkStreamCopyClusteringExecutionStrategy",
 }
-# Hudi plans 30 groups of files at once unless told otherwise, and leaves the rest out without a
-# word: so many days are planned at once, each of a few groups.
-DAYS_AT_ONCE, MOST_GROUPS = 20, 1_000
+# Groups of files that Hudi plans at once; it leaves further ones out without a word, by default
+# those beyond 30.
+MOST_GROUPS = 100_000
 # Otherwise it waits for five commits of its own.
 COMPACTED = {"hoodie.compact.inline.max.delta.commits": "1"}
 
@@ -140,8 +140,7 @@ class Services:
             elif commit.kind is not Kind.SERVICE:
                 self._corrections += 1
         for level, days in self._levels.due().items():
-            for start in range(0, len(days), DAYS_AT_ONCE):
-                self.put_together(level, days[start : start + DAYS_AT_ONCE])
+            self.put_together(level, days)
         if self._corrections >= self.pace.corrections:
             self._call("run_compaction", "op => 'scheduleAndExecute'", COMPACTED)
             self._corrections = 0

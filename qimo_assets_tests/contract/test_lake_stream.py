@@ -371,7 +371,7 @@ def test_services_beside_the_stream_change_no_row(world: LocalLake) -> None:
 
 
 def test_the_files_of_more_days_than_hudi_plans_at_once_are_put_together(world: LocalLake) -> None:
-    days = {f"2024-05-{day:02}" for day in range(1, 32)}
+    days = {str((MONDAY - timedelta(days=ago)).date()) for ago in range(31)}
     file = File()
     for n in range(world.pace.files):
         world.write(*file.append(*[line(str(n), f"{day} 10:00:00") for day in sorted(days)]))
