@@ -84,7 +84,8 @@ def test_killed_at_random_moments_while_lines_come(lake: Lake) -> None:
     chance, done = random.Random(seed), threading.Event()
 
     def feed() -> None:
-        while not done.wait(0.5):
+        # Each second costs the last run a tenth of a batch.
+        while not done.wait(1.5):
             lake.send(30)
 
     feeder = threading.Thread(target=feed)
