@@ -1,8 +1,7 @@
 """From file to figure on the real stack: what is fed arrives once, by itself, whatever is stopped
 on the way.
 
-The tests share one stack and its data. A recount looks at all there is, so one that agrees speaks
-for the tests before it as well.
+The tests share one stack and its data, and each ends with a recount that agrees.
 """
 
 from __future__ import annotations
@@ -188,6 +187,7 @@ def test_lines_that_come_later_reach_mysql_by_themselves(stack: Stack, ask_mysql
     [(before,)] = ask_mysql("SELECT sum(messages) FROM message_total")
     stack.qimo("feed", "--lines", "500", "--seed", "2")
     wait_for(lambda: ask_mysql("SELECT sum(messages) FROM message_total") == [(before + 500,)])
+    assert stack.verified()["ok"]
 
 
 def test_a_run_of_metrics_leaves_no_messages_in_the_server_s_memory(ask_hive: Ask) -> None:
@@ -214,6 +214,7 @@ def test_what_active_user_remembers_serves_its_next_run(
     execute(stack, f"UPDATE active_user SET new = new + 1 WHERE day = '{newest}'")
     stack.qimo(*refresh)
     assert ask_hive("SHOW VIEWS IN global_temp LIKE 'remembered_*'") == digests
+    assert stack.verified()["ok"]
 
 
 def test_a_metric_is_materialized_for_a_day_and_for_a_range(stack: Stack, ask_mysql: Ask) -> None:
