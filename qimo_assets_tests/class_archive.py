@@ -15,19 +15,13 @@ from pathlib import Path
 
 from qimo_assets.lake.tables import BATCH_TABLES
 from qimo_assets_tests.drivers import driver
-from qimo_assets_tests.local_lake import File, LocalLake, local_settings, numbered
-
-OPTIONS = "-Dfile.encoding=UTF-8 -XX:+UseSerialGC -Duser.timezone=Asia/Shanghai"
+from qimo_assets_tests.local_lake import File, LocalLake, local_settings, numbered, uncompiled
 
 
 def make(path: Path) -> None:
     """Write the archive."""
-    conf = {
-        "spark.driver.extraJavaOptions": f"{OPTIONS} -XX:ArchiveClassesAtExit={path}",
-        "spark.sql.codegen.wholeStage": "false",
-    }
     with tempfile.TemporaryDirectory() as directory:
-        settings = local_settings(Path(directory), conf)
+        settings = local_settings(Path(directory), uncompiled(f"-XX:ArchiveClassesAtExit={path}"))
         with driver(settings) as spark:
             fill(LocalLake(spark, settings))
 

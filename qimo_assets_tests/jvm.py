@@ -13,6 +13,7 @@ from pathlib import Path
 
 from qimo_assets.settings import PROJECT_ROOT, qimo_home
 from qimo_assets.stack.download import alone
+from qimo_assets.stack.jars import LOCK_FILE
 from qimo_assets.stack.java import java_home
 
 # For a few thousand lines the second compiler costs more than it gains, and looking through the
@@ -38,7 +39,7 @@ def make_archive() -> None:
     if not (java_home() / "lib" / "server" / "classes.jsa").exists():
         return
     with alone(archive.parent):
-        if archive.exists() and archive.stat().st_mtime > _lock().stat().st_mtime:
+        if archive.exists() and archive.stat().st_mtime > LOCK_FILE.stat().st_mtime:
             return
         archive.unlink(missing_ok=True)
         subprocess.run(
@@ -51,7 +52,3 @@ def make_archive() -> None:
 
 def _archive() -> Path:
     return qimo_home() / "install" / "test-classes.jsa"
-
-
-def _lock() -> Path:
-    return PROJECT_ROOT / "jars.lock"

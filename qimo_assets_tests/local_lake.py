@@ -41,12 +41,26 @@ UNSYNCED = {"hoodie.datasource.hive_sync.enable": "false"}
 KAFKA_RECORD = "value binary, topic string, partition int, offset long, timestamp timestamp"
 
 
-def local_settings(directory: Path, conf: Mapping[str, str]) -> Settings:
+def uncompiled(java_options: str = "") -> dict[str, str]:
+    """Return properties of Spark with which a few lines are written soonest.
+
+    Args:
+        java_options: More options of the driver's JVM.
+    """
+    return {
+        "spark.driver.extraJavaOptions": "-Dfile.encoding=UTF-8 -XX:+UseSerialGC "
+        f"-Duser.timezone=Asia/Shanghai {java_options}",
+        "spark.sql.codegen.wholeStage": "false",
+    }
+
+
+def local_settings(directory: Path, conf: Mapping[str, str], master: str = "local[2]") -> Settings:
     """Return the settings of a lake in a directory.
 
     Args:
         directory: Of the lake and of all that Spark writes beside it.
         conf: Properties of Spark.
+        master: Spark's.
     """
     layout = current_layout()
     [ip2region] = class_path(layout, "ip2region")
@@ -54,7 +68,7 @@ def local_settings(directory: Path, conf: Mapping[str, str]) -> Settings:
         source=SourceSettings(log_dir=directory, position_file=directory / "p", host="chat"),
         kafka=KafkaSettings(bootstrap="127.0.0.1:9"),
         spark=SparkSettings(
-            master="local[2]",
+            master=master,
             driver_memory="1g",
             jars=class_path(layout, "spark"),
             java_home=java_home(),
@@ -111,10 +125,13 @@ class LocalLake:
         self.stream.write(self.batch(since), self.batches)
         self.batches += 1
 
+    def path(self, table: Table) -> Path:
+        """Return the directory of a table."""
+        return Path(table.path(self.settings.lake).removeprefix("file:"))
+
     def states(self) -> list[Path]:
         """Return the files of the state, the newest last."""
-        directory = Path(self.settings.lake.warehouse.removeprefix("file:"))
-        return sorted(directory.glob(f"{self.settings.lake.database}.db/.known/*.json"))
+        return sorted(self.path(MESSAGE).parent.glob(".known/*.json"))
 
     def forget(self) -> None:
         """Delete the state: the tables are another release's then."""

@@ -11,7 +11,6 @@ from contextlib import nullcontext
 from dataclasses import replace
 from datetime import timedelta
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -46,22 +45,18 @@ from qimo_assets_tests.local_lake import (
     line,
     local_settings,
     numbered,
+    uncompiled,
 )
 
 pytestmark = pytest.mark.usefixtures("software")
 
 # One lake of each test.
 NUMBERS = count()
-UNCOMPILED = {
-    "spark.driver.extraJavaOptions": "-Dfile.encoding=UTF-8 -XX:+UseSerialGC "
-    "-Duser.timezone=Asia/Shanghai",
-    "spark.sql.codegen.wholeStage": "false",
-}
 
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    return local_settings(tmp_path_factory.mktemp("stream"), UNCOMPILED)
+    return local_settings(tmp_path_factory.mktemp("stream"), uncompiled())
 
 
 @pytest.fixture(scope="module")
@@ -130,8 +125,7 @@ def test_what_comes_again_changes_nothing_and_is_counted(world: LocalLake) -> No
 
 def test_a_file_of_few_rows_is_small(world: LocalLake) -> None:
     world.write(*File().append(*numbered(1, 21)))
-    directory = Path(world.settings.lake.warehouse.removeprefix("file:"))
-    files = list(directory.glob(f"{world.settings.lake.database}.db/*/day=*/*.parquet"))
+    files = list(world.path(MESSAGE).parent.glob("*/day=*/*.parquet"))
     assert len(files) == len(BATCH_TABLES)
     assert max(file.stat().st_size for file in files) < 20_000
 
@@ -235,14 +229,17 @@ def test_a_batch_is_written_again_after_a_crash_between_its_steps(
     assert world.again == {MESSAGE.name: 1}
 
 
+def with_limit(settings: Settings, max_line_bytes: int) -> Settings:
+    """Return the settings of a run with another limit."""
+    lake = settings.lake.model_copy(update={"max_line_bytes": max_line_bytes})
+    return settings.model_copy(update={"lake": lake})
+
+
 def test_what_was_rejected_by_other_limits_is_not_lost_when_its_batch_is_written_again(
     world: LocalLake,
 ) -> None:
     world.send(*File().append(line("short"), line("x" * 300)))
-    lake = world.settings.lake
-    short = world.settings.model_copy(
-        update={"lake": lake.model_copy(update={"max_line_bytes": 200})}
-    )
+    short = with_limit(world.settings, 200)
     frame = world.spark.createDataFrame(world.records, KAFKA_RECORD)
     stream = world.open(DyingWriter)
     assert isinstance(world.writer, DyingWriter)
@@ -253,12 +250,6 @@ def test_what_was_rejected_by_other_limits_is_not_lost_when_its_batch_is_written
     assert world.rows() == {"short": 1, "x" * 300: 1}
 
 
-def with_limit(world: LocalLake, max_line_bytes: int) -> LocalLake:
-    """Return the same lake as a run with another limit writes it."""
-    lake = world.settings.lake.model_copy(update={"max_line_bytes": max_line_bytes})
-    return LocalLake(world.spark, world.settings.model_copy(update={"lake": lake}))
-
-
 def test_a_message_stays_one_when_the_limits_of_today_reject_it(world: LocalLake) -> None:
     events = File().append(line("short"), line("x" * 300))
     world.send(*events)
@@ -267,7 +258,7 @@ def test_a_message_stays_one_when_the_limits_of_today_reject_it(world: LocalLake
     world.writer.dies_before = QUARANTINE
     with pytest.raises(Killed):
         world.stream.write(world.batch(0), 0)
-    strict = with_limit(world, 200)
+    strict = LocalLake(world.spark, with_limit(world.settings, 200))
     strict.write(*events)
     strict.write(*events, partition=1)
     assert strict.rows() == {"short": 1, "x" * 300: 1}
@@ -277,7 +268,7 @@ def test_a_message_stays_one_when_the_limits_of_today_reject_it(world: LocalLake
 
 def test_a_rejected_line_that_is_good_when_it_comes_again_came_again(world: LocalLake) -> None:
     events = File().append(line("short"), line("x" * 300))
-    with_limit(world, 200).write(*events)
+    LocalLake(world.spark, with_limit(world.settings, 200)).write(*events)
     world.open()
     world.write(*events, partition=1)
     assert world.rows() == {"short": 1, "x" * 300: 1}
@@ -386,8 +377,7 @@ def test_the_files_of_more_days_than_hudi_plans_at_once_are_put_together(world: 
 
 def test_a_table_that_was_being_made_is_made_anew(world: LocalLake) -> None:
     for table in BATCH_TABLES:
-        path = Path(table.path(world.settings.lake).removeprefix("file:"))
-        (path / ".hoodie" / "timeline").mkdir(parents=True)
+        (world.path(table) / ".hoodie" / "timeline").mkdir(parents=True)
     world.open()
     world.write(*File().append(*numbered(1, 11)))
     assert_once(world, 1, 11)
@@ -429,7 +419,7 @@ def test_what_came_again_is_not_forgotten_with_the_state(world: LocalLake) -> No
 def test_a_table_whose_first_write_was_killed_is_written(world: LocalLake, table: Table) -> None:
     world.write(*File().append(*numbered(1, 11)))
     # What a kill leaves behind: the table is made, and nothing is in it.
-    path = Path(table.path(world.settings.lake).removeprefix("file:"))
+    path = world.path(table)
     for instant in (path / ".hoodie" / "timeline").iterdir():
         if not instant.is_dir():
             instant.unlink()

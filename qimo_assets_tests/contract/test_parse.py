@@ -20,7 +20,6 @@ from pathlib import Path
 from random import Random
 from typing import Any
 from zipimport import zipimporter
-from zoneinfo import ZoneInfo
 
 import polars as pl
 import pytest
@@ -36,26 +35,18 @@ from qimo_assets.lake.regions import PARTS, load, look_up
 from qimo_assets.lake.sent_again import SENT_AGAIN_SCHEMA
 from qimo_assets.lake.tables import SENT_AGAIN, WRITTEN_AT
 from qimo_assets.lake.write import stamped
-from qimo_assets.settings import (
-    KafkaSettings,
-    LakeSettings,
-    Settings,
-    SourceSettings,
-    SparkSettings,
-)
+from qimo_assets.settings import KafkaSettings, LakeSettings, Settings
 from qimo_assets.stack.jars import class_path
-from qimo_assets.stack.java import java_home
 from qimo_assets.stack.layout import current_layout
 from qimo_assets.verify.line import latest_time, read_line
 from qimo_assets.verify.regions import open_regions
 from qimo_assets_tests.drivers import driver
+from qimo_assets_tests.local_lake import KAFKA_RECORD, ZONE, local_settings
 from qimo_assets_tests.records import event, varint
 
-ZONE = ZoneInfo("Asia/Shanghai")
 # With a part of a second, as Kafka's timestamps have it.
 COLLECTED = datetime(2024, 5, 2, 12, 0, 0, 400_000, tzinfo=ZONE)
 LONGEST = 1_048_576
-KAFKA_RECORD = "value binary, topic string, partition int, offset long, timestamp timestamp"
 Record = tuple[bytes | None, str, int, int]
 Row = dict[str, Any]
 
@@ -372,7 +363,6 @@ _READERS = {"sex": _sex, "ip": _ip, "distance": _distance}
 
 pytestmark = pytest.mark.usefixtures("software")
 
-JARS = class_path(current_layout(), "spark")
 [IP2REGION] = class_path(current_layout(), "ip2region")
 LAKE = LakeSettings(
     warehouse="file:/none",
@@ -385,17 +375,7 @@ LAKE = LakeSettings(
 
 
 def settings_in(directory: Path) -> Settings:
-    spark = SparkSettings(
-        master="local[1]",
-        driver_memory="1g",
-        jars=JARS,
-        java_home=java_home(),
-        scratch_dir=directory,
-    )
-    source = SourceSettings(log_dir=directory, position_file=directory / "positions", host="chat")
-    return Settings.model_construct(
-        source=source, kafka=KafkaSettings(bootstrap="127.0.0.1:9"), spark=spark, lake=LAKE
-    )
+    return local_settings(directory, {}, "local[1]").model_copy(update={"lake": LAKE})
 
 
 @pytest.fixture(scope="module")
