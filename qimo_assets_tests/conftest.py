@@ -20,11 +20,12 @@ import subprocess
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from random import randrange
+from threading import RLock
 from typing import Any
 from urllib.request import Request, urlopen
 from uuid import uuid4
@@ -56,6 +57,7 @@ STACK = "stack"
 # The order in which workers take places: what takes longest first. The browser comes last: its
 # driver leaves an event loop in its process, and Dagster's conditions run one of their own.
 PLACES = (STACK, "contract", "automation", "unit", "browser")
+_ENVIRONMENT = RLock()
 # Of the tiers whose branch coverage is measured.
 COVERED = {"unit", "automation"}
 # Beside a stack of one's own at the usual ports; 21,000 would give the webserver the port of that
@@ -124,20 +126,29 @@ class Stack:
 
     def settings(self) -> Settings:
         """Return the settings of the stack."""
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("QIMO_CONFIG", str(self.home / "qimo.toml"))
+        with environment({"QIMO_CONFIG": str(self.home / "qimo.toml")}):
             return Settings()  # pyright: ignore[reportCallIssue]  # the values come from the file
 
     def layout(self) -> Layout:
         """Return the paths and ports of the stack."""
-        with pytest.MonkeyPatch.context() as patch:
-            for name in ("QIMO_HOME", "QIMO_PORT_OFFSET"):
-                patch.setenv(name, self.env[name])
+        with environment({name: self.env[name] for name in ("QIMO_HOME", "QIMO_PORT_OFFSET")}):
             return current_layout()
 
     def status(self, *options: str) -> dict[str, Any]:
         """Return `status --json`."""
         return json.loads(self.qimo("status", "--json", *options, check=False).stdout)
+
+
+@contextmanager
+def environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Have variables in this process for a moment.
+
+    Threads take turns: of two at once the second would leave the first one's behind.
+    """
+    with _ENVIRONMENT, pytest.MonkeyPatch.context() as patch:
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        yield
 
 
 def wait_for(what: Callable[[], Any], seconds: float = 180) -> Any:

@@ -18,16 +18,15 @@ from typing import Any
 from urllib.parse import quote
 from urllib.request import Request, urlopen
 
-import pytest
 from confluent_kafka import Producer
 
 from qimo_assets.clients import librdkafka_options
 from qimo_assets.resources.hive import HiveResource
 from qimo_assets.resources.kafka import KafkaResource
 from qimo_assets.settings import Settings
-from qimo_assets.stack.layout import Layout, current_layout
+from qimo_assets.stack.layout import Layout
 from qimo_assets.stack.services import common_environment
-from qimo_assets_tests.conftest import Stack
+from qimo_assets_tests.conftest import Stack, environment
 from qimo_assets_tests.records import event
 
 PARTITIONS = 2
@@ -109,17 +108,12 @@ class Lake:
     @property
     def layout(self) -> Layout:
         """Where the stack is."""
-        with pytest.MonkeyPatch.context() as patch:
-            for name in ("QIMO_HOME", "QIMO_PORT_OFFSET"):
-                patch.setenv(name, self.stack.env[name])
-            return current_layout()
+        return self.stack.layout()
 
     @property
     def settings(self) -> Settings:
         """The settings that the driver has."""
-        with pytest.MonkeyPatch.context() as patch:
-            for name, value in self.environment().items():
-                patch.setenv(name, value)
+        with environment(self.environment()):
             return Settings()  # pyright: ignore[reportCallIssue]  # the values come from the file and the environment
 
     @property
