@@ -113,29 +113,28 @@ def test_the_query_is_stopped_before_a_service_is_waited_for(
     following: Callable[[dg.DagsterRunStatus], Following],
 ) -> None:
     order: list[str] = []
-    began, stopped = threading.Event(), threading.Event()
+    began, ended = threading.Event(), threading.Event()
 
     def look() -> None:
         began.set()
-        assert stopped.wait(10)
+        assert ended.wait(10)
         order.append("service")
 
-    def stop() -> None:
-        order.append("query")
-        stopped.set()
+    def end() -> None:
+        order.append("end")
+        ended.set()
 
     def report(query: object, *, at_once: bool = False) -> None:
         assert began.wait(10)
         order.append("report")
 
     run = following(dg.DagsterRunStatus.CANCELING)
-    run.query.stop, run.query.id, run.query.status = stop, "q", {"isTriggerActive": False}
+    run.query.stop, run.query.id = partial(order.append, "query"), "q"
+    run.query.status = {"isTriggerActive": False}
     run.query.exception = lambda: None
     run.context.log = SimpleNamespace(info=lambda _: None)
     state = SimpleNamespace(known=Known())
-    stream = SimpleNamespace(
-        start=lambda until_caught_up: run.query, state=state, end=lambda: order.append("end")
-    )
+    stream = SimpleNamespace(start=lambda until_caught_up: run.query, state=state, end=end)
     services = [SimpleNamespace(look=look, table=MESSAGE)]
     reporter = SimpleNamespace(report=report, commit=lambda _: None)
     fence = SimpleNamespace(refused=None)
