@@ -57,7 +57,6 @@ STACK = "stack"
 # The order in which workers take places: what takes longest first. The browser comes last: its
 # driver leaves an event loop in its process, and Dagster's conditions run one of their own.
 PLACES = (STACK, "contract", "automation", "unit", "browser")
-_ENVIRONMENT = RLock()
 # Of the tiers whose branch coverage is measured.
 COVERED = {"unit", "automation"}
 # Beside a stack of one's own at the usual ports; 21,000 would give the webserver the port of that
@@ -67,6 +66,7 @@ UP_SECONDS = 900
 # More than the recount waits for a figure that does not move.
 COMMAND_SECONDS = 600
 POLL_SECONDS = 1.0
+_ENVIRONMENT = RLock()
 
 
 @dataclass(frozen=True)
@@ -397,12 +397,10 @@ def stack(still_stack: Stack, request: pytest.FixtureRequest) -> Stack:
 
 @contextmanager
 def _environment_of(stack: Stack) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, environment(stack.env):
         for name in os.environ.keys() - stack.env.keys():
             if name.startswith(FOREIGN):
                 patch.delenv(name)
-        for name, value in stack.env.items():
-            patch.setenv(name, value)
         yield
 
 

@@ -32,7 +32,7 @@ from qimo_assets.source.render import RECORD_OVERHEAD_BYTES, write_agent_configu
 from qimo_assets.stack import control, install
 from qimo_assets.stack.layout import Layout
 from qimo_assets.stack.services import common_environment, flume_configuration, services
-from qimo_assets_tests.conftest import free_ports, own_layout, wait_for
+from qimo_assets_tests.conftest import environment, free_ports, own_layout, wait_for
 
 pytestmark = pytest.mark.usefixtures("software")
 
@@ -234,9 +234,11 @@ def collection(software: None) -> Iterator[Collection]:
     """Keeper, broker and agent with empty data."""
     with own_layout(free_ports()) as layout:
         install.format_data(layout, {"kafka"})
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("QIMO_CONFIG", str(layout.home / "qimo.toml"))
-            patch.setenv("QIMO_KAFKA__MAX_MESSAGE_BYTES", str(MAX_MESSAGE_BYTES))
+        given = {
+            "QIMO_CONFIG": str(layout.home / "qimo.toml"),
+            "QIMO_KAFKA__MAX_MESSAGE_BYTES": str(MAX_MESSAGE_BYTES),
+        }
+        with environment(given):
             settings = Settings()  # pyright: ignore[reportCallIssue]  # the values come from the file
         write_agent_configuration(settings, flume_configuration(layout))
         make_topic: Callable[[], Any] = KafkaResource.from_settings(settings.kafka).ensure_topic
