@@ -19,6 +19,10 @@ SEPARATOR = "\x01"
 TIMEZONE = "Asia/Shanghai"
 TIME_FORMAT = "yyyy-MM-dd HH:mm:ss"
 UNKNOWN = "未知"
+# Stands for all values of a text beyond the first so many of a day: clients decide how many there
+# are.
+OTHERS = "其他"
+MOST_VALUES = 100
 
 Kind = Literal["time", "text", "sex", "ip", "gps", "distance"]
 

@@ -10,6 +10,8 @@ from qimo_assets.verify.line import band
 from qimo_assets.verify.metrics import (
     METRICS,
     MONTH_DAYS,
+    MOST_TEXTS,
+    OTHERS,
     TOP_ACCOUNTS,
     UNKNOWN,
     WEEK_DAYS,
@@ -139,7 +141,7 @@ def tables_of(days: Mapping[str, Day]) -> dict[str, Table]:
             for rank, row in ranking.rows():
                 tables[name][day, rank] = row
         for name, texts in of_day.by_text.items():
-            for text, users in texts.items():
+            for text, users in _told_apart(texts).items():
                 tables[name][day, text] = (users.messages, len(users.users))
         for name, messages in of_day.bands.items():
             tables["distance_band"][day, name] = (messages,)
@@ -149,6 +151,17 @@ def tables_of(days: Mapping[str, Day]) -> dict[str, Table]:
         {date.fromisoformat(day): of_day.senders.messages.keys() for day, of_day in days.items()}
     )
     return {name: dict(sorted(table.items())) for name, table in tables.items()}
+
+
+def _told_apart(texts: Mapping[str, _Users]) -> Mapping[str, _Users]:
+    """Return the texts with most messages, and all others under one name."""
+    ranked = sorted(texts.items(), key=lambda item: (-item[1].messages, item[0]))
+    found: defaultdict[str, _Users] = defaultdict(_Users)
+    for place, (text, users) in enumerate(ranked):
+        of_text = found[text if place < MOST_TEXTS else OTHERS]
+        of_text.messages += users.messages
+        of_text.users |= users.users
+    return found
 
 
 def _active_users(senders: Mapping[date, Set[str]]) -> Table:

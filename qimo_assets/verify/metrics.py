@@ -7,6 +7,8 @@ from hashlib import sha256
 from typing import Any
 
 UNKNOWN = "未知"
+OTHERS = "其他"
+MOST_TEXTS = 100
 QUALITY = "data_quality"
 TOP_ACCOUNTS = 100
 WEEK_DAYS, MONTH_DAYS = 7, 30

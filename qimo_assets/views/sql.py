@@ -9,7 +9,7 @@ from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined
 
-from qimo_assets.contract import FIELDS, REASONS_ZH, UNKNOWN
+from qimo_assets.contract import FIELDS, MOST_VALUES, OTHERS, REASONS_ZH, UNKNOWN
 
 SQL_DIR = Path(__file__).parent / "sql"
 MESSAGE_VIEW = "v_message"
@@ -59,6 +59,8 @@ def view_statement(name: str, database: str) -> str:
         SQL_DIR / f"{name}.sql",
         database=database,
         unknown=UNKNOWN,
+        others=OTHERS,
+        most_values=MOST_VALUES,
         rejections=rejections,
         added=added,
     )

@@ -481,6 +481,25 @@ def test_top_is_a_hundred_and_ties_go_by_account(settings: Settings) -> None:
     assert [top[DAY, rank][0] for rank in (1, 2, 3, 100)] == ["149", "000", "001", "098"]
 
 
+def test_a_hundred_texts_are_told_apart_and_the_rest_is_one(settings: Settings) -> None:
+    texts = [f"system {number:03d}".encode() for number in range(150)] + ["其他".encode()]
+    write(
+        settings,
+        *(
+            line(sender=sender).replace(b"\x01iOS\x01", b"\x01" + text + b"\x01")
+            for text in texts
+            for sender in ("A", "B")
+        ),
+        line(sender="C").replace(b"\x01iOS\x01", b"\x01system 149\x01"),
+    )
+    found = recount(settings, NOW).tables["os"]
+    assert len(found) == 101
+    assert found[DAY, "其他"] == (2 * 51, 2)
+    assert found[DAY, "system 098"] == (2, 2)
+    assert found[DAY, "system 149"] == (3, 3)
+    assert (DAY, "system 099") not in found
+
+
 @pytest.mark.parametrize(
     ("address", "place"),
     [

@@ -1,4 +1,5 @@
 -- Messages and senders by type of message.
+-- Clients decide which values there are: those with most messages of a day are told apart (MOST_VALUES in contract.py), the rest is 其他.
 CREATE OR REPLACE VIEW {{ database }}.message_type (
   day COMMENT '日期',
   msg_type COMMENT '消息类型',
@@ -7,10 +8,19 @@ CREATE OR REPLACE VIEW {{ database }}.message_type (
 )
 COMMENT '各消息类型的消息量'
 AS
-SELECT
-  day,
-  coalesce(msg_type, '{{ unknown }}') AS msg_type,
-  count(*) AS messages,
-  count(DISTINCT sender_account) AS senders
-FROM {{ database }}.v_message
-GROUP BY day, coalesce(msg_type, '{{ unknown }}')
+SELECT day, msg_type, sum(messages) AS messages, count(DISTINCT sender_account) AS senders
+FROM (
+  SELECT day, IF(place <= {{ most_values }}, msg_type, '{{ others }}') AS msg_type, sender_account, messages
+  FROM (
+    SELECT *, dense_rank() OVER (PARTITION BY day ORDER BY of_value DESC, msg_type) AS place
+    FROM (
+      SELECT *, sum(messages) OVER (PARTITION BY day, msg_type) AS of_value
+      FROM (
+        SELECT day, coalesce(msg_type, '{{ unknown }}') AS msg_type, sender_account, count(*) AS messages
+        FROM {{ database }}.v_message
+        GROUP BY day, coalesce(msg_type, '{{ unknown }}'), sender_account
+      )
+    )
+  )
+)
+GROUP BY day, msg_type
