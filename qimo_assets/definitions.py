@@ -14,6 +14,7 @@ from qimo_assets.metrics.assets import build_metric_assets
 from qimo_assets.metrics.checks import build_metric_checks
 from qimo_assets.metrics.course import COURSE_REPORT, build_course_report
 from qimo_assets.metrics.freshness import build_freshness_definitions
+from qimo_assets.metrics.recount import build_recount_check
 from qimo_assets.metrics.specs import metric_key
 from qimo_assets.report.assets import build_report_definitions
 from qimo_assets.resources.hive import HiveResource
@@ -41,8 +42,11 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         ),
         build_course_report(),
     ]
-    hourly = [build_quarantine_check(view_key("v_quarantine"), settings.lake.database)]
-    checks = dg.AssetSelection.checks(*hourly)
+    own_checks = [
+        build_quarantine_check(view_key("v_quarantine"), settings.lake.database),
+        build_recount_check(settings.lake.database),
+    ]
+    checks = dg.AssetSelection.checks(*own_checks)
     jobs = named_jobs(views, metrics, checks)
     automation = build_automation(
         "views_and_metrics",
@@ -53,11 +57,11 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         # minutes.
         run_tags={"dagster/max_runtime": str(METRICS_RUN_SECONDS)},
         description="Creates the views, publishes the days whose messages changed, and checks the "
-        "quarantine once an hour.",
+        "quarantine once an hour and yesterday's figures once a night.",
     )
     own = dg.Definitions(
         assets=[*views, *metrics],
-        asset_checks=[build_metric_checks(), *hourly],
+        asset_checks=[build_metric_checks(), *own_checks],
         jobs=[jobs.dated, jobs.undated, jobs.checks],
         sensors=automation,
         # One process a run: a process for each step would load the definitions anew, 2.5 s of a

@@ -4,6 +4,7 @@ every view.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,23 +16,32 @@ from qimo_assets.resources.hive import HiveError, HiveSession, Row
 ROW: Row = {
     column.name: "1" if column.is_text else 1 for metric in METRICS for column in metric.columns
 }
+CELLS = {
+    metric.name: json.dumps({column.name: ROW[column.name] for column in metric.grain})
+    for metric in METRICS
+}
+LISTED = re.compile(r"day IN \('([^)]*)'\)")
 
 
 class FakeSession(HiveSession):
-    """Keeps the views of all sessions, and refuses statements that hold a text.
+    """Keeps the links of the figures, and refuses statements that hold a text.
 
     Attributes:
-        timeline: What is told of the commits.
+        instant: The newest commit.
         refused: The text; nothing is refused if it is empty.
         statements: All that was said.
-        kept: Name of a view of all sessions -> the statement that made it.
+        links: The links that were added.
+        sets: What they counted.
+        grown: Whether each day has got one more message than was counted.
     """
 
-    def __init__(self, timeline: list[Row], refused: str = "") -> None:
-        self.timeline = timeline
+    def __init__(self, instant: str, refused: str = "") -> None:
+        self.instant = instant
         self.refused = refused
         self.statements: list[str] = []
-        self.kept: dict[str, str] = {}
+        self.links: list[Row] = []
+        self.sets: set[str] = set()
+        self.grown = False
 
     @contextmanager
     def session(self) -> Iterator[FakeSession]:
@@ -39,47 +49,69 @@ class FakeSession(HiveSession):
         yield self
 
     def execute(self, sql: str) -> None:
-        """Make, keep or drop a view."""
+        """Add links, or do nothing."""
         self.statements.append(sql)
         if self.refused and self.refused in sql:
             raise HiveError(f"{self.refused} is refused")
-        if made := re.match(r"CREATE (?:OR REPLACE )?GLOBAL TEMPORARY VIEW (\w+) AS", sql):
-            self.kept[made[1]] = sql
-        elif sql.startswith("DROP VIEW IF EXISTS global_temp."):
-            self.kept.pop(sql.rpartition(".")[2], None)
+        if "INSERT INTO" in sql:
+            [(name, catalog)] = re.findall(r"'(\S+)' AS link, .* '(\S+)' AS cell", sql)
+            self.sets = set(re.findall(r"'(\w+\.\w+)' AS set_name", sql))
+            self.links += [
+                {
+                    "day": day,
+                    "link": name,
+                    "after": after,
+                    "until": until,
+                    "messages": int(messages),
+                    "catalog": catalog,
+                }
+                for day, after, until, messages in re.findall(
+                    r"\('(\S*)', '(\S*)', '(\S*)', (\d+)L\)", sql
+                )
+            ]
 
     def query(self, sql: str, params: Mapping[str, object] | None = None) -> list[Row]:
-        """Return the timeline, names of views, the constants of a view, or a row of each day that
-        is asked for.
+        """Return the newest commit, the links, what came after them, the figures, or a row of each
+        day that is asked for.
         """
         self.statements.append(sql)
         if sql.startswith("CALL"):
-            return self.timeline
-        if sql.startswith("SHOW VIEWS"):
-            pattern = re.compile(sql.split("'")[1].replace("*", ".*"))
-            return [{"viewName": name} for name in self.kept if pattern.fullmatch(name)]
-        if params is None:
+            return [{"commit_time": self.instant}]
+        if sql.startswith("SHOW PARTITIONS"):
+            return [{"partition": f"day={link['day']}"} for link in self.links]
+        if params is not None:
+            days = params["days"]
+            assert isinstance(days, list)
+            return [{**ROW, "day": day} for day in days]
+        if "SHOW VIEWS" in sql:
+            return []
+        days = [day for found in LISTED.findall(sql) for day in found.split("', '")]
+        counted = {link["day"] for link in self.links}
+        if "AS catalog" in sql:
+            return [link for link in self.links if link["day"] in days]
+        if "AS newest" in sql:
             return [
                 {
-                    name: value
-                    for value, name in re.findall(
-                        r"'([^']*)' AS `(\w+)`", self.kept[sql.rpartition(".")[2]]
-                    )
+                    "day": day,
+                    "messages": 1 + self.grown,
+                    "new": int(day not in counted or self.grown),
+                    "newest": self.instant,
                 }
+                for day in days
             ]
-        days = params["days"]
-        assert isinstance(days, list)
-        return [{**ROW, "day": day} for day in days]
-
-    def said(self, beginning: str) -> list[str]:
-        """Return the statements that begin like this."""
         return [
-            statement
-            for statement in self.statements
-            if statement.lstrip("- ").startswith(beginning)
+            {
+                "day": day,
+                "set_name": name,
+                "cell": CELLS[name.partition(".")[0]],
+                "messages": 1,
+                "members": 1,
+            }
+            for day in days
+            for name in self.sets
         ]
 
-
-def delta_commit(instant: str, day: str) -> Row:
-    """Return what the timeline tells of a batch that wrote to a day."""
-    return {"commit_time": instant, "action": "deltacommit", "partition": f"day={day}"}
+    def said(self, beginning: str) -> list[str]:
+        """Return the statements that begin like this, but for their comments."""
+        texts = [re.sub(r"^\s*--.*\n", "", text, flags=re.MULTILINE) for text in self.statements]
+        return [text for text in texts if text.lstrip().startswith(beginning)]

@@ -22,8 +22,11 @@ import dagster as dg
 from qimo_assets.automation.backoff import PausedAfterFailure, RestsAfterRun
 from qimo_assets.automation.behind import LeftBehind
 from qimo_assets.automation.lateness import DueDays
+from qimo_assets.contract import TIMEZONE
 
 HOURLY_CRON = "5 * * * *"
+# When yesterday is over and most of its late lines have come.
+NIGHTLY_CRON = "35 3 * * *"
 MESSAGES = dg.AssetKey(["hudi", "chat_message"])
 # Whatever a metric reads there, a day changes when one of its tables does.
 LAKE = dg.AssetSelection.key_prefixes(["hudi"], include_sources=True)
@@ -94,6 +97,14 @@ def view_condition(deps: Sequence[dg.AssetKey]) -> dg.AutomationCondition:
 def hourly() -> dg.AutomationCondition:
     """Request once an hour."""
     return _Condition.cron_tick_passed(HOURLY_CRON) & ~_Condition.in_progress()
+
+
+def nightly() -> dg.AutomationCondition:
+    """Request once a night, by the clock of Shanghai."""
+    return (
+        _Condition.cron_tick_passed(NIGHTLY_CRON, cron_timezone=TIMEZONE)
+        & ~_Condition.in_progress()
+    )
 
 
 def _pending(cause: dg.AutomationCondition) -> dg.AutomationCondition:

@@ -15,6 +15,8 @@ RANGE_START_TAG = "dagster/asset_partition_range_start"
 RANGE_END_TAG = "dagster/asset_partition_range_end"
 PARTITION_TAG = "dagster/partition"
 PRIORITY_TAG = "dagster/priority"
+# The tag of a run that a sensor asked for, and no person.
+SENSOR_TAG = "dagster/sensor_name"
 
 
 def in_ranges(requests: Sequence[dg.RunRequest]) -> list[dg.RunRequest]:

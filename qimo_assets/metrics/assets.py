@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import dagster as dg
 
+from qimo_assets.automation.ranges import SENSOR_TAG
 from qimo_assets.metrics.catalog import METRICS, Metric
 from qimo_assets.metrics.refresh import refresh_metrics
 from qimo_assets.metrics.specs import metric_key, metric_spec
@@ -52,7 +53,15 @@ def _metrics_of(own: list[Metric], database: str, rest: int | None) -> dg.Assets
             metric for metric in own if metric_key(metric.name) in context.selected_asset_keys
         ]
         failed: dict[str, Exception] = {}
-        for refresh in refresh_metrics(wanted, database, context.partition_keys, hive, mysql):
+        for refresh in refresh_metrics(
+            wanted,
+            database,
+            context.partition_keys,
+            hive,
+            mysql,
+            # Who asks for days does it because of what they say: they are counted anew.
+            again=SENSOR_TAG not in context.run.tags,
+        ):
             if refresh.error is None:
                 for day, told in refresh.of_days().items():
                     key = metric_key(refresh.metric.name)

@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from qimo_assets.contract import REASONS_ZH
+from qimo_assets.contract import MOST_VALUES, REASONS_ZH
 
 TEXT_LENGTH = 191
 TEXT = f"VARCHAR({TEXT_LENGTH})"
@@ -36,6 +36,8 @@ class Column:
         comment_en: What a measure counts, in English, for the report.
         plain_name: A second name, for a name that SQL reserves and a BI tool would have to quote.
             Views and tables have both until the next release, then this one alone.
+        of: The columns of the view's facts whose distinct values it counts; none for a measure that
+            is no distinct count.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Column:
     nullable: bool = False
     comment_en: str = ""
     plain_name: str | None = None
+    of: tuple[str, ...] = ()
 
     @property
     def is_text(self) -> bool:
@@ -76,9 +79,8 @@ class Metric:
         days.
         looks_ahead: Days after its own from which a day's figures are made: 1 for the users who
             come back the next day.
-        remembers: The column of the messages that it reads beside the day, where of all days before
-        those only the first of each value matters: the
-            account, for who is new. None for a metric that needs nothing from before.
+        most_values: How many values of its grain a day tells apart, those with most messages; the
+            rest is one row, 其他. None for a grain that is bounded by itself.
     """
 
     name: str
@@ -94,7 +96,7 @@ class Metric:
     late_minutes: int = 1
     looks_back: int = 0
     looks_ahead: int = 0
-    remembers: str | None = None
+    most_values: int | None = None
 
     @property
     def key_columns(self) -> tuple[Column, ...]:
@@ -117,12 +119,14 @@ DAY = Column("day", "DATE", "日期")
 MESSAGES = Column("messages", COUNT, "消息数", adds=True, comment_en="messages")
 
 
-def _distinct(name: str, comment_zh: str, comment_en: str) -> Column:
-    return Column(name, COUNT, comment_zh, at_most=MESSAGES.name, comment_en=comment_en)
+def _distinct(name: str, comment_zh: str, comment_en: str, *of: str) -> Column:
+    return Column(name, COUNT, comment_zh, at_most=MESSAGES.name, comment_en=comment_en, of=of)
 
 
-SENDERS = _distinct("senders", "发件人数", "distinct accounts that sent")
-RECEIVERS = _distinct("receivers", "收件人数", "distinct accounts that were written to")
+SENDERS = _distinct("senders", "发件人数", "distinct accounts that sent", "sender_account")
+RECEIVERS = _distinct(
+    "receivers", "收件人数", "distinct accounts that were written to", "receiver_account"
+)
 
 
 def _by_province(party: str, party_zh: str) -> Metric:
@@ -132,7 +136,10 @@ def _by_province(party: str, party_zh: str) -> Metric:
             Column("country", TEXT, f"{party_zh}国家"),
             Column("province", TEXT, f"{party_zh}省份"),
         ),
-        measures=(MESSAGES, _distinct("users", f"{party_zh}数", f"distinct {party}s")),
+        measures=(
+            MESSAGES,
+            _distinct("users", f"{party_zh}数", f"distinct {party}s", f"{party}_account"),
+        ),
         title_zh=f"各省份{party_zh}消息量",
         title_en=f"Messages by {party}'s province",
         unit="条",
@@ -165,6 +172,7 @@ def _by_senders(name: str, dimension: str, dimension_zh: str, title_en: str) -> 
         title_en=title_en,
         unit="条",
         additive="sum",
+        most_values=MOST_VALUES,
     )
 
 
@@ -180,6 +188,8 @@ METRICS: tuple[Metric, ...] = (
                 "pairs",
                 "会话对数(发件人与收件人的不同组合)",
                 "distinct pairs of sender and receiver",
+                "sender_account",
+                "receiver_account",
             ),
         ),
         title_zh="每日消息总量",
@@ -272,7 +282,6 @@ METRICS: tuple[Metric, ...] = (
         rest=3,
         looks_back=29,
         looks_ahead=1,
-        remembers="sender_account",
     ),
     Metric(
         name="data_quality",

@@ -98,9 +98,10 @@ def refresh_metrics(
     days: Sequence[str],
     hive: HiveResource,
     mysql: MySQLResource,
+    *,
+    again: bool = False,
 ) -> list[Refresh]:
-    """Read days of metrics from their views and publish them; one that fails leaves the others
-    alone.
+    """Read days of metrics and publish them; one that fails leaves the others alone.
 
     Args:
         metrics: The metrics.
@@ -108,6 +109,7 @@ def refresh_metrics(
         days: The days, in any order.
         hive: Where to read.
         mysql: Where to publish.
+        again: Whether the days are counted from their messages, whatever is known of them.
     """
     refreshes = {metric.name: Refresh(metric) for metric in metrics}
     days = sorted(days)
@@ -126,7 +128,7 @@ def refresh_metrics(
                 reader.read(
                     [refresh.metric for refresh in refreshes.values() if refresh.error is None],
                     part,
-                    instants,
+                    again=again,
                 )
             ) as read:
                 for metric, rows in read:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, StrictUndefined, Template
 
 from qimo_assets.contract import FIELDS, MOST_VALUES, OTHERS, REASONS_ZH, UNKNOWN
 
@@ -16,6 +16,8 @@ MESSAGE_VIEW = "v_message"
 QUARANTINE_VIEW = "v_quarantine"
 # What Hudi appends to the name of the table that shows every commit.
 SNAPSHOT = "_rt"
+# What stands between the columns of a view and its query.
+_BODY = "\nAS\n"
 
 _ENVIRONMENT = Environment(
     undefined=StrictUndefined,
@@ -36,7 +38,7 @@ def render(path: Path, **values: object) -> str:
     """Return the statement in a .sql file with its placeholders filled; a placeholder without a
     value is an error.
     """
-    return _ENVIRONMENT.from_string(read_sql(path)).render(**values)
+    return _template(path).render(**values)
 
 
 def view_names() -> list[str]:
@@ -48,37 +50,79 @@ def view_names() -> list[str]:
 
 def view_statement(name: str, database: str) -> str:
     """Return the statement that creates a view."""
-    rejections = {reason.value: text for reason, text in REASONS_ZH.items()}
-    added = {
-        column: comment
-        for field in FIELDS
-        if field.added
-        for column, comment in field.columns.items()
-    }
-    return render(
-        SQL_DIR / f"{name}.sql",
-        database=database,
-        unknown=UNKNOWN,
-        others=OTHERS,
-        most_values=MOST_VALUES,
-        rejections=rejections,
-        added=added,
-    )
+    return render(SQL_DIR / f"{name}.sql", **_values(database))
 
 
-def session_statement(name: str, database: str, messages: str) -> str:
-    """Return the statement that creates a view of the same definition for one session only, over
-    other messages than all those of the lake.
+def has_part(name: str, part: str) -> bool:
+    """Return whether a view marks a part of its SQL by this name."""
+    return part in _template(SQL_DIR / f"{name}.sql").blocks
+
+
+def view_part(name: str, part: str, database: str) -> str:
+    """Return a part of a view's SQL, which the file marks as a block: the query that stands
+    innermost in it.
+    """
+    template = _template(SQL_DIR / f"{name}.sql")
+    context = template.new_context(_values(database))
+    return "".join(template.blocks[part](context)).strip("\n")
+
+
+def view_over(name: str, part: str, database: str, relation: str) -> str:
+    """Return the statement that creates a view of the same definition for one session only, with
+    another query in the place of one of its parts.
 
     Args:
-        name: The view, one that reads the messages directly.
+        name: The view.
+        part: The part that is replaced.
         database: Hive database of the tables and views.
-        messages: What stands in for the view of all messages.
+        relation: The query that stands in for it, of the same columns.
     """
-    statement = view_statement(name, database).replace(
+    whole = view_statement(name, database).replace(view_part(name, part, database), relation)
+    return whole.replace(
         f"CREATE OR REPLACE VIEW {database}.{name} ", f"CREATE OR REPLACE TEMPORARY VIEW `{name}` "
     )
-    return re.sub(rf"\b{database}\.{MESSAGE_VIEW}\b", messages, statement)
+
+
+def over_messages(sql: str, database: str, messages: str) -> str:
+    """Return SQL that reads other messages than all those of the lake."""
+    return re.sub(rf"\b{database}\.{MESSAGE_VIEW}\b", messages, sql)
+
+
+def message_rows(database: str, columns: Iterable[str], only: str) -> str:
+    """Return the query for columns of the messages that a condition on the table leaves.
+
+    Args:
+        database: Hive database of the tables and views.
+        columns: Columns of the view of all messages.
+        only: The condition, on the columns of the table.
+    """
+    whole = render(
+        SQL_DIR / f"{MESSAGE_VIEW}.sql", **{**_values(database), "only": f" WHERE {only}"}
+    )
+    return f"SELECT {', '.join(columns)} FROM ({whole.partition(_BODY)[2]})"  # nosec B608  # names of the views
+
+
+@cache
+def _template(path: Path) -> Template:
+    return _ENVIRONMENT.from_string(read_sql(path))
+
+
+def _values(database: str) -> dict[str, object]:
+    return {
+        "database": database,
+        "unknown": UNKNOWN,
+        "others": OTHERS,
+        "most_values": MOST_VALUES,
+        "rejections": {reason.value: text for reason, text in REASONS_ZH.items()},
+        "added": {
+            column: comment
+            for field in FIELDS
+            if field.added
+            for column, comment in field.columns.items()
+        },
+        # What a query of some messages adds to the reading of the table.
+        "only": "",
+    }
 
 
 def declared_columns(statement: str) -> dict[str, str]:
@@ -90,7 +134,7 @@ def declared_columns(statement: str) -> dict[str, str]:
 def message_columns(names: Iterable[str], database: str) -> list[str]:
     """Return the columns of the view of all messages that other views name."""
     bodies = [
-        re.sub(r"--.*", "", view_statement(name, database).partition("\nAS\n")[2]) for name in names
+        re.sub(r"--.*", "", view_statement(name, database).partition(_BODY)[2]) for name in names
     ]
     words = {word for body in bodies for word in re.findall(r"\w+", body)}
     return [

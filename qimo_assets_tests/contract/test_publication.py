@@ -41,7 +41,7 @@ from qimo_assets.metrics.publish import (
 from qimo_assets.partitions import daily
 from qimo_assets.resources.mysql import MySQLError, MySQLResource
 from qimo_assets_tests.contract.conftest import Server
-from qimo_assets_tests.hiveserver import FakeSession, delta_commit
+from qimo_assets_tests.hiveserver import FakeSession
 
 BY_NAME = {metric.name: metric for metric in METRICS}
 TOTAL, HOURLY, PROVINCE, TOP = (
@@ -576,9 +576,7 @@ class FakeHive(dg.ConfigurableResource):
     refused: str = ""
 
     def session(self) -> Any:
-        return FakeSession(
-            [delta_commit(T1, DAY)], self.refused and f"VIEW `{self.refused}`"
-        ).session()
+        return FakeSession(T1, self.refused and f"VIEW `{self.refused}`").session()
 
 
 def test_the_assets_publish_a_range_of_days_and_the_checks_add_up(
@@ -699,7 +697,7 @@ def test_a_metric_that_fails_leaves_the_others_alone_and_is_tried_again_by_itsel
         )
         return {key.path[-1] for key in wanted}, run
 
-    assert requested(0, FakeHive(refused="os")) == (
+    assert requested(0, FakeHive(refused="sender_top")) == (
         {metric.name for metric in METRICS if not metric.looks_back},
         False,
     )
@@ -708,7 +706,7 @@ def test_a_metric_that_fails_leaves_the_others_alone_and_is_tried_again_by_itsel
         == len(METRICS) - 2
     )
     assert requested(0, FakeHive()) == (set(), True)
-    assert requested(60, FakeHive()) == ({"os"}, True)
+    assert requested(60, FakeHive()) == ({"sender_top"}, True)
     assert requested(120, FakeHive()) == (set(), True)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from qimo_assets.lake.assets import STREAM_JOB
 from qimo_assets.metrics.catalog import METRICS
-from qimo_assets.metrics.source import KEPT
+from qimo_assets.metrics.figures import KEPT
 from qimo_assets.resources.mysql import MySQLResource
 from qimo_assets_tests.conftest import TEST_PORT_OFFSET, Stack, wait_for
 from qimo_assets_tests.processes import processes_of
@@ -194,26 +194,20 @@ def test_a_run_of_metrics_leaves_no_messages_in_the_server_s_memory(ask_hive: As
     wait_for(lambda: not ask_hive(f"SHOW VIEWS IN global_temp LIKE '{KEPT}_*'"))
 
 
-def test_what_active_user_remembers_serves_its_next_run(
+def test_a_day_that_is_asked_for_is_counted_from_its_messages(
     stack: Stack, ask_hive: Ask, ask_mysql: Ask
 ) -> None:
-    [[newest]] = ask_mysql("SELECT max(day) FROM active_user")
-    refresh = (
-        "dagster",
-        "asset",
-        "materialize",
-        "--select",
-        "key:mysql/active_user",
-        "--partition",
-        str(newest),
+    [[newest]] = ask_mysql("SELECT max(day) FROM message_total")
+    links = (
+        "SELECT count(*) FROM chat_figure WHERE kind = 'cell' AND set_name = '' AND after = '' "
+        f"AND day = '{newest}'"
     )
-    # Made now unless a run before has left one.
-    stack.qimo(*refresh)
-    digests = ask_hive("SHOW VIEWS IN global_temp LIKE 'remembered_*'")
-    assert digests
-    execute(stack, f"UPDATE active_user SET new = new + 1 WHERE day = '{newest}'")
-    stack.qimo(*refresh)
-    assert ask_hive("SHOW VIEWS IN global_temp LIKE 'remembered_*'") == digests
+    [(before,)] = ask_hive(links)
+    execute(stack, f"UPDATE os SET messages = messages + 1 WHERE day = '{newest}'")
+    stack.qimo(
+        "dagster", "asset", "materialize", "--select", 'key:"mysql/*"', "--partition", str(newest)
+    )
+    assert ask_hive(links) == [(before + 1,)]
     assert stack.verified()["ok"]
 
 

@@ -1,37 +1,37 @@
-"""What a run of metrics asks of HiveServer2: the messages once, each metric over them, and nothing
-left behind.
+"""What a run of metrics asks of HiveServer2: the messages that are new, once for all metrics, and
+nothing left behind.
 """
 
 from __future__ import annotations
 
-import time
-
+import dagster as dg
 import pytest
 
 from qimo_assets.metrics.catalog import METRICS
-from qimo_assets.metrics.kept import LEFT_SECONDS
-from qimo_assets.metrics.source import KEPT, open_reader
+from qimo_assets.metrics.figures import KEPT
+from qimo_assets.metrics.recount import build_recount_check, differences
+from qimo_assets.metrics.source import open_reader
 from qimo_assets.resources.hive import HiveError
-from qimo_assets.views.sql import MESSAGE_VIEW, message_columns, reads
-from qimo_assets_tests.hiveserver import FakeSession, delta_commit
+from qimo_assets_tests.hiveserver import FakeSession
 
 BY_NAME = {metric.name: metric for metric in METRICS}
-DAY = "2021-11-07"
-INSTANTS = {"chat_message": "20211107120000000", "chat_quarantine": "20211107120000000"}
+DAY, INSTANT = "2021-11-07", "20211107120000000"
 
 
 class Server(FakeSession):
     """A server that metrics are read from."""
 
     def __init__(self) -> None:
-        super().__init__([delta_commit(INSTANTS["chat_message"], DAY)])
+        super().__init__(INSTANT)
 
-    def read(self, *names: str) -> dict[str, object]:
+    def read(self, *names: str, again: bool = False) -> dict[str, object]:
         """Return what a reader gives for these metrics, by their names."""
         with open_reader(self, "lake") as reader:  # pyright: ignore[reportArgumentType]  # the part of the resource that is used
             return {
                 metric.name: rows
-                for metric, rows in reader.read([BY_NAME[name] for name in names], [DAY], INSTANTS)
+                for metric, rows in reader.read(
+                    [BY_NAME[name] for name in names], [DAY], again=again
+                )
             }
 
 
@@ -40,80 +40,77 @@ def server() -> Server:
     return Server()
 
 
-def test_metrics_of_a_day_are_made_from_messages_that_are_read_once(server: Server) -> None:
-    found = server.read("os", "network")
-    assert found == {"os": [(DAY, "1", 1, 1)], "network": [(DAY, "1", 1, 1)]}
-    [kept] = server.said("CREATE GLOBAL")
-    assert kept.endswith(
-        "SELECT day, sender_account, sender_os, sender_network FROM lake.v_message WHERE "
-        f"day IN ('{DAY}')"
+def test_a_day_is_counted_once_for_all_metrics(server: Server) -> None:
+    assert server.read("os", "network") == {"os": [(DAY, "1", 1, 1)], "network": [(DAY, "1", 1, 1)]}
+    [counted] = server.said("INSERT INTO")
+    assert f"day = '{DAY}' AND _hoodie_commit_time > '' AND _hoodie_commit_time <= '{INSTANT}'" in (
+        counted
     )
-    assert len(server.said("CACHE TABLE global_temp.")) == 1
-    assert {statement.partition("FROM ")[2].split()[0] for statement in server.said("SELECT")} == {
-        "`os`",
-        "`network`",
-    }
-    assert server.kept == {}
+    assert {name.partition(".")[0] for name in server.sets} == {
+        metric.name for metric in METRICS if "messages" in (c.name for c in metric.measures)
+    } - {"sender_top", "receiver_top"}
+    assert server.read("os") == {"os": [(DAY, "1", 1, 1)]}
+    assert len(server.said("INSERT INTO")) == 1
 
 
-@pytest.mark.parametrize("name", ["os", "data_quality"])
-def test_a_metric_alone_is_asked_of_its_view(server: Server, name: str) -> None:
-    assert set(server.read(name)) == {name}
-    assert server.said("CREATE") == server.said("CACHE") == []
-    assert {statement.partition("FROM ")[2].split()[0] for statement in server.said("SELECT")} == {
-        f"lake.{name}"
-    }
+def test_who_asks_for_a_day_again_has_it_counted_from_the_beginning(server: Server) -> None:
+    server.read("os")
+    server.read("os", again=True)
+    assert [link["after"] for link in server.links] == ["", ""]
 
 
-def test_a_metric_of_many_days_is_made_from_what_is_remembered(server: Server) -> None:
+def test_a_metric_that_does_not_add_up_is_asked_of_its_view(server: Server) -> None:
+    assert set(server.read("data_quality")) == {"data_quality"}
+    assert server.said("INSERT INTO") == server.said("CREATE") == []
+    [asked] = server.said("SELECT")
+    assert "FROM lake.data_quality" in asked
+
+
+def test_a_metric_of_many_days_is_made_from_the_accounts_of_each_day(server: Server) -> None:
     assert set(server.read("os", "active_user")) == {"os", "active_user"}
-    [digest] = server.said("CREATE GLOBAL TEMPORARY VIEW")
-    assert "FROM lake.v_message WHERE day >= '2021-10-02'" in digest
-    assert any(
-        "FROM (SELECT DISTINCT day, sender_account FROM remembered_message)" in statement
-        for statement in server.statements
-    )
-    assert {
-        statement.partition("FROM ")[2].split()[0]
-        for statement in server.statements
-        if statement.startswith("SELECT")
-    } == {"lake.os", "`active_user`"}
-
-
-def test_what_is_remembered_is_forgotten_with_an_error(server: Server) -> None:
-    server.refused = "VIEW `active_user`"
-    assert isinstance(server.read("active_user")["active_user"], HiveError)
-    assert (
-        server.statements[-1]
-        == "DROP VIEW IF EXISTS global_temp.newest_remembered_lake_sender_account"
-    )
-
-
-def test_a_metric_that_remembers_reads_nothing_else_of_the_messages() -> None:
-    for metric in METRICS:
-        if metric.remembers:
-            assert message_columns([metric.name], "lake") == ["day", metric.remembers]
-            assert reads(metric.name) == [MESSAGE_VIEW]
+    [view] = server.said("CREATE OR REPLACE TEMPORARY VIEW `active_user`")
+    assert "SELECT CAST(day AS DATE) AS day, member AS sender_account" in view
+    assert "v_message" not in view
 
 
 def test_a_metric_that_is_refused_comes_as_its_error(server: Server) -> None:
-    server.refused = "VIEW `os`"
-    found = server.read("os", "network")
-    assert isinstance(found["os"], HiveError)
+    server.refused = "VIEW `sender_top`"
+    found = server.read("sender_top", "network")
+    assert isinstance(found["sender_top"], HiveError)
     assert found["network"] == [(DAY, "1", 1, 1)]
-    assert server.kept == {}
 
 
-def test_what_cannot_be_kept_is_not_left_behind(server: Server) -> None:
-    server.refused = "CACHE TABLE"
-    with pytest.raises(HiveError):
-        server.read("os", "network")
-    assert server.kept == {}
+@pytest.mark.parametrize("refused", ["INSERT INTO", "CACHE TABLE"])
+def test_new_messages_that_cannot_be_counted_are_not_left_behind(
+    server: Server, refused: str
+) -> None:
+    server.read("os")
+    server.links[0]["until"], server.links[0]["messages"] = "20211107000000000", 1
+    server.grown = True
+    server.refused = refused
+    assert isinstance(server.read("os")["os"], HiveError)
+    kept = server.said(f"CREATE GLOBAL TEMPORARY VIEW {KEPT}")
+    dropped = server.said(f"DROP VIEW IF EXISTS global_temp.{KEPT}")
+    assert len(kept) == len(dropped) == 1
 
 
-def test_what_a_killed_run_left_is_dropped_once_no_run_can_need_it(server: Server) -> None:
-    now = int(time.time())
-    young, old = f"{KEPT}_{now - 60}_aaaaaaaa", f"{KEPT}_{now - LEFT_SECONDS - 60}_bbbbbbbb"
-    server.kept = {young: "", old: ""}
-    server.read("os", "network")
-    assert set(server.kept) == {young}
+def test_yesterday_is_held_against_its_views(server: Server) -> None:
+    assert differences(server, "lake", DAY) == []
+    server.sets.discard("os.senders")
+    assert differences(server, "lake", DAY) == [f"os: {(DAY, '1', 1, 1)} is not counted"]
+
+
+def test_a_day_that_changes_while_it_is_recounted_says_nothing(server: Server) -> None:
+    server.grown = True
+    assert differences(server, "lake", DAY) is None
+
+
+def test_the_nightly_check_names_what_differs(server: Server) -> None:
+    check = build_recount_check("lake", lambda: "2021-11-08")
+    right = check(server)
+    server.sets.discard("os.senders")
+    wrong = check(server)
+    assert isinstance(right, dg.AssetCheckResult)
+    assert isinstance(wrong, dg.AssetCheckResult)
+    assert (right.passed, right.metadata["day"].value) == (True, DAY)
+    assert (wrong.passed, wrong.metadata["found"].value) == (False, 1)

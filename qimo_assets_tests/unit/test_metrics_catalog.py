@@ -14,6 +14,7 @@ from qimo_assets.contract import Reason
 from qimo_assets.metrics.assets import build_metric_assets
 from qimo_assets.metrics.catalog import COUNT, METRICS, TEXT_LENGTH, TOTAL, Metric
 from qimo_assets.metrics.checks import ADDS_UP, INVARIANTS, build_metric_checks
+from qimo_assets.metrics.figures import ACCOUNT_DAYS, ACCOUNTS, FACTS, PARTIAL
 from qimo_assets.metrics.mask import mask_account
 from qimo_assets.metrics.page import markdown_table, pictures
 from qimo_assets.metrics.publish import PublicationError, checksum, publish, shorten
@@ -23,12 +24,15 @@ from qimo_assets.views.sql import (
     MESSAGE_VIEW,
     QUARANTINE_VIEW,
     declared_columns,
+    has_part,
     lake_tables,
     message_columns,
+    message_rows,
     reads,
-    session_statement,
     view_description,
     view_names,
+    view_over,
+    view_part,
     view_statement,
 )
 
@@ -149,23 +153,46 @@ def test_every_asset_and_check_is_built_under_its_key() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "metric",
-    [metric for metric in METRICS if MESSAGE_VIEW in reads(metric.name)],
-    ids=lambda metric: metric.name,
-)
-def test_a_view_of_one_session_is_the_same_over_other_messages(metric: Metric) -> None:
-    whole, of_session = (
-        view_statement(metric.name, "lake"),
-        session_statement(metric.name, "lake", "global_temp.kept"),
-    )
+PARTS = [
+    (metric, part)
+    for metric in METRICS
+    for part in (FACTS, PARTIAL, ACCOUNT_DAYS)
+    if has_part(metric.name, part)
+]
+
+
+@pytest.mark.parametrize(("metric", "part"), PARTS, ids=[metric.name for metric, _ in PARTS])
+def test_a_view_of_one_session_is_the_same_over_another_part(metric: Metric, part: str) -> None:
+    whole = view_statement(metric.name, "lake")
+    of_session = view_over(metric.name, part, "lake", "SELECT * FROM global_temp.kept")
     assert of_session.startswith(
         whole.partition("CREATE")[0] + f"CREATE OR REPLACE TEMPORARY VIEW `{metric.name}` ("
     )
     assert f"lake.{MESSAGE_VIEW}" not in of_session
+    assert "global_temp.kept" in of_session
     assert declared_columns(of_session) == declared_columns(whole)
-    # What is kept of the messages is what the views name.
+    # Of the messages that are counted only the columns are kept that the views name.
     assert not re.search(rf"\*\s+FROM lake\.{MESSAGE_VIEW}", whole)
+
+
+def test_what_a_metric_counts_stands_in_the_rows_that_are_counted() -> None:
+    for metric, part in PARTS:
+        if part == FACTS:
+            facts = view_part(metric.name, FACTS, "lake")
+            counted = {name for column in metric.measures for name in column.of}
+            assert all(
+                re.search(rf"\b{name}\b", facts)
+                for name in ("day", *counted, *(column.name for column in metric.grain))
+            )
+            assert all(column.of or column.name == "messages" for column in metric.measures)
+    assert any(f"{TOTAL}.{column.name}" == ACCOUNTS for column in BY_NAME[TOTAL].measures)
+
+
+def test_some_messages_are_read_as_the_view_of_all_reads_them() -> None:
+    query = message_rows("lake", ["day", "hour"], "day = '2021-11-07'")
+    assert query.startswith("SELECT day, hour FROM (SELECT")
+    assert query.endswith("FROM lake.chat_message_rt WHERE day = '2021-11-07')")
+    assert "WHERE" not in view_statement(MESSAGE_VIEW, "lake").partition("\nAS\n")[2]
 
 
 def test_of_the_messages_only_what_is_read_is_kept() -> None:

@@ -28,7 +28,11 @@ FROM (
         day AS sent_on,
         row_number() OVER (PARTITION BY sender_account ORDER BY day) = 1 AS is_first,
         least(30, coalesce(datediff(lead(day) OVER (PARTITION BY sender_account ORDER BY day), day), 30)) AS lasts
-      FROM (SELECT DISTINCT day, sender_account FROM {{ database }}.v_message)
+      FROM (
+        {% block account_days %}
+        SELECT DISTINCT day, sender_account FROM {{ database }}.v_message
+        {% endblock %}
+      )
     )
     GROUP BY sent_on, is_first, lasts
   )

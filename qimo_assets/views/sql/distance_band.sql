@@ -8,6 +8,7 @@ COMMENT '各距离区间的消息量'
 AS
 SELECT day, band, count(*) AS messages
 FROM (
+  {% block facts %}
   SELECT
     day,
     CASE
@@ -19,5 +20,6 @@ FROM (
       ELSE '1000+'
     END AS band
   FROM {{ database }}.v_message
+  {% endblock %}
 )
 GROUP BY day, band

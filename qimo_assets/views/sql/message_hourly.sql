@@ -9,5 +9,10 @@ CREATE OR REPLACE VIEW {{ database }}.message_hourly (
 COMMENT '每小时消息量'
 AS
 SELECT day, hour, count(*) AS messages, count(DISTINCT sender_account) AS senders, count(DISTINCT receiver_account) AS receivers
-FROM {{ database }}.v_message
+FROM (
+  {% block facts %}
+  SELECT day, hour, sender_account, receiver_account
+  FROM {{ database }}.v_message
+  {% endblock %}
+)
 GROUP BY day, hour

@@ -17,7 +17,12 @@ SELECT
   count(*) AS pairs
 FROM (
   SELECT day, sender_account, receiver_account, count(*) AS messages
-  FROM {{ database }}.v_message
+  FROM (
+    {% block facts %}
+    SELECT day, sender_account, receiver_account
+    FROM {{ database }}.v_message
+    {% endblock %}
+  )
   GROUP BY day, sender_account, receiver_account
 )
 GROUP BY day

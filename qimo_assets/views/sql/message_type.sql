@@ -16,9 +16,14 @@ FROM (
     FROM (
       SELECT *, sum(messages) OVER (PARTITION BY day, msg_type) AS of_value
       FROM (
-        SELECT day, coalesce(msg_type, '{{ unknown }}') AS msg_type, sender_account, count(*) AS messages
-        FROM {{ database }}.v_message
-        GROUP BY day, coalesce(msg_type, '{{ unknown }}'), sender_account
+        SELECT day, msg_type, sender_account, count(*) AS messages
+        FROM (
+          {% block facts %}
+          SELECT day, coalesce(msg_type, '{{ unknown }}') AS msg_type, sender_account
+          FROM {{ database }}.v_message
+          {% endblock %}
+        )
+        GROUP BY day, msg_type, sender_account
       )
     )
   )

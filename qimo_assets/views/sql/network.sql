@@ -16,9 +16,14 @@ FROM (
     FROM (
       SELECT *, sum(messages) OVER (PARTITION BY day, network) AS of_value
       FROM (
-        SELECT day, coalesce(sender_network, '{{ unknown }}') AS network, sender_account, count(*) AS messages
-        FROM {{ database }}.v_message
-        GROUP BY day, coalesce(sender_network, '{{ unknown }}'), sender_account
+        SELECT day, network, sender_account, count(*) AS messages
+        FROM (
+          {% block facts %}
+          SELECT day, coalesce(sender_network, '{{ unknown }}') AS network, sender_account
+          FROM {{ database }}.v_message
+          {% endblock %}
+        )
+        GROUP BY day, network, sender_account
       )
     )
   )

@@ -16,9 +16,14 @@ FROM (
     FROM (
       SELECT *, sum(messages) OVER (PARTITION BY day, os) AS of_value
       FROM (
-        SELECT day, coalesce(sender_os, '{{ unknown }}') AS os, sender_account, count(*) AS messages
-        FROM {{ database }}.v_message
-        GROUP BY day, coalesce(sender_os, '{{ unknown }}'), sender_account
+        SELECT day, os, sender_account, count(*) AS messages
+        FROM (
+          {% block facts %}
+          SELECT day, coalesce(sender_os, '{{ unknown }}') AS os, sender_account
+          FROM {{ database }}.v_message
+          {% endblock %}
+        )
+        GROUP BY day, os, sender_account
       )
     )
   )

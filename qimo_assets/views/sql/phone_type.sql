@@ -16,9 +16,14 @@ FROM (
     FROM (
       SELECT *, sum(messages) OVER (PARTITION BY day, phone_type) AS of_value
       FROM (
-        SELECT day, coalesce(sender_phone_type, '{{ unknown }}') AS phone_type, sender_account, count(*) AS messages
-        FROM {{ database }}.v_message
-        GROUP BY day, coalesce(sender_phone_type, '{{ unknown }}'), sender_account
+        SELECT day, phone_type, sender_account, count(*) AS messages
+        FROM (
+          {% block facts %}
+          SELECT day, coalesce(sender_phone_type, '{{ unknown }}') AS phone_type, sender_account
+          FROM {{ database }}.v_message
+          {% endblock %}
+        )
+        GROUP BY day, phone_type, sender_account
       )
     )
   )

@@ -8,11 +8,15 @@ CREATE OR REPLACE VIEW {{ database }}.receiver_province (
 )
 COMMENT '各省份接收消息量'
 AS
-SELECT
-  day,
-  coalesce(receiver_country, '{{ unknown }}') AS country,
-  coalesce(receiver_province, '{{ unknown }}') AS province,
-  count(*) AS messages,
-  count(DISTINCT receiver_account) AS users
-FROM {{ database }}.v_message
-GROUP BY day, coalesce(receiver_country, '{{ unknown }}'), coalesce(receiver_province, '{{ unknown }}')
+SELECT day, country, province, count(*) AS messages, count(DISTINCT receiver_account) AS users
+FROM (
+  {% block facts %}
+  SELECT
+    day,
+    coalesce(receiver_country, '{{ unknown }}') AS country,
+    coalesce(receiver_province, '{{ unknown }}') AS province,
+    receiver_account
+  FROM {{ database }}.v_message
+  {% endblock %}
+)
+GROUP BY day, country, province

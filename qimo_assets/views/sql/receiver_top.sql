@@ -20,9 +20,11 @@ FROM (
       coalesce(max_by(nickname, struct(latest, nickname)) FILTER (WHERE nickname <> ''), '{{ unknown }}') AS nickname,
       sum(messages) AS messages
     FROM (
+      {% block partial %}
       SELECT day, receiver_account AS account, receiver_nickname AS nickname, max(msg_time) AS latest, count(*) AS messages
       FROM {{ database }}.v_message
       GROUP BY day, receiver_account, receiver_nickname
+      {% endblock %}
     )
     GROUP BY day, account
   )

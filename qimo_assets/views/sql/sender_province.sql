@@ -8,11 +8,15 @@ CREATE OR REPLACE VIEW {{ database }}.sender_province (
 )
 COMMENT '各省份发送消息量'
 AS
-SELECT
-  day,
-  coalesce(sender_country, '{{ unknown }}') AS country,
-  coalesce(sender_province, '{{ unknown }}') AS province,
-  count(*) AS messages,
-  count(DISTINCT sender_account) AS users
-FROM {{ database }}.v_message
-GROUP BY day, coalesce(sender_country, '{{ unknown }}'), coalesce(sender_province, '{{ unknown }}')
+SELECT day, country, province, count(*) AS messages, count(DISTINCT sender_account) AS users
+FROM (
+  {% block facts %}
+  SELECT
+    day,
+    coalesce(sender_country, '{{ unknown }}') AS country,
+    coalesce(sender_province, '{{ unknown }}') AS province,
+    sender_account
+  FROM {{ database }}.v_message
+  {% endblock %}
+)
+GROUP BY day, country, province

@@ -20,9 +20,11 @@ FROM (
       coalesce(max_by(nickname, struct(latest, nickname)) FILTER (WHERE nickname <> ''), '{{ unknown }}') AS nickname,
       sum(messages) AS messages
     FROM (
+      {% block partial %}
       SELECT day, sender_account AS account, sender_nickname AS nickname, max(msg_time) AS latest, count(*) AS messages
       FROM {{ database }}.v_message
       GROUP BY day, sender_account, sender_nickname
+      {% endblock %}
     )
     GROUP BY day, account
   )

@@ -7,10 +7,14 @@ CREATE OR REPLACE VIEW {{ database }}.sex_pair (
 )
 COMMENT '收发双方性别组合的消息量'
 AS
-SELECT
-  day,
-  coalesce(sender_sex, '{{ unknown }}') AS sender_sex,
-  coalesce(receiver_sex, '{{ unknown }}') AS receiver_sex,
-  count(*) AS messages
-FROM {{ database }}.v_message
-GROUP BY day, coalesce(sender_sex, '{{ unknown }}'), coalesce(receiver_sex, '{{ unknown }}')
+SELECT day, sender_sex, receiver_sex, count(*) AS messages
+FROM (
+  {% block facts %}
+  SELECT
+    day,
+    coalesce(sender_sex, '{{ unknown }}') AS sender_sex,
+    coalesce(receiver_sex, '{{ unknown }}') AS receiver_sex
+  FROM {{ database }}.v_message
+  {% endblock %}
+)
+GROUP BY day, sender_sex, receiver_sex

@@ -1,0 +1,22 @@
+-- The partial figures of each day. The lines of one commit for a day are a link: what was counted of the messages committed after the link before.
+CREATE TABLE IF NOT EXISTS {{ database }}.{{ table }} (
+  link STRING COMMENT '批次标识, 按时间先后排序',
+  after STRING COMMENT '前一批次, 为空则从消息重新计数',
+  until STRING COMMENT '已计入的最新消息提交时刻(Hudi)',
+  set_name STRING COMMENT '计数项: 指标.列',
+  cell STRING COMMENT '维度取值(JSON)',
+  member STRING COMMENT '首次出现的账号或会话对',
+  messages BIGINT COMMENT '消息数',
+  fresh BIGINT COMMENT '首次出现的成员数',
+  latest TIMESTAMP COMMENT '最近一条消息的时间',
+  day STRING COMMENT '日期',
+  kind STRING COMMENT 'cell, account, member, top'
+)
+USING hudi
+PARTITIONED BY (day, kind)
+COMMENT '各日指标的部分计数'
+TBLPROPERTIES (
+  'type' = 'cow',
+  'hoodie.datasource.write.hive_style_partitioning' = 'true',
+  'hoodie.metadata.enable' = 'false'
+)
