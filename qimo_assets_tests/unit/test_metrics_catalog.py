@@ -28,6 +28,7 @@ from qimo_assets.views.sql import (
     lake_tables,
     message_columns,
     message_rows,
+    over_messages,
     reads,
     view_description,
     view_names,
@@ -193,6 +194,11 @@ def test_some_messages_are_read_as_the_view_of_all_reads_them() -> None:
     assert query.startswith("SELECT day, hour FROM (SELECT")
     assert query.endswith("FROM lake.chat_message_rt WHERE day = '2021-11-07')")
     assert "WHERE" not in view_statement(MESSAGE_VIEW, "lake").partition("\nAS\n")[2]
+
+
+def test_messages_are_put_in_as_they_are_written() -> None:
+    messages = r"(SELECT '\1 \u0001 \g<0>')"
+    assert over_messages("FROM lake.v_message", "lake", messages) == f"FROM {messages}"
 
 
 def test_of_the_messages_only_what_is_read_is_kept() -> None:
