@@ -1,0 +1,310 @@
+"""Links: what was counted at once of a day, which of them count, and what is to be counted next.
+Decides; reads and writes nothing.
+
+A link names the one that it follows, and the commit of messages up to which it counted. A day's
+figures are what its links add up to, from one that counted from the beginning (a root) to the one
+that reaches furthest. So nothing is counted twice or left out, whatever is killed: a link is there
+as a whole or not at all, and of two that follow the same one, as when two runs count at once, one
+counts.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from uuid import uuid4
+
+# Links of a day that are read one by one before they are put together.
+MOST_LINKS = 30
+# Links of a day that do not count, before they are removed.
+MOST_LEFT_OUT = 5
+# What follows the root is put together by itself while it holds less than this part of the root's
+# messages: so a day is written again a few times, and not with each 30 links.
+RECENT_PART = 10
+# The digits of a name's time, and what comes in the name of links that were put together.
+STAMP, TOGETHER = 20, "+"
+
+
+@dataclass(frozen=True)
+class Link:
+    """What was counted at once of a day.
+
+    Attributes:
+        name: Its name. Names are in the order in which the messages were counted.
+        after: The link that it follows; empty for a root.
+        until: The newest commit of messages that it counted.
+        messages: How many messages it counted.
+        commits: A checksum over the commits of all messages of the day up to `until`.
+        catalog: What was counted: a fingerprint of the definitions.
+    """
+
+    name: str
+    after: str
+    until: str
+    messages: int
+    commits: int
+    catalog: str = ""
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What is counted of a day.
+
+    Attributes:
+        links: The links that count, the root first.
+        left_out: Names of the others.
+    """
+
+    links: tuple[Link, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the links that count."""
+        return [link.name for link in self.links]
+
+    @property
+    def newest(self) -> str:
+        """The greatest name of all; empty where there is none."""
+        return max((*self.names, *self.left_out), default="")
+
+    @property
+    def last(self) -> str:
+        """The link that the next one follows; empty where there is none."""
+        return self.links[-1].name if self.links else ""
+
+    @property
+    def until(self) -> str:
+        """The newest commit of messages that is counted."""
+        return self.links[-1].until if self.links else ""
+
+    @property
+    def messages(self) -> int:
+        """How many messages are counted."""
+        return sum(link.messages for link in self.links)
+
+    @property
+    def commits(self) -> int:
+        """The checksum over the commits of the messages that are counted."""
+        return self.links[-1].commits if self.links else 0
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """The messages that the lake has of a day.
+
+    Attributes:
+        messages: How many.
+        new: How many of them are of later commits than those that are counted.
+        newest: The newest commit.
+        commits: A checksum over the commits of all.
+        old_commits: The same over those that are not new.
+    """
+
+    messages: int = 0
+    new: int = 0
+    newest: str = ""
+    commits: int = 0
+    old_commits: int = 0
+
+
+@dataclass(frozen=True)
+class Count:
+    """A link that is to be added to a day.
+
+    Attributes:
+        day: The day.
+        after: The link that it is to follow; empty for a root.
+        since: The commit after which it counts.
+        until: The commit up to which it counts.
+        messages: How many messages it counts.
+        total: How many are counted with it.
+        commits: The checksum over the commits of all that are counted with it.
+    """
+
+    day: str
+    after: str
+    since: str
+    until: str
+    messages: int
+    total: int
+    commits: int
+
+    @property
+    def is_root(self) -> bool:
+        """Whether it counts from the beginning."""
+        return not self.after
+
+
+def chain(links: Sequence[Link], catalog: str = "") -> Counted:
+    """Return the links of a day that count: from the root that was counted last, those on the way
+    to the one that reaches furthest.
+
+    Args:
+        links: All links of the day.
+        catalog: What has to be counted; a link of another catalog lacks a metric, or has it by
+            another definition.
+    """
+    following: dict[str, list[Link]] = {}
+    for link in links:
+        if link.catalog == catalog:
+            following.setdefault(link.after, []).append(link)
+    ways = [_furthest(root, following) for root in following.get("", [])]
+    found = max(ways, key=lambda way: (_counted_at(way[0]), _reach(way)), default=())
+    names = {link.name for link in found}
+    return Counted(found, tuple(link.name for link in links if link.name not in names))
+
+
+def plan(
+    days: Sequence[str],
+    counted: Mapping[str, Counted],
+    arrived: Mapping[str, Arrived],
+    *,
+    again: bool = False,
+) -> list[Count]:
+    """Return what is to be counted: the new messages of a day where those that are counted are as
+    they were, else all of them.
+
+    Args:
+        days: The days.
+        counted: What is counted of them.
+        arrived: The messages of each day, looked at later than the links; a day without a message
+            is left out.
+        again: Whether each day is counted from the beginning, whatever is known.
+    """
+    counts = []
+    for day in days:
+        known, now = counted.get(day, Counted()), arrived.get(day, Arrived())
+        is_as_counted = (now.messages - now.new, now.old_commits) == (known.messages, known.commits)
+        if known.links and is_as_counted and not again:
+            if now.new:
+                counts.append(_count(day, now, after=known.last, since=known.until))
+        elif now.messages or known.links:
+            counts.append(_count(day, now))
+    return counts
+
+
+def covers(counted: Counted, count: Count, root: str = "") -> bool:
+    """Return whether what is counted of a day holds what a run has counted of it, although other
+    runs may count the day at the same time.
+
+    Args:
+        counted: What is counted since.
+        count: What was to be counted.
+        root: The link that the run made from the beginning; empty if it made none.
+    """
+    if not counted.links or counted.links[0].name < root:
+        return False
+    return counted.until > count.until or (counted.until, counted.messages, counted.commits) == (
+        count.until,
+        count.total,
+        count.commits,
+    )
+
+
+def in_groups(counts: Iterable[Count], most_messages: int, most_days: int) -> list[list[Count]]:
+    """Return counts as they are written, each group at once: roots apart from others, of so many
+    messages and days, or of one day.
+    """
+    groups: list[list[Count]] = []
+    for count in sorted(counts, key=lambda count: count.is_root):
+        group = groups[-1] if groups else []
+        if (
+            group
+            and group[0].is_root == count.is_root
+            and len(group) < most_days
+            and sum(one.messages for one in group) + count.messages <= most_messages
+        ):
+            group.append(count)
+        else:
+            groups.append([count])
+    return groups
+
+
+def in_steps(count: Count, commits: Sequence[tuple[str, int, int]], most: int) -> list[Count]:
+    """Return a count of many messages as several that follow each other; who writes them says after
+    which link each comes.
+
+    Args:
+        count: What is to be counted.
+        commits: The commits of its messages in their order, each with the number of its messages
+            and their checksum.
+        most: How many messages a step has, unless one commit has more.
+    """
+    steps: list[Count] = []
+    since, messages = count.since, 0
+    total = count.total - sum(of_commit for _, of_commit, _ in commits)
+    checksum = count.commits - sum(of_commit for _, _, of_commit in commits)
+    for place, (commit, of_commit, sum_of_commit) in enumerate(commits, 1):
+        messages, total, checksum = (
+            messages + of_commit,
+            total + of_commit,
+            checksum + sum_of_commit,
+        )
+        if place == len(commits) or messages + commits[place][1] > most:
+            steps.append(Count(count.day, count.after, since, commit, messages, total, checksum))
+            since, messages = commit, 0
+    return steps
+
+
+def overdue(counted: Counted) -> tuple[Link, ...]:
+    """Return the links of a day that are to be put together: none, those after the root, or all."""
+    if not counted.links:
+        return ()
+    root, *following = counted.links
+    if len(counted.left_out) > MOST_LEFT_OUT:
+        return counted.links
+    if len(counted.links) <= MOST_LINKS:
+        return ()
+    recent = sum(link.messages for link in following)
+    return tuple(following) if recent * RECENT_PART < root.messages else counted.links
+
+
+def together(links: Sequence[Link]) -> Link:
+    """Return the link that stands for some that follow each other. It is as old as their first:
+    a root that was made from the messages meanwhile is newer.
+    """
+    return replace(
+        links[-1],
+        name=f"{_counted_at(links[0])}{TOGETHER}{uuid4().hex[:8]}",
+        after=links[0].after,
+        messages=sum(link.messages for link in links),
+    )
+
+
+def new_stem(newest: str) -> str:
+    """Return what the names of the links of a run begin with, later than any name that is known:
+    another host's clock may be ahead.
+    """
+    later = int(newest[:STAMP]) + 1 if newest else 0
+    return f"{max(time.time_ns(), later):0{STAMP}d}-{uuid4().hex[:8]}"
+
+
+def name_of(stem: str, day: str) -> str:
+    """Return the name of the link of a day: each day has names of its own, because of those that
+    were written at once one day's may count and another's not.
+    """
+    return f"{stem}-{day}"
+
+
+def _counted_at(link: Link) -> str:
+    """Return what the name of a link was before it was put together with others."""
+    return link.name.partition(TOGETHER)[0]
+
+
+def _furthest(root: Link, following: Mapping[str, Sequence[Link]]) -> tuple[Link, ...]:
+    found, ways = (root,), [(root,)]
+    while ways:
+        ways = [(*way, link) for way in ways for link in following.get(way[-1].name, ())]
+        found = max((found, *ways), key=_reach)
+    return found
+
+
+def _reach(way: Sequence[Link]) -> tuple[str, int, str]:
+    return way[-1].until, sum(link.messages for link in way), way[-1].name
+
+
+def _count(day: str, now: Arrived, after: str = "", since: str = "") -> Count:
+    messages = now.new if after else now.messages
+    return Count(day, after, since, now.newest, messages, now.messages, now.commits)

@@ -1,0 +1,189 @@
+"""Which links of a day count, and what is counted next, whatever ran at the same time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from qimo_assets.metrics.links import (
+    MOST_LEFT_OUT,
+    MOST_LINKS,
+    STAMP,
+    Arrived,
+    Count,
+    Counted,
+    Link,
+    chain,
+    covers,
+    in_groups,
+    in_steps,
+    name_of,
+    new_stem,
+    overdue,
+    plan,
+    together,
+)
+
+DAY = "2026-11-06"
+
+
+def link(name: str, after: str = "", until: str = "", messages: int = 1) -> Link:
+    """Return a link that reaches to the commit of its own name, unless it says another."""
+    return Link(name, after, until or name, messages, commits=messages)
+
+
+ROOT = link("a", "", "1")
+
+
+def row_of(number: int, messages: int = 1) -> list[Link]:
+    """Return a root and links that follow each other."""
+    names = [f"{place:03d}" for place in range(number)]
+    return [
+        link(name, after, messages=messages)
+        for name, after in zip(names, ("", *names), strict=False)
+    ]
+
+
+def counted(*links: Link) -> Counted:
+    """Return what these links count."""
+    return chain(links)
+
+
+@pytest.mark.parametrize(
+    ("links", "names"),
+    [
+        ([], []),
+        ([link("b", "a")], []),
+        ([link("a"), link("b", "a"), link("c", "b")], ["a", "b", "c"]),
+        # Two that follow the same one: the one that reaches further.
+        ([ROOT, link("b", "a", "3", 5), link("c", "a", "2", 9)], ["a", "b"]),
+        # Of two that reach as far the one of more messages, and of equal ones the newer one.
+        ([ROOT, link("b", "a", "2", 5), link("c", "a", "2", 4)], ["a", "b"]),
+        ([ROOT, link("b", "a", "2"), link("c", "a", "2")], ["a", "c"]),
+        # Not the row of more links.
+        ([ROOT, link("b", "a", "2"), link("c", "b", "3"), link("d", "a", "4")], ["a", "d"]),
+        # A root that was counted later, although it does not reach as far.
+        ([ROOT, link("c", "a", "9"), link("b", "", "5")], ["b"]),
+    ],
+)
+def test_links_count_from_the_newest_root_as_far_as_they_reach(
+    links: Sequence[Link], names: list[str]
+) -> None:
+    found = chain(links)
+    assert found.names == names
+    assert {*found.left_out} == {one.name for one in links} - {*names}
+
+
+def test_links_of_another_catalog_do_not_count() -> None:
+    links = [link("a"), link("b", "a")]
+    assert chain(links, "other") == Counted((), ("a", "b"))
+
+
+def test_links_that_were_put_together_are_no_newer_than_their_root() -> None:
+    old = row_of(3)
+    recount = link("001.5")
+    whole = together(old)
+    assert chain([recount, whole]).names == [recount.name]
+    assert chain([*old, whole]).messages == 3
+    assert (whole.after, whole.until, whole.messages, whole.commits) == ("", "002", 3, 1)
+    recent = together(old[1:])
+    assert recent.after == "000"
+    assert chain([old[0], recent]).names == ["000", recent.name]
+    # One that another run went on from counts no longer, and its messages are counted again.
+    assert chain([whole, link("003", "002")]).until == "002"
+
+
+@pytest.mark.parametrize(
+    ("now", "again", "after", "messages"),
+    [
+        (Arrived(3, 0, "002", 9, 1), False, None, 0),
+        (Arrived(5, 2, "005", 9, 1), False, "002", 2),
+        (Arrived(5, 2, "005", 9, 1), True, "", 5),
+        # One was deleted, one was written again, and one came late under an older commit.
+        (Arrived(2, 0, "002", 9, 1), False, "", 2),
+        (Arrived(3, 1, "005", 9, 1), False, "", 3),
+        (Arrived(3, 0, "002", 9, 2), False, "", 3),
+    ],
+)
+def test_new_messages_are_added_only_where_the_others_are_as_they_were_counted(
+    now: Arrived, again: bool, after: str | None, messages: int
+) -> None:
+    counts = plan([DAY], {DAY: counted(*row_of(3))}, {DAY: now}, again=again)
+    assert [(count.after, count.messages) for count in counts] == (
+        [] if after is None else [(after, messages)]
+    )
+    assert [(count.total, count.commits) for count in counts] == [(now.messages, 9)] * len(counts)
+
+
+def test_a_day_without_messages_is_counted_only_where_it_had_some() -> None:
+    assert plan([DAY], {}, {}) == []
+    gone = plan([DAY], {DAY: counted(link("a"))}, {})
+    assert gone == [Count(DAY, "", "", "", 0, 0, 0)]
+    empty = Counted((Link("b", "", "", 0, 0),))
+    assert covers(empty, gone[0], "b")
+    assert plan([DAY], {DAY: empty}, {}) == []
+
+
+@pytest.mark.parametrize(
+    ("links", "root", "is_covered"),
+    [
+        ([link("a", "", "3", 5), link("b", "a", "5", 2)], "", True),
+        # Another run counted up to a later commit, or only to an older one.
+        ([link("a", "", "3", 5), link("c", "a", "6", 9)], "", True),
+        ([link("a", "", "3", 5), link("c", "a", "4", 1)], "", False),
+        # As far, but not the same messages.
+        ([link("a", "", "3", 4), link("b", "a", "5", 2)], "", False),
+        ([link("a", "", "3", 5), link("b", "a", "5", 2)], "b", False),
+        ([link("c", "", "3", 5), link("d", "c", "5", 2)], "b", True),
+        ([], "", False),
+    ],
+)
+def test_a_count_is_covered_by_what_reaches_as_far(
+    links: Sequence[Link], root: str, is_covered: bool
+) -> None:
+    count = Count(DAY, "a", "3", "5", 2, total=7, commits=2)
+    assert covers(counted(*links), count, root) is is_covered
+
+
+def count(day: str, messages: int, after: str = "") -> Count:
+    return Count(day, after, "", "9", messages, messages, messages)
+
+
+def test_what_is_written_at_once_is_bounded() -> None:
+    counts = [count("1", 5), count("2", 1, "a"), count("3", 6), count("4", 30), count("5", 2, "b")]
+    groups = in_groups(counts, most_messages=10, most_days=2)
+    assert [[one.day for one in group] for group in groups] == [["2", "5"], ["1"], ["3"], ["4"]]
+    assert len(in_groups([count(str(day), 1) for day in range(5)], 10, 2)) == 3
+
+
+def test_a_day_of_many_messages_is_counted_in_steps() -> None:
+    whole = Count(DAY, "a", "0", "4", messages=14, total=20, commits=120)
+    commits = [("1", 3, 10), ("2", 3, 20), ("3", 7, 30), ("4", 1, 40)]
+    assert in_steps(whole, commits, 6) == [
+        Count(DAY, "a", "0", "2", 6, 12, 50),
+        Count(DAY, "a", "2", "3", 7, 19, 80),
+        Count(DAY, "a", "3", "4", 1, 20, 120),
+    ]
+
+
+def test_what_follows_the_root_is_put_together_by_itself_while_it_is_little() -> None:
+    few, many = row_of(MOST_LINKS), row_of(MOST_LINKS + 1)
+    assert overdue(Counted()) == overdue(counted(*few)) == ()
+    assert overdue(counted(*many)) == tuple(many)
+    large = [link("000", messages=10_000), *many[1:]]
+    assert overdue(counted(*large)) == tuple(large[1:])
+
+
+def test_links_that_do_not_count_are_removed() -> None:
+    lost = [link(f"lost {number}", "gone") for number in range(MOST_LEFT_OUT + 1)]
+    assert overdue(counted(link("a"), *lost[1:])) == ()
+    assert overdue(counted(link("a"), *lost)) == (link("a"),)
+    assert overdue(counted(*lost)) == ()
+
+
+def test_names_go_on_from_the_newest_although_its_clock_was_ahead() -> None:
+    ahead = f"{10**19:0{STAMP}d}-abc-{DAY}"
+    assert name_of(new_stem(ahead), DAY) > ahead
+    assert new_stem("") < ahead
+    assert name_of("a", "1") != name_of("a", "2")
