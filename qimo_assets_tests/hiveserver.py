@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from qimo_assets.metrics.catalog import METRICS
@@ -21,6 +21,7 @@ CELLS = {
     for metric in METRICS
 }
 LISTED = re.compile(r"day IN \('([^)]*)'\)")
+WITH_TEXT = re.compile(r"^\s*--.*\n", re.MULTILINE)
 
 
 class FakeSession(HiveSession):
@@ -32,7 +33,9 @@ class FakeSession(HiveSession):
         statements: All that was said.
         links: The links that were added.
         sets: What they counted.
-        grown: Whether each day has got one more message than was counted.
+        messages: Day -> its messages; a day that is not named has one.
+        others: How many accounts are not counted.
+        before: What happens once before the first statement that begins like its name.
     """
 
     def __init__(self, instant: str, refused: str = "") -> None:
@@ -41,7 +44,9 @@ class FakeSession(HiveSession):
         self.statements: list[str] = []
         self.links: list[Row] = []
         self.sets: set[str] = set()
-        self.grown = False
+        self.messages: dict[str, int] = {}
+        self.others = 0
+        self.before: dict[str, Callable[[], object]] = {}
 
     @contextmanager
     def session(self) -> Iterator[FakeSession]:
@@ -50,23 +55,15 @@ class FakeSession(HiveSession):
 
     def execute(self, sql: str) -> None:
         """Add links, or do nothing."""
-        self.statements.append(sql)
-        if self.refused and self.refused in sql:
-            raise HiveError(f"{self.refused} is refused")
+        self._say(sql)
         if "INSERT INTO" in sql:
-            [(name, catalog)] = re.findall(r"'(\S+)' AS link, .* '(\S+)' AS cell", sql)
+            [stem] = re.findall(r"concat\('(\S+)-', day\) AS link", sql)
+            [catalog] = re.findall(r"'(\w+)' AS cell", sql)
             self.sets = set(re.findall(r"'(\w+\.\w+)' AS set_name", sql))
             self.links += [
-                {
-                    "day": day,
-                    "link": name,
-                    "after": after,
-                    "until": until,
-                    "messages": int(messages),
-                    "catalog": catalog,
-                }
-                for day, after, until, messages in re.findall(
-                    r"\('(\S*)', '(\S*)', '(\S*)', (\d+)L\)", sql
+                link(f"{stem}-{day}", day, after, until, int(messages), int(commits), catalog)
+                for day, after, until, messages, commits in re.findall(
+                    r"\('(\S*)', '(\S*)', '(\S*)', (\d+)L, (\d+)L\)", sql
                 )
             ]
 
@@ -74,31 +71,27 @@ class FakeSession(HiveSession):
         """Return the newest commit, the links, what came after them, the figures, or a row of each
         day that is asked for.
         """
-        self.statements.append(sql)
+        self._say(sql)
+        days = [day for found in LISTED.findall(sql) for day in found.split("', '")]
         if sql.startswith("CALL"):
             return [{"commit_time": self.instant}]
+        if sql.startswith("SET "):
+            return [{"key": sql.partition(" ")[2], "value": "0"}]
         if sql.startswith("SHOW PARTITIONS"):
-            return [{"partition": f"day={link['day']}"} for link in self.links]
+            return [{"partition": f"day={day}"} for day in sorted(self._days()) if self._of(day)]
         if params is not None:
-            days = params["days"]
-            assert isinstance(days, list)
-            return [{**ROW, "day": day} for day in days]
-        if "SHOW VIEWS" in sql:
-            return []
-        days = [day for found in LISTED.findall(sql) for day in found.split("', '")]
-        counted = {link["day"] for link in self.links}
+            listed = params["days"]
+            assert isinstance(listed, list)
+            return [{**ROW, "day": day} for day in listed]
         if "AS catalog" in sql:
-            return [link for link in self.links if link["day"] in days]
+            return [link for link in self.links if not days or link["day"] in days]
         if "AS newest" in sql:
-            return [
-                {
-                    "day": day,
-                    "messages": 1 + self.grown,
-                    "new": int(day not in counted or self.grown),
-                    "newest": self.instant,
-                }
-                for day in days
-            ]
+            untils = dict(re.findall(r"WHEN '(\S*)' THEN '(\S*)'", sql))
+            return [self._arrived(day, untils[day]) for day in days if self._of(day)]
+        if "AS accounts" in sql:
+            return [{"accounts": self.others}]
+        if "AS messages\nFROM" in sql:
+            return [{"day": day, "messages": self._of(day)} for day in days]
         return [
             {
                 "day": day,
@@ -113,5 +106,55 @@ class FakeSession(HiveSession):
 
     def said(self, beginning: str) -> list[str]:
         """Return the statements that begin like this, but for their comments."""
-        texts = [re.sub(r"^\s*--.*\n", "", text, flags=re.MULTILINE) for text in self.statements]
+        texts = [WITH_TEXT.sub("", text) for text in self.statements]
         return [text for text in texts if text.lstrip().startswith(beginning)]
+
+    def _say(self, sql: str) -> None:
+        for beginning in list(self.before):
+            if WITH_TEXT.sub("", sql).lstrip().startswith(beginning):
+                self.before.pop(beginning)()
+        self.statements.append(sql)
+        if self.refused and self.refused in sql:
+            raise HiveError(f"{self.refused} is refused")
+
+    def _days(self) -> set[str]:
+        return {*self.messages, *(link["day"] for link in self.links)}
+
+    def _of(self, day: str) -> int:
+        return self.messages.get(day, 1)
+
+    def _arrived(self, day: str, until: str) -> Row:
+        """Return a day whose first message is of an old commit, and whose others are of the newest
+        one.
+        """
+        messages = self._of(day)
+        new = messages if until == "" else messages - 1 if until < self.instant else 0
+        return {
+            "day": day,
+            "messages": messages,
+            "new": new,
+            "newest": self.instant,
+            "commits": messages,
+            "old_commits": messages - new,
+        }
+
+
+def link(
+    name: str,
+    day: str,
+    after: str = "",
+    until: str = "",
+    messages: int = 1,
+    commits: int = 1,
+    catalog: str = "",
+) -> Row:
+    """Return a link as the table has it."""
+    return {
+        "day": day,
+        "link": name,
+        "after": after,
+        "until": until,
+        "messages": messages,
+        "commits": commits,
+        "catalog": catalog,
+    }

@@ -12,6 +12,8 @@ from qimo_assets.contract import MOST_VALUES, REASONS_ZH
 TEXT_LENGTH = 191
 TEXT = f"VARCHAR({TEXT_LENGTH})"
 COUNT = "BIGINT"
+# A column of rows that are counted already, see `Metric.partial`.
+LATEST = "latest"
 
 # How a metric's messages relate to message_total's of the same day: they are it, they add up to it,
 # they are a part of it because only the first ranks are listed, or there are none to compare
@@ -79,6 +81,9 @@ class Metric:
         days.
         looks_ahead: Days after its own from which a day's figures are made: 1 for the users who
             come back the next day.
+        partial: Where its view marks rows that are counted already, their columns beside day and
+            messages, each with its type in Spark. `latest` is a newest time; the others tell the
+            rows apart.
         most_values: How many values of its grain a day tells apart, those with most messages; the
             rest is one row, 其他. None for a grain that is bounded by itself.
     """
@@ -96,6 +101,7 @@ class Metric:
     late_minutes: int = 1
     looks_back: int = 0
     looks_ahead: int = 0
+    partial: tuple[tuple[str, str], ...] = ()
     most_values: int | None = None
 
     @property
@@ -160,6 +166,7 @@ def _top(party: str, party_zh: str, verb_zh: str) -> Metric:
         title_en=f"Top 100 {party}s",
         unit="条",
         additive="top",
+        partial=(("account", "STRING"), ("nickname", "STRING"), (LATEST, "TIMESTAMP")),
     )
 
 

@@ -6,15 +6,20 @@ are new. Any other is asked of its view.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+import logging
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager
 from queue import SimpleQueue
 
 from qimo_assets.metrics.catalog import METRICS, Metric
-from qimo_assets.metrics.figures import Figures, Row, adds_up, rows_of
+from qimo_assets.metrics.facts import adds_up
+from qimo_assets.metrics.figures import Figures, Row, Rows, rows_of
+from qimo_assets.metrics.links import Counted, overdue
 from qimo_assets.resources.hive import HiveError, HiveResource, HiveSession
 from qimo_assets.views.sql import SNAPSHOT
+
+logger = logging.getLogger(__name__)
 
 NO_INSTANT = "0" * 17
 # Two at once keep two processors busy: while one is planned the other runs.
@@ -70,35 +75,57 @@ class Reader:
             for metric in metrics
             if metric not in adding
         ]
+        counted: dict[str, Counted] = {}
         if adding:
-            under_way.append(self._pool.submit(self._read_figures, adding, days, again))
+            under_way.append(self._pool.submit(self._read_figures, adding, days, again, counted))
         for future in as_completed(under_way):
             yield from future.result()
+        # Once the rows are published: they do not wait for it.
+        many = {day: known for day, known in counted.items() if overdue(known)}
+        if many:
+            self._merge(many)
+
+    def _merge(self, counted: Mapping[str, Counted]) -> None:
+        """Put the links of days together. It may fail: they count as they are, and the next run
+        tries it again.
+        """
+        try:
+            with self._figures() as figures:
+                for day, known in counted.items():
+                    figures.counting.merge(day, known)
+        except HiveError as error:
+            logger.warning("Links are not put together: %s", error)
 
     def _read_figures(
-        self, metrics: Sequence[Metric], days: Sequence[str], again: bool
-    ) -> list[tuple[Metric, list[Row] | HiveError]]:
-        found: dict[Metric, list[Row] | HiveError] = {}
+        self,
+        metrics: Sequence[Metric],
+        days: Sequence[str],
+        again: bool,
+        counted: dict[str, Counted],
+    ) -> Rows:
+        """Return the rows of metrics that add up, and add to what is counted."""
         try:
-            with self._session() as session:
-                # All that add up: a day is counted for each of them or for none.
-                figures = Figures(session, self._database, [m for m in METRICS if adds_up(m)])
-                figures.open()
-                for metric, rows in figures.read(metrics, days, again=again):
-                    found[metric] = rows
+            with self._figures() as figures:
+                rows, found = figures.read(metrics, days, again=again)
         except HiveError as error:
-            found |= {metric: error for metric in metrics if metric not in found}
-        return list(found.items())
+            return [(metric, error) for metric in metrics]
+        counted |= found
+        return rows
 
-    def _read_one(
-        self, metric: Metric, days: Sequence[str]
-    ) -> list[tuple[Metric, list[Row] | HiveError]]:
+    def _read_one(self, metric: Metric, days: Sequence[str]) -> Rows:
         try:
             with self._session() as session:
                 view = f"{self._database}.{metric.name}"
                 return [(metric, rows_of(session, metric, view, days))]
         except HiveError as error:
             return [(metric, error)]
+
+    @contextmanager
+    def _figures(self) -> Generator[Figures, None, None]:
+        with self._session() as session:
+            figures = Figures(session, self._database, [m for m in METRICS if adds_up(m)])
+            figures.counting.open()
+            yield figures
 
     @contextmanager
     def _session(self) -> Generator[HiveSession, None, None]:

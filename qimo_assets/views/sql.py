@@ -131,12 +131,9 @@ def declared_columns(statement: str) -> dict[str, str]:
     return dict(re.findall(r"^  (\w+) COMMENT '([^']*)'", header, re.MULTILINE))
 
 
-def message_columns(names: Iterable[str], database: str) -> list[str]:
-    """Return the columns of the view of all messages that other views name."""
-    bodies = [
-        re.sub(r"--.*", "", view_statement(name, database).partition(_BODY)[2]) for name in names
-    ]
-    words = {word for body in bodies for word in re.findall(r"\w+", body)}
+def message_columns(queries: Iterable[str], database: str) -> list[str]:
+    """Return the columns of the view of all messages that queries name, in its order."""
+    words = {word for query in queries for word in re.findall(r"\w+", re.sub(r"--.*", "", query))}
     return [
         column
         for column in declared_columns(view_statement(MESSAGE_VIEW, database))

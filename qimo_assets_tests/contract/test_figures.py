@@ -19,8 +19,12 @@ from pyspark.sql import DataFrame, SparkSession
 
 from qimo_assets.contract import MOST_VALUES, OTHERS
 from qimo_assets.lake.tables import MESSAGE
+from qimo_assets.metrics import counting, links
 from qimo_assets.metrics.catalog import METRICS
-from qimo_assets.metrics.figures import Figures, adds_up
+from qimo_assets.metrics.counting import Counting
+from qimo_assets.metrics.facts import adds_up
+from qimo_assets.metrics.figures import Figures
+from qimo_assets.metrics.links import overdue
 from qimo_assets.resources.hive import HiveError, HiveSession, Row
 from qimo_assets.settings import PROJECT_ROOT
 from qimo_assets.stack.jars import class_path
@@ -30,8 +34,6 @@ from qimo_assets.views.sql import (
     MESSAGE_VIEW,
     SNAPSHOT,
     declared_columns,
-    reads,
-    view_names,
     view_statement,
 )
 
@@ -100,19 +102,26 @@ class Session(HiveSession):
 
     def execute(self, sql: str) -> None:
         """Run a statement, or die."""
-        text = "\n".join(line for line in sql.splitlines() if not line.startswith("--"))
-        is_reached = bool(self.step) and text.startswith(self.step)
-        if is_reached and self.meanwhile:
-            self.step = ""
-            self.meanwhile()
-            is_reached = False
+        is_reached = self._reaches(sql)
         if not is_reached or self.and_is_done:
             self.spark.sql(sql).collect()
         if is_reached:
             raise Killed
 
+    def _reaches(self, sql: str) -> bool:
+        """Return whether the run dies here."""
+        text = "\n".join(line for line in sql.splitlines() if not line.startswith("--"))
+        if not self.step or not text.startswith(self.step):
+            return False
+        if self.meanwhile:
+            self.step = ""
+            self.meanwhile()
+            return False
+        return True
+
     def query(self, sql: str, params: Mapping[str, object] | None = None) -> list[Row]:
         """Return the rows of a query."""
+        self._reaches(sql)
         if params:
             sql = sql % HiveParamEscaper().escape_args(params)
         return [
@@ -143,12 +152,16 @@ class Lake:
             f"CREATE TABLE {self._table} (_hoodie_commit_time string, {SCHEMA}) USING parquet "
             "PARTITIONED BY (day)"
         )
-        for view in view_names():
-            if set(reads(view)) <= {MESSAGE_VIEW, f"{MESSAGE.name}{SNAPSHOT}"}:
-                self.spark.sql(view_statement(view, self.name))
+        for table, columns in (
+            ("chat_quarantine_rt", "message_id string, reason string, day string"),
+            ("chat_sent_again_rt", "lines bigint, day string"),
+        ):
+            self.spark.sql(f"CREATE TABLE {self.name}.{table} ({columns}) USING parquet")
+        for view in (MESSAGE_VIEW, *BY_NAME):
+            self.spark.sql(view_statement(view, self.name))
         self.write(3)
 
-    def write(self, lines: int, day: str = DAY, os: str = "") -> None:
+    def write(self, lines: int, day: str = DAY, os: str = "", sender: str = "") -> None:
         """Append messages of a day, as one commit; each of a system of its own where it is
         `many`.
         """
@@ -157,12 +170,14 @@ class Lake:
         for name, message in added.items():
             if os:
                 message["sender_os"] = f"{name}'\\\"" if os == "many" else os
+            if sender:
+                message["sender_account"] = sender
         self._commit(added)
         self._rows(list(added.values())).write.insertInto(self._table)
 
-    def correct(self, name: str) -> None:
-        """Write a message once more, with other words."""
-        self._commit({name: self._message(name, self.messages[name]["day"])})
+    def correct(self, name: str, commit: int = 0) -> None:
+        """Write a message once more, with other words, by a new commit or one that began long ago."""
+        self._commit({name: self._message(name, self.messages[name]["day"])}, commit)
         self._write_all()
 
     def delete(self, *names: str) -> None:
@@ -174,13 +189,20 @@ class Lake:
     def figures(self, session: Session | None = None) -> Figures:
         """Return the figures of this lake, as a run opens them."""
         figures = Figures(session or Session(self.spark), self.name, OF_FIGURES)
-        figures.open()
+        figures.counting.open()
         return figures
 
-    def rows(self, names: Sequence[str], *days: str) -> dict[str, set[Any]]:
+    def counting(self, session: Session | None = None) -> Counting:
+        """Return what counts them."""
+        return self.figures(session).counting
+
+    def rows(
+        self, names: Sequence[str], *days: str, session: Session | None = None, again: bool = False
+    ) -> dict[str, set[Any]]:
         """Return what the figures say of metrics."""
         metrics = [metric for metric in OF_FIGURES if metric.name in names]
-        found = dict(self.figures().read(metrics, days))
+        read, _ = self.figures(session).read(metrics, days, again=again)
+        found = dict(read)
         assert not [error for error in found.values() if isinstance(error, HiveError)]
         return {metric.name: set(rows) for metric, rows in found.items()}  # pyright: ignore[reportArgumentType]  # no error, as asserted
 
@@ -189,9 +211,14 @@ class Lake:
         asked = [metric.name for metric in OF_FIGURES if metric.name in names]
         assert self.rows(asked, *days) == {name: self._seen(name, days) for name in asked}
 
-    def links(self) -> list[int]:
-        """Return the messages of the links of the day."""
-        return [link.messages for link in self.figures().counted([DAY])[DAY].links]
+    def links(self, day: str = DAY) -> list[int]:
+        """Return the messages of the links of a day."""
+        return [link.messages for link in self.counting().counted([day])[day].links]
+
+    def merge(self) -> None:
+        """Put the links of the day together, where there are many."""
+        counting = self.counting()
+        counting.merge(DAY, counting.counted([DAY])[DAY])
 
     def _seen(self, name: str, days: Sequence[str]) -> set[Any]:
         columns = ", ".join(f"`{column.name}`" for column in BY_NAME[name].columns)
@@ -205,20 +232,23 @@ class Lake:
 
     def _message(self, name: str, day: str) -> dict[str, Any]:
         at = datetime.fromisoformat(day) + timedelta(seconds=self.random.randrange(86_400))
+        collected = at + timedelta(seconds=self.random.randrange(100_000))
         texts = {column: self.random.choice(values) for column, values in TEXTS.items()}
         return {
             "message_id": name,
             "day": day,
             "hour": at.hour,
             "msg_time": at,
+            "collected_at": collected,
+            "written_at": collected + timedelta(seconds=self.random.randrange(60)),
             "distance": self.random.choice((None, 0.5, 20.0, 5000.0)),
             **texts,
         }
 
-    def _commit(self, messages: dict[str, dict[str, Any]]) -> None:
+    def _commit(self, messages: dict[str, dict[str, Any]], commit: int = 0) -> None:
         self.commits += 1
         for message in messages.values():
-            message["_hoodie_commit_time"] = f"2026110700000{self.commits:04d}"
+            message["_hoodie_commit_time"] = f"2026110700000{commit or self.commits:04d}"
         self.messages |= messages
 
     def _write_all(self) -> None:
@@ -281,10 +311,10 @@ def test_figures_grow_by_what_is_new_and_say_what_the_views_say(lake: Lake) -> N
     lake.write(5, LATER, os=OTHERS)
     lake.agrees(DAY, LATER)
     lake.write(40)
-    before = lake.figures().counted([LATER])
+    before = lake.counting().counted([LATER])
     lake.agrees(DAY, LATER)
     assert lake.links() == [3, 40, 40]
-    assert lake.figures().counted([LATER]) == before
+    assert lake.counting().counted([LATER]) == before
     of_many = lake.rows(["os"], LATER)["os"]
     assert len(of_many) == MOST_VALUES + 1
     assert sum(row[2] for row in of_many) == MOST_VALUES + 20 + 5
@@ -301,20 +331,60 @@ def test_a_day_whose_messages_changed_is_counted_from_the_beginning(lake: Lake) 
     lake.correct("m000002")
     lake.agrees(DAY, names=FEW)
     assert lake.links() == [28]
+    # One that began before what is counted, and was done only now.
+    lake.correct("m000005", commit=1)
+    lake.agrees(DAY, names=FEW)
+    assert lake.links() == [28]
     lake.delete(*lake.messages)
     assert not any(lake.rows(FEW, DAY).values())
+
+
+def test_a_day_of_which_nothing_is_left_counts_no_more(lake: Lake) -> None:
+    lake.write(9, LATER)
+    lake.agrees(LATER, names=FEW)
+    lake.delete(*(name for name, message in lake.messages.items() if message["day"] == DAY))
+    lake.agrees(LATER, names=FEW)
+    assert lake.links() == [0]
+
+
+def test_a_run_that_is_asked_for_counts_from_the_messages(lake: Lake) -> None:
+    for names in (FEW, ("active_user",)):
+        lake.rows(FEW, DAY)
+        lake.spark.sql(
+            f"INSERT INTO {lake.name}.chat_figure SELECT link, NULL, NULL, NULL, set_name, cell, "
+            f"concat(member, '+'), 1, 1, NULL, day, kind FROM {lake.name}.chat_figure "
+            "WHERE kind = 'account'"
+        )
+        assert lake.rows(names, DAY, again=True) == {
+            name: rows for name, rows in lake.rows(FEW, DAY).items() if name in names
+        }
+        lake.agrees(DAY, names=FEW)
 
 
 @pytest.mark.parametrize("and_is_done", [False, True], ids=["before", "after"])
 def test_a_run_that_dies_leaves_a_link_or_none(lake: Lake, and_is_done: bool) -> None:
     lake.agrees(DAY, names=FEW)
-    for step in ("CREATE TABLE", "CREATE GLOBAL", "CACHE", "INSERT INTO", "DROP VIEW"):
+    for step in (
+        "CREATE TABLE",
+        f"CREATE OR REPLACE TEMPORARY VIEW {counting.NEW}",
+        "CACHE",
+        "INSERT INTO",
+        "DROP VIEW",
+    ):
         lake.write(10)
         with pytest.raises(Killed):
-            lake.figures(Session(lake.spark, step, and_is_done)).bring_up_to_date([DAY])
+            lake.counting(Session(lake.spark, step, and_is_done)).bring_up_to_date([DAY])
     lake.write(10)
     lake.agrees(DAY, names=FEW)
     assert sum(lake.links()) == 63
+
+
+def test_a_run_leaves_nothing_in_the_servers_memory(lake: Lake) -> None:
+    lake.rows(FEW, DAY)
+    lake.write(10)
+    lake.rows(FEW, DAY)
+    server: Any = lake.spark._jsparkSession.sharedState()
+    assert server.cacheManager().isEmpty()
 
 
 def test_of_two_runs_at_once_one_counts(lake: Lake) -> None:
@@ -323,19 +393,19 @@ def test_of_two_runs_at_once_one_counts(lake: Lake) -> None:
 
     def meanwhile() -> None:
         for _ in range(2):
-            lake.figures().bring_up_to_date([DAY])
+            lake.counting().bring_up_to_date([DAY])
             lake.write(10)
 
-    late = lake.figures(Session(lake.spark, "INSERT INTO", meanwhile=meanwhile))
+    late = lake.counting(Session(lake.spark, "INSERT INTO", meanwhile=meanwhile))
     late.bring_up_to_date([DAY])
     lake.agrees(DAY, names=FEW)
     assert sum(lake.links()) == 33
 
     def grows() -> None:
-        lake.figures().bring_up_to_date([DAY])
+        lake.counting().bring_up_to_date([DAY])
 
     lake.write(10)
-    recount = lake.figures(Session(lake.spark, "INSERT INTO", meanwhile=grows))
+    recount = lake.counting(Session(lake.spark, "INSERT INTO", meanwhile=grows))
     recount.bring_up_to_date([DAY], again=True)
     assert lake.links() == [43]
     lake.write(10)
@@ -343,16 +413,105 @@ def test_of_two_runs_at_once_one_counts(lake: Lake) -> None:
     assert lake.links() == [43, 10]
 
 
-def test_links_are_put_together_and_go_on(lake: Lake) -> None:
-    figures = lake.figures()
+def test_of_two_runs_for_other_days_each_day_counts_once(lake: Lake) -> None:
+    lake.write(3, LATER)
+    lake.agrees(DAY, LATER, names=FEW)
+    for day in (DAY, LATER):
+        lake.write(10, day)
+
+    def meanwhile() -> None:
+        lake.counting().bring_up_to_date([LATER])
+
+    both = lake.counting(Session(lake.spark, "INSERT INTO", meanwhile=meanwhile))
+    both.bring_up_to_date([DAY, LATER])
+    assert (lake.links(), lake.links(LATER)) == ([3, 10], [3, 10])
+    lake.agrees(DAY, LATER)
+    for day in (DAY, LATER):
+        lake.write(10, day)
+    lake.agrees(DAY, LATER)
+
+
+def test_a_day_of_many_messages_is_counted_in_steps(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(counting, "MOST_AT_ONCE", 10)
+    for _ in range(4):
+        lake.write(6)
+    lake.agrees(DAY)
+    assert lake.links() == [9, 6, 6, 6]
+    for _ in range(3):
+        lake.write(6)
+    lake.agrees(DAY)
+    assert lake.links() == [9, 6, 6, 6, 6, 6, 6]
+
+
+def test_links_are_put_together_and_go_on(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(links, "MOST_LINKS", 2)
+    lake.write(60)
     lake.write(4, LATER)
-    figures.bring_up_to_date([DAY, LATER])
-    for _ in range(2):
+    for _ in range(3):
+        lake.agrees(DAY, LATER)
         lake.write(2)
-        figures.bring_up_to_date([DAY])
-    figures.merge([DAY], figures.counted([DAY]))
-    assert lake.links() == [7]
+    lake.merge()
+    # Those that followed the root are little: it stays as it is.
+    assert lake.links() == [63, 4]
+    lake.agrees(DAY)
+    assert lake.links() == [63, 4, 2]
+    lake.write(20)
+    lake.agrees(DAY)
+    lake.merge()
+    assert lake.links() == [89]
     lake.write(2)
     lake.agrees(DAY, LATER)
-    assert figures.counted([LATER])[LATER].messages == 4
-    assert lake.links() == [7, 2]
+    assert lake.links() == [89, 2]
+    assert lake.links(LATER) == [4]
+
+
+def test_links_that_do_not_count_are_removed(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(links, "MOST_LEFT_OUT", 1)
+    for _ in range(3):
+        lake.rows(FEW, DAY, again=True)
+    before = lake.counting().counted([DAY])[DAY]
+    assert (len(before.links), len(before.left_out)) == (1, 2)
+    lake.merge()
+    after = lake.counting().counted([DAY])[DAY]
+    assert (len(after.links), len(after.left_out)) == (1, 0)
+    assert not overdue(after)
+    lake.agrees(DAY)
+
+
+def test_rows_that_were_put_together_while_they_were_read_are_read_again(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(links, "MOST_LINKS", 1)
+    lake.rows(FEW, DAY)
+    lake.write(5)
+    lake.rows(FEW, DAY)
+    session = Session(lake.spark, "SELECT day, set_name, cell", meanwhile=lake.merge)
+    found = lake.rows(FEW, DAY, session=session)
+    assert lake.links() == [8]
+    assert found == lake.rows(FEW, DAY)
+    lake.agrees(DAY)
+
+
+def test_a_merge_leaves_other_days_alone_whatever_the_session_says(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(links, "MOST_LINKS", 1)
+    lake.write(4, LATER)
+    for _ in range(2):
+        lake.agrees(DAY, LATER, names=FEW)
+        lake.write(5)
+    counted = lake.counting().counted([DAY])[DAY]
+    lake.spark.conf.unset("hoodie.datasource.overwrite.mode")
+    Counting(Session(lake.spark), lake.name, OF_FIGURES).merge(DAY, counted)
+    assert (lake.links(), lake.links(LATER)) == ([8], [4])
+
+
+def test_yesterdays_accounts_are_held_against_the_messages(lake: Lake) -> None:
+    figures = lake.figures()
+    counted = figures.counting.bring_up_to_date([DAY])[DAY]
+    assert figures.other_accounts(DAY, counted) == 0
+    lake.write(1, sender="nobody yet")
+    assert figures.other_accounts(DAY, counted) == 1
+    assert not figures.counting.is_unchanged(DAY, counted)

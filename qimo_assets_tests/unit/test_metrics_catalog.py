@@ -14,7 +14,7 @@ from qimo_assets.contract import Reason
 from qimo_assets.metrics.assets import build_metric_assets
 from qimo_assets.metrics.catalog import COUNT, METRICS, TEXT_LENGTH, TOTAL, Metric
 from qimo_assets.metrics.checks import ADDS_UP, INVARIANTS, build_metric_checks
-from qimo_assets.metrics.figures import ACCOUNT_DAYS, ACCOUNTS, FACTS, PARTIAL
+from qimo_assets.metrics.facts import ACCOUNT_DAYS, ACCOUNTS, FACTS, PARTIAL, Facts
 from qimo_assets.metrics.mask import mask_account
 from qimo_assets.metrics.page import markdown_table, pictures
 from qimo_assets.metrics.publish import PublicationError, checksum, publish, shorten
@@ -165,12 +165,12 @@ PARTS = [
 @pytest.mark.parametrize(("metric", "part"), PARTS, ids=[metric.name for metric, _ in PARTS])
 def test_a_view_of_one_session_is_the_same_over_another_part(metric: Metric, part: str) -> None:
     whole = view_statement(metric.name, "lake")
-    of_session = view_over(metric.name, part, "lake", "SELECT * FROM global_temp.kept")
+    of_session = view_over(metric.name, part, "lake", "SELECT * FROM counted")
     assert of_session.startswith(
         whole.partition("CREATE")[0] + f"CREATE OR REPLACE TEMPORARY VIEW `{metric.name}` ("
     )
     assert f"lake.{MESSAGE_VIEW}" not in of_session
-    assert "global_temp.kept" in of_session
+    assert "counted" in of_session
     assert declared_columns(of_session) == declared_columns(whole)
     # Of the messages that are counted only the columns are kept that the views name.
     assert not re.search(rf"\*\s+FROM lake\.{MESSAGE_VIEW}", whole)
@@ -196,14 +196,24 @@ def test_some_messages_are_read_as_the_view_of_all_reads_them() -> None:
     assert "WHERE" not in view_statement(MESSAGE_VIEW, "lake").partition("\nAS\n")[2]
 
 
+def test_of_the_messages_only_what_is_counted_is_read() -> None:
+    facts = view_part("os", FACTS, "lake")
+    assert message_columns([facts], "lake") == ["day", "sender_account", "sender_os"]
+    assert message_columns(["SELECT day -- and hour"], "lake") == ["day"]
+    columns = Facts("lake", METRICS).messages([]).partition(" FROM ")[0]
+    assert {"message", "message_id"}.isdisjoint(re.findall(r"\w+", columns))
+
+
 def test_messages_are_put_in_as_they_are_written() -> None:
     messages = r"(SELECT '\1 \u0001 \g<0>')"
     assert over_messages("FROM lake.v_message", "lake", messages) == f"FROM {messages}"
 
 
-def test_of_the_messages_only_what_is_read_is_kept() -> None:
-    assert message_columns(["os"], "lake") == ["day", "sender_account", "sender_os"]
-    assert "message" not in message_columns([metric.name for metric in METRICS], "lake")
+def test_rows_that_are_counted_already_tell_what_the_catalog_says() -> None:
+    for metric in METRICS:
+        assert bool(metric.partial) is has_part(metric.name, PARTIAL)
+        part = view_part(metric.name, PARTIAL, "lake") if metric.partial else ""
+        assert {name for name, _ in metric.partial} <= {*re.findall(r"\w+", part)}
 
 
 @pytest.mark.parametrize("text", ["", "张三", "a" * TEXT_LENGTH, "😀" * TEXT_LENGTH, "a\x00 "])

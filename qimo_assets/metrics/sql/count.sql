@@ -15,18 +15,18 @@
 {% endfor %}
 {% endmacro %}
 INSERT INTO {{ table }}
-SELECT /*+ REPARTITION({{ files }}) */ link, after, until, set_name, cell, member, messages, fresh, latest, day, kind
+SELECT /*+ REPARTITION({{ files }}) */ concat('{{ stem }}-', day) AS link, after, until, commits, set_name, cell, member, messages, fresh, latest, day, kind
 FROM (
-  SELECT
-    '{{ link }}' AS link, after, until, '' AS set_name, '{{ catalog }}' AS cell, NULL AS member, messages, NULL AS fresh, NULL AS latest, day, 'cell' AS kind
+  SELECT after, until, commits, '' AS set_name, '{{ catalog }}' AS cell, NULL AS member, messages, NULL AS fresh, NULL AS latest, day, 'cell' AS kind
   FROM VALUES
 {% for count in counts %}
-    ('{{ count.day }}', '{{ count.after }}', '{{ count.until }}', {{ count.messages }}L){{ "," if not loop.last }}
+    ('{{ count.day }}', '{{ count.after }}', '{{ count.until }}', {{ count.messages }}L, {{ count.commits }}L){{ "," if not loop.last }}
 {% endfor %}
-    AS counted (day, after, until, messages)
+    AS counted (day, after, until, messages, commits)
   UNION ALL
   SELECT
-    '{{ link }}', NULL, NULL, set_name, cell, member, messages, fresh, NULL, day, CASE WHEN is_cell THEN 'cell' WHEN set_name = '{{ accounts }}' THEN 'account' ELSE 'member' END
+    NULL, NULL, NULL, set_name, cell, member, messages, fresh, NULL, day,
+    CASE WHEN is_cell THEN 'cell' WHEN set_name = '{{ accounts }}' THEN '{{ prefix }}account' ELSE '{{ prefix }}member' END
   FROM (
     SELECT day, set_name, cell, member, sum(messages) AS messages, sum(fresh) AS fresh, grouping(member) = 1 AS is_cell
     FROM (
@@ -36,12 +36,13 @@ FROM (
 {{ facts() }}
       ) f
       LEFT JOIN (
-        SELECT {{ "/*+ BROADCAST(f) */" if small }} day, set_name, cell, member
+        -- Each once: a member that stood twice would double the messages of its cell.
+        SELECT {{ "/*+ BROADCAST(f) */" if small }} DISTINCT day, set_name, cell, member
         FROM {{ table }}
         LEFT SEMI JOIN (
 {{ facts() }}
         ) f USING (day, set_name, cell, member)
-        WHERE kind IN ('account', 'member') AND day IN ('{{ days | join("', '") }}') AND link IN ('{{ known | join("', '") }}')
+        WHERE kind IN ('account', 'new_account', 'member', 'new_member') AND day IN ('{{ days | join("', '") }}') AND link IN ('{{ known | join("', '") }}')
       ) k
       ON k.day = f.day AND k.set_name = f.set_name AND k.cell = f.cell AND k.member = f.member
 {% else %}
@@ -54,11 +55,11 @@ FROM (
     GROUP BY GROUPING SETS ((day, set_name, cell, member), (day, set_name, cell))
   )
   WHERE is_cell OR fresh > 0
-{% for top in tops %}
+{% for metric in partials %}
   UNION ALL
-  SELECT '{{ link }}', NULL, NULL, '{{ top.name }}', NULL, concat_ws('\u0001', account, coalesce(nickname, '')), messages, NULL, latest, CAST(day AS STRING), 'top'
+  SELECT NULL, NULL, NULL, '{{ metric.name }}', NULL, {{ metric.member }}, messages, NULL, {{ metric.latest }}, CAST(day AS STRING), '{{ prefix }}partial'
   FROM (
-{{ top.partial }}
+{{ metric.partial }}
   )
 {% endfor %}
 )

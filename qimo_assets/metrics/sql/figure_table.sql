@@ -1,8 +1,10 @@
 -- The partial figures of each day. The lines of one commit for a day are a link: what was counted of the messages committed after the link before.
+-- What follows the root stands in partitions of its own (new_), so that it is put together without what the day held before.
 CREATE TABLE IF NOT EXISTS {{ database }}.{{ table }} (
-  link STRING COMMENT '批次标识, 按时间先后排序',
+  link STRING COMMENT '批次标识, 按计数先后排序',
   after STRING COMMENT '前一批次, 为空则从消息重新计数',
   until STRING COMMENT '已计入的最新消息提交时刻(Hudi)',
+  commits BIGINT COMMENT '当日全部已计入消息提交时刻的校验和',
   set_name STRING COMMENT '计数项: 指标.列',
   cell STRING COMMENT '维度取值(JSON)',
   member STRING COMMENT '首次出现的账号或会话对',
@@ -10,7 +12,7 @@ CREATE TABLE IF NOT EXISTS {{ database }}.{{ table }} (
   fresh BIGINT COMMENT '首次出现的成员数',
   latest TIMESTAMP COMMENT '最近一条消息的时间',
   day STRING COMMENT '日期',
-  kind STRING COMMENT 'cell, account, member, top'
+  kind STRING COMMENT 'cell、account、member、partial, 后续批次加前缀 new_'
 )
 USING hudi
 PARTITIONED BY (day, kind)
@@ -18,5 +20,7 @@ COMMENT '各日指标的部分计数'
 TBLPROPERTIES (
   'type' = 'cow',
   'hoodie.datasource.write.hive_style_partitioning' = 'true',
+  -- The other mode removes the whole table (apache/hudi 19771), should a session lack this option.
+  'hoodie.datasource.overwrite.mode' = 'DYNAMIC',
   'hoodie.metadata.enable' = 'false'
 )

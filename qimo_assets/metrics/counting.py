@@ -1,0 +1,304 @@
+"""The table of partial figures: counts the messages that are new to it as links, and puts links
+together. Which links count is decided in links.py; what they say is read in figures.py.
+
+Before a link is added, the messages of the day that are counted must still be as many and of the
+same commits; where they are not, as after a deletion or a correction, the day is counted from the
+beginning. After it was added, the links of the day must hold what was to be counted; where they do
+not, as when another run counts the day at the same time, it is counted once more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from typing import Any
+
+from qimo_assets.metrics.catalog import Metric
+from qimo_assets.metrics.facts import ACCOUNTS, Facts
+from qimo_assets.metrics.links import (
+    Arrived,
+    Count,
+    Counted,
+    Link,
+    chain,
+    covers,
+    in_groups,
+    in_steps,
+    name_of,
+    new_stem,
+    overdue,
+    plan,
+    together,
+)
+from qimo_assets.metrics.publish import SQL_DIR
+from qimo_assets.resources.hive import HiveError, HiveSession
+from qimo_assets.views.sql import MESSAGE_VIEW, SNAPSHOT, lake_tables, render
+
+TABLE = "chat_figure"
+# The new messages, for as long as they are counted.
+NEW = "new_message"
+# Of one statement: HiveServer2 ends it after minutes, and each partition that a task writes to
+# takes memory of its own.
+MOST_AT_ONCE, MOST_DAYS = 2_000_000, 8
+# Up to so many new messages their facts are handed to each task that reads the known members.
+FEW_MESSAGES = 50_000
+# How often a day is counted that others count at the same time.
+TRIES = 3
+# Of a message; sums of it over a day's messages are far from the greatest number of 64 bits.
+CHECKSUM = "xxhash64(_hoodie_commit_time) % 1000000007"
+LISTINGS_KEPT = "spark.sql.filesourceTableRelationCacheSize"
+SESSION_OPTIONS = {
+    "hoodie.spark.sql.insert.into.operation": "bulk_insert",
+    "hoodie.datasource.overwrite.mode": "DYNAMIC",
+    "hoodie.bulkinsert.sort.mode": "NONE",
+    "hoodie.metadata.enable": "false",
+    # Hudi lists the partitions itself; telling the metastore of them would take seconds.
+    "hoodie.datasource.hive_sync.enable": "false",
+    "hoodie.datasource.meta.sync.enable": "false",
+    # What links were before they were put together stays for longer than any statement takes.
+    "hoodie.clean.trigger.max.commits": "30",
+    "hoodie.clean.commits.retained": "120",
+    "hoodie.keep.min.commits": "130",
+    "hoodie.keep.max.commits": "160",
+    "hoodie.embed.timeline.server": "false",
+    "hoodie.write.markers.type": "DIRECT",
+    "hoodie.parquet.compression.codec": "zstd",
+    # Each file gets a Bloom filter of 431 kB otherwise: the row writer does not ask whether one is
+    # wanted.
+    "hoodie.bloom.index.filter.type": "SIMPLE",
+    "hoodie.index.bloom.num_entries": "1",
+    # One writer at a time would undo what another has begun: two runs may count at once.
+    "hoodie.write.concurrency.mode": "OPTIMISTIC_CONCURRENCY_CONTROL",
+    "hoodie.write.lock.provider": "org.apache.hudi.client.transaction.lock.InProcessLockProvider",
+    "hoodie.cleaner.policy.failed.writes": "LAZY",
+    # What is cached is found again by its plan, and the plan of a view that is read anew has a
+    # listing of files of its own.
+    "spark.sql.legacy.storeAnalyzedPlanForView": "true",
+}
+
+
+class Counting:
+    """Counts the days of a lake.
+
+    Args:
+        session: A session of HiveServer2.
+        database: Hive database of the tables and views.
+        metrics: All metrics of the catalog that add up: a day is counted for each of them or for
+            none.
+    """
+
+    def __init__(self, session: HiveSession, database: str, metrics: Sequence[Metric]) -> None:
+        self.table = f"{database}.{TABLE}"
+        [messages] = lake_tables(MESSAGE_VIEW)
+        self._messages = f"{database}.{messages}{SNAPSHOT}"
+        self._session = session
+        self._database = database
+        self._facts = Facts(database, metrics)
+        self._catalog = self._facts.fingerprint()
+        self._keeps_listings = True
+
+    def open(self) -> None:
+        """Make the table where there is none, and have the session write as it has to."""
+        for name, value in SESSION_OPTIONS.items():
+            self._session.execute(f"SET {name}={value}")
+        [kept] = self._session.query(f"SET {LISTINGS_KEPT}")
+        self._keeps_listings = kept["value"] != "0"
+        table = render(SQL_DIR / "figure_table.sql", database=self._database, table=TABLE)
+        try:
+            self._session.execute(table)
+        except HiveError:
+            # Another session has made it in the same moment, or this one says why not.
+            self._session.execute(table)
+
+    def counted(self, days: Sequence[str] = ()) -> dict[str, Counted]:
+        """Return what is counted of some days, or of all that there are."""
+        self._look_again(self.table)
+        links: dict[str, list[Link]] = {day: [] for day in days}
+        for row in self._query("links", table=self.table, days=days):
+            names = ("link", "after", "until", "messages", "commits", "catalog")
+            links.setdefault(row["day"], []).append(Link(*(row[name] for name in names)))
+        return {day: chain(of_day, self._catalog) for day, of_day in links.items()}
+
+    def still_there(self, counted: Mapping[str, Counted]) -> bool:
+        """Return whether the links of some days are all there: so they were while they were read,
+        for a name that is gone never comes back.
+        """
+        now = self.counted(list(counted) if len(counted) <= MOST_DAYS else ())
+        there = {name for known in now.values() for name in (*known.names, *known.left_out)}
+        return there.issuperset(_names(counted.values()))
+
+    def bring_up_to_date(self, days: Sequence[str], *, again: bool = False) -> dict[str, Counted]:
+        """Count what is new of some days, and return what is counted of them then.
+
+        Args:
+            days: The days.
+            again: Whether they are counted from the beginning, whatever is known of them.
+
+        Raises:
+            HiveError: The server refuses, or others count the days at the same time.
+        """
+        counted: dict[str, Counted] = {}
+        left = list(days)
+        for _ in range(TRIES if days else 0):
+            known, counts = self._plan(left, again=again)
+            counted |= known
+            roots = self._write(counts, known)
+            if counts:
+                counted |= self.counted([count.day for count in counts])
+            left = [
+                count.day
+                for count in counts
+                if not covers(counted[count.day], count, roots.get(count.day, ""))
+            ]
+            if not left:
+                break
+        if left:
+            raise HiveError(
+                f"Others counted {', '.join(left)} at the same time, {TRIES} times in a row. "
+                "Materialize the metrics of these days once the other runs are done."
+            )
+        return counted
+
+    def is_unchanged(self, day: str, counted: Counted) -> bool:
+        """Return whether this is still what is counted of a day, and all that there is of it."""
+        known, counts = self._plan([day])
+        return not counts and known[day].names == counted.names
+
+    def days(self) -> list[str]:
+        """Return the days of which the lake has messages."""
+        rows = self._session.query(f"SHOW PARTITIONS {self._messages}")
+        return sorted(str(row["partition"]).partition("=")[2] for row in rows)
+
+    def other_totals(self, counted: Mapping[str, Counted]) -> list[str]:
+        """Return the days that have more messages than are counted of them, or fewer; reads no
+        column of them.
+        """
+        if not counted:
+            return []
+        rows = self._query("totals", messages=self._messages, days=list(counted))
+        found = {row["day"]: row["messages"] for row in rows}
+        return [day for day, known in counted.items() if found.get(day, 0) != known.messages]
+
+    def merge(self, day: str, counted: Counted) -> None:
+        """Put the links of a day together where there are many.
+
+        Raises:
+            HiveError: The server refuses it, as where others put them together at the same time;
+                the links count as they are.
+        """
+        if links := overdue(counted):
+            is_whole = len(links) == len(counted.links)
+            self._session.execute(
+                render(
+                    SQL_DIR / "merge.sql",
+                    table=self.table,
+                    day=day,
+                    link=together(links),
+                    links=[link.name for link in links],
+                    root="" if is_whole else counted.links[0].name,
+                    prefix="" if is_whole else "new_",
+                    files=2,
+                )
+            )
+
+    def _plan(
+        self, days: Sequence[str], *, again: bool = False
+    ) -> tuple[dict[str, Counted], list[Count]]:
+        """Look at the links first: messages that are older than these would seem to lack some."""
+        counted = self.counted(days)
+        self._look_again(self._messages)
+        rows = self._query(
+            "arrived",
+            messages=self._messages,
+            checksum=CHECKSUM,
+            untils={day: counted[day].until for day in days},
+        )
+        names = ("messages", "new", "newest", "commits", "old_commits")
+        arrived = {row["day"]: Arrived(*(row[name] for name in names)) for row in rows}
+        return counted, plan(days, counted, arrived, again=again)
+
+    def _write(self, counts: Sequence[Count], counted: Mapping[str, Counted]) -> dict[str, str]:
+        """Add links, and return the names of those that count from the beginning, by their days."""
+        roots: dict[str, str] = {}
+        newest = max((known.newest for known in counted.values()), default="")
+        for group in in_groups(counts, MOST_AT_ONCE, MOST_DAYS):
+            known = [] if group[0].is_root else _names(counted[count.day] for count in group)
+            last: dict[str, str] = {}
+            for step in self._steps(group):
+                links = [replace(count, after=last.get(count.day, count.after)) for count in step]
+                stem = newest = new_stem(newest)
+                self._insert(stem, links, known)
+                last = {count.day: name_of(stem, count.day) for count in links}
+                roots |= {count.day: last[count.day] for count in links if count.is_root}
+                known += last.values()
+        return roots
+
+    def _steps(self, group: list[Count]) -> list[list[Count]]:
+        [count, *others] = group
+        if others or count.messages <= MOST_AT_ONCE:
+            return [group]
+        rows = self._query("commits", messages=self._messages, checksum=CHECKSUM, count=count)
+        commits = [(row["commit"], row["messages"], row["commits"]) for row in rows]
+        return [[step] for step in in_steps(count, commits, MOST_AT_ONCE)]
+
+    def _insert(self, stem: str, counts: Sequence[Count], known: Sequence[str]) -> None:
+        messages = self._facts.messages(counts)
+        if known and sum(count.messages for count in counts) <= FEW_MESSAGES:
+            with self._cached(messages) as cached:
+                self._count(stem, counts, known, cached, is_small=True)
+        else:
+            self._count(stem, counts, known, messages)
+
+    def _count(
+        self,
+        stem: str,
+        counts: Sequence[Count],
+        known: Sequence[str],
+        messages: str,
+        *,
+        is_small: bool = False,
+    ) -> None:
+        self._look_again(self.table)
+        self._session.execute(
+            render(
+                SQL_DIR / "count.sql",
+                table=self.table,
+                catalog=self._catalog,
+                accounts=ACCOUNTS,
+                stem=stem,
+                counts=counts,
+                days=[count.day for count in counts],
+                known=known,
+                prefix="new_" if known else "",
+                small=is_small,
+                files=1 if is_small else 2,
+                sets=self._facts.sets(messages),
+                partials=self._facts.partials(messages),
+            )
+        )
+
+    @contextmanager
+    def _cached(self, query: str) -> Generator[str, None, None]:
+        """Have the server cache the rows of a query in this session, which takes them along when it
+        ends, whatever ends it.
+        """
+        self._session.execute(f"CREATE OR REPLACE TEMPORARY VIEW {NEW} AS\n{query}")
+        try:
+            self._session.execute(f"CACHE TABLE {NEW}")
+            yield f"SELECT * FROM {NEW}"  # nosec B608  # our own name
+        finally:
+            with suppress(HiveError):
+                self._session.execute(f"DROP VIEW IF EXISTS {NEW}")
+
+    def _query(self, name: str, **values: object) -> list[dict[str, Any]]:
+        return self._session.query(render(SQL_DIR / f"{name}.sql", **values))
+
+    def _look_again(self, table: str) -> None:
+        """Have a server that keeps the listings of files forget that of a table."""
+        if self._keeps_listings:
+            self._session.execute(f"REFRESH TABLE {table}")
+
+
+def _names(counted: Iterable[Counted]) -> list[str]:
+    return [name for known in counted for name in known.names]

@@ -1,0 +1,10 @@
+-- How many accounts that sent on a day are not counted, or are counted and did not send.
+SELECT count(*) AS accounts
+FROM (SELECT DISTINCT sender_account AS account FROM {{ database }}.v_message WHERE day = '{{ day }}') AS sent
+FULL OUTER JOIN (
+  SELECT member AS account
+  FROM {{ table }}
+  WHERE kind IN ('account', 'new_account') AND set_name = '{{ name }}' AND day = '{{ day }}' AND link IN ('{{ links | join("', '") }}')
+) AS counted
+ON sent.account = counted.account
+WHERE sent.account IS NULL OR counted.account IS NULL

@@ -1,0 +1,9 @@
+      -- What stands for the messages: those that are counted already.
+      SELECT
+        CAST(day AS DATE) AS day,
+{% for name, type in columns %}
+        {{ "latest" if name == "latest" else "CAST(nullif(element_at(split(member, '" ~ separator ~ "'), " ~ loop.index ~ "), '') AS " ~ type ~ ") AS " ~ name }},
+{% endfor %}
+        messages
+      FROM {{ table }}
+      WHERE kind IN ('partial', 'new_partial') AND set_name = '{{ name }}' AND day IN ('{{ days | join("', '") }}') AND link IN ('{{ links | join("', '") }}')
