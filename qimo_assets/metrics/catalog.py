@@ -359,5 +359,6 @@ METRICS: tuple[Metric, ...] = (
         title_en="Data quality",
         unit="行",
         additive="distinct",
+        partial=(("age", "BIGINT"),),
     ),
 )

@@ -79,7 +79,7 @@ def test_a_day_is_counted_once_for_all_metrics(server: Server) -> None:
     assert f"day IN ('{DAY}') AND (day = '{DAY}' AND _hoodie_commit_time > '' AND " in counted
     assert {name.partition(".")[0] for name in server.sets} == {
         metric.name for metric in METRICS if not metric.looks_back and not metric.partial
-    } - {"data_quality"}
+    }
     assert server.read("os") == {"os": [(DAY, "1", 1, 1)]}
     assert len(server.said("INSERT INTO")) == 1
 
@@ -107,6 +107,17 @@ def test_a_metric_that_does_not_add_up_is_asked_of_its_view(server: Server) -> N
     assert server.said("INSERT INTO") == server.said("CREATE") == []
     [asked] = server.said("SELECT")
     assert f"FROM lake.{QUARANTINE_VIEW}" in asked
+
+
+def test_ages_and_rankings_are_made_from_what_is_counted(server: Server) -> None:
+    assert set(server.read("data_quality", "sender_top")) == {"data_quality", "sender_top"}
+    views = server.said("CREATE OR REPLACE TEMPORARY VIEW")
+    assert [name for view in views for name in ("v_message", "percentile") if name in view] == []
+    ages, top = views
+    assert "element_at(split(member, '\\u0001'), 1), '') AS BIGINT) AS age," in ages
+    assert "lake.chat_quarantine_rt" in ages
+    assert "latest" not in ages
+    assert "2), '') AS STRING) AS nickname," in top
 
 
 def test_a_metric_of_many_days_is_made_from_the_accounts_of_each_day(server: Server) -> None:

@@ -2,6 +2,7 @@
 -- lines are physical lines, each once; sent_again are their further arrivals, known some seconds after the lines themselves.
 -- late are messages collected after their day had ended. The age of a message is the seconds from its time to its writing into the lake;
 -- late ones are left out of it, since one line of last year would hide how today's come. Where all are late there is no age.
+-- Messages are counted by their age first, so that the counts of parts of a day add up.
 CREATE OR REPLACE VIEW {{ database }}.data_quality (
   day COMMENT '日期',
   lines COMMENT '收到的行数(入湖与隔离, 重发不计)',
@@ -34,16 +35,28 @@ SELECT
 FROM (
   SELECT
     day, NULL AS reason, 0 AS rejected, 0 AS again,
-    count(*) AS rows,
-    count_if(age IS NULL) AS late,
-    percentile_disc(0.5) WITHIN GROUP (ORDER BY age) AS age_p50,
-    percentile_disc(0.99) WITHIN GROUP (ORDER BY age) AS age_p99
+    sum(messages) AS rows,
+    sum(IF(age IS NULL, messages, 0)) AS late,
+    min(IF(reached >= 0.5D * aged, age, NULL)) AS age_p50,
+    min(IF(reached >= 0.99D * aged, age, NULL)) AS age_p99
   FROM (
     SELECT
-      day,
-      -- A message may be ahead of its time by a clock that is wrong: it is as new as can be.
-      IF(day < to_date(collected_at), NULL, greatest(unix_timestamp(written_at) - unix_timestamp(msg_time), 0)) AS age
-    FROM {{ database }}.v_message
+      *,
+      sum(IF(age IS NULL, 0, messages)) OVER (PARTITION BY day ORDER BY age) AS reached,
+      sum(IF(age IS NULL, 0, messages)) OVER (PARTITION BY day) AS aged
+    FROM (
+      {% block partial %}
+      SELECT day, age, count(*) AS messages
+      FROM (
+        SELECT
+          day,
+          -- A message may be ahead of its time by a clock that is wrong: it is as new as can be.
+          IF(day < to_date(collected_at), NULL, greatest(unix_timestamp(written_at) - unix_timestamp(msg_time), 0)) AS age
+        FROM {{ database }}.v_message
+      )
+      GROUP BY day, age
+      {% endblock %}
+    )
   )
   GROUP BY day
   UNION ALL
