@@ -4,12 +4,12 @@ every view.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from qimo_assets.metrics.catalog import METRICS
+from qimo_assets.metrics.facts import SEPARATOR
 from qimo_assets.resources.hive import HiveError, HiveSession, Row
 
 # The measures of all metrics, each in the type of its column.
@@ -17,7 +17,7 @@ ROW: Row = {
     column.name: "1" if column.is_text else 1 for metric in METRICS for column in metric.columns
 }
 CELLS = {
-    metric.name: json.dumps({column.name: ROW[column.name] for column in metric.grain})
+    metric.name: SEPARATOR.join(str(ROW[column.name]) for column in metric.grain)
     for metric in METRICS
 }
 LISTED = re.compile(r"day IN \('([^)]*)'\)")
@@ -56,10 +56,10 @@ class FakeSession(HiveSession):
     def execute(self, sql: str) -> None:
         """Add links, or do nothing."""
         self._say(sql)
+        self.sets |= set(re.findall(r"struct\('([\w.]+)' AS set_name", sql))
         if "INSERT INTO" in sql:
             [stem] = re.findall(r"concat\('(\S+)-', day\) AS link", sql)
             [catalog] = re.findall(r"'(\w+)' AS cell", sql)
-            self.sets = set(re.findall(r"'(\w+\.\w+)' AS set_name", sql))
             self.links += [
                 link(f"{stem}-{day}", day, after, until, int(messages), int(commits), catalog)
                 for day, after, until, messages, commits in re.findall(

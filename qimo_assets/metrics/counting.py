@@ -36,8 +36,8 @@ from qimo_assets.resources.hive import HiveError, HiveSession
 from qimo_assets.views.sql import MESSAGE_VIEW, SNAPSHOT, lake_tables, render
 
 TABLE = "chat_figure"
-# The new messages, for as long as they are counted.
-NEW = "new_message"
+# What the new messages add, for as long as they are counted.
+NEW = "new_fact"
 # Of one statement: HiveServer2 ends it after minutes, and each partition that a task writes to
 # takes memory of its own.
 MOST_AT_ONCE, MOST_DAYS = 2_000_000, 8
@@ -243,19 +243,19 @@ class Counting:
         return [[step] for step in in_steps(count, commits, MOST_AT_ONCE)]
 
     def _insert(self, stem: str, counts: Sequence[Count], known: Sequence[str]) -> None:
-        messages = self._facts.messages(counts)
+        facts = self._facts.of_messages(counts)
         if known and sum(count.messages for count in counts) <= FEW_MESSAGES:
-            with self._cached(messages) as cached:
+            with self._cached(facts) as cached:
                 self._count(stem, counts, known, cached, is_small=True)
         else:
-            self._count(stem, counts, known, messages)
+            self._count(stem, counts, known, facts)
 
     def _count(
         self,
         stem: str,
         counts: Sequence[Count],
         known: Sequence[str],
-        messages: str,
+        facts: str,
         *,
         is_small: bool = False,
     ) -> None:
@@ -266,6 +266,7 @@ class Counting:
                 table=self.table,
                 catalog=self._catalog,
                 accounts=ACCOUNTS,
+                partials=self._facts.partials,
                 stem=stem,
                 counts=counts,
                 days=[count.day for count in counts],
@@ -273,8 +274,7 @@ class Counting:
                 prefix="new_" if known else "",
                 small=is_small,
                 files=1 if is_small else 2,
-                sets=self._facts.sets(messages),
-                partials=self._facts.partials(messages),
+                facts=facts,
             )
         )
 

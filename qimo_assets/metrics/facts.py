@@ -7,7 +7,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from typing import Any
 
 from qimo_assets.metrics.catalog import LATEST, MESSAGES, Metric
 from qimo_assets.metrics.links import Count
@@ -18,19 +17,20 @@ from qimo_assets.views.sql import (
     has_part,
     message_columns,
     message_rows,
-    over_messages,
     read_sql,
+    render,
     view_part,
     view_statement,
 )
 
-# Parts of a view's SQL: the rows that are counted, rows that are counted already in a way that adds
-# up, and the accounts of each day.
+# Parts of a view's SQL: what it takes of each message, rows that are counted already in a way that
+# adds up, and the accounts of each day.
 FACTS, PARTIAL, ACCOUNT_DAYS = "facts", "partial", "account_days"
 # The set whose members are the accounts that sent on a day.
 ACCOUNTS = "message_total.senders"
 # Parts of a line never hold it: it separates them.
-SEPARATOR = "\\u0001"
+SEPARATOR = "\x01"
+SQL_SEPARATOR = f"\\u{ord(SEPARATOR):04x}"
 
 
 class Facts:
@@ -43,15 +43,25 @@ class Facts:
 
     def __init__(self, database: str, metrics: Sequence[Metric]) -> None:
         self._database = database
-        self._of_sets = [metric for metric in metrics if has_part(metric.name, FACTS)]
-        self._of_partials = [metric for metric in metrics if has_part(metric.name, PARTIAL)]
+        self._metrics = [metric for metric in metrics if has_part(metric.name, FACTS)]
 
-    def messages(self, counts: Sequence[Count]) -> str:
-        """Return the query for the messages that are to be counted, of those columns alone that
-        are counted.
-        """
-        parts = [view_part(metric.name, FACTS, self._database) for metric in self._of_sets]
-        parts += [view_part(metric.name, PARTIAL, self._database) for metric in self._of_partials]
+    @property
+    def partials(self) -> list[str]:
+        """The metrics of which rows are kept that add up by themselves."""
+        return [metric.name for metric in self._metrics if metric.partial]
+
+    def of_messages(self, counts: Sequence[Count]) -> str:
+        """Return the query for what the messages that are to be counted add to the metrics."""
+        return render(
+            SQL_DIR / "facts.sql",
+            sets=[row for metric in self._metrics for row in _sets(metric)],
+            facts={metric.name: self._facts_of(metric) for metric in self._metrics},
+            messages=self._messages(counts),
+        )
+
+    def _messages(self, counts: Sequence[Count]) -> str:
+        """Return the query for the messages, of those columns alone that are counted."""
+        parts = [self._facts_of(metric) for metric in self._metrics]
         days = "', '".join(count.day for count in counts)
         commits = " OR ".join(
             f"day = '{count.day}' AND _hoodie_commit_time > '{count.since}' "
@@ -62,77 +72,32 @@ class Facts:
         only = f"day IN ('{days}') AND ({commits})"
         return message_rows(self._database, message_columns(parts, self._database), only)
 
-    def sets(self, messages: str) -> list[dict[str, Any]]:
-        """Return what is counted of messages by cells, with the members that a cell has once.
-
-        Args:
-            messages: The query for them.
-        """
-        found = []
-        for metric in self._of_sets:
-            grain = [column.name for column in metric.grain]
-            cell = f"to_json(struct({', '.join(grain)}))" if grain else "'{}'"
-            facts = self._part(metric, FACTS, messages)
-            found += [
-                {
-                    "name": name,
-                    "cell": cell,
-                    "columns": ["day", *grain],
-                    "member": _member(of),
-                    "facts": facts,
-                }
-                for name, of in set_names(metric)
-            ]
-        return found
-
-    def partials(self, messages: str) -> list[dict[str, str]]:
-        """Return what views have counted of messages already.
-
-        Args:
-            messages: The query for them.
-        """
-        found = []
-        for metric in self._of_partials:
-            names = [name for name, _ in metric.partial if name != LATEST]
-            texts = (f"coalesce(CAST({name} AS STRING), '')" for name in names)
-            found.append(
-                {
-                    "name": metric.name,
-                    "member": f"concat_ws('{SEPARATOR}', {', '.join(texts)})",
-                    "latest": LATEST if len(names) < len(metric.partial) else "NULL",
-                    "partial": self._part(metric, PARTIAL, messages),
-                }
-            )
-        return found
-
     def fingerprint(self) -> str:
         """Return what changes when other things are counted, or the same in another way."""
-        sets = [
-            (
-                name,
-                of,
-                [column.name for column in metric.grain],
-                _code(view_part(metric.name, FACTS, "")),
-            )
-            for metric in self._of_sets
-            for name, of in set_names(metric)
-        ]
-        partials = [
-            (metric.name, metric.partial, _code(view_part(metric.name, PARTIAL, "")))
-            for metric in self._of_partials
-        ]
+        facts = [(metric.partial, _code(self._facts_of(metric))) for metric in self._metrics]
+        sets = [row for metric in self._metrics for row in _sets(metric)]
         columns = declared_columns(view_statement(MESSAGE_VIEW, ""))
         ways = [
             _code(message_rows("", columns, "")),
-            _code(read_sql(SQL_DIR / "count.sql")),
+            *(_code(read_sql(SQL_DIR / f"{name}.sql")) for name in ("facts", "count")),
             ACCOUNTS,
-            SEPARATOR,
         ]
-        return hashlib.sha256(repr([sets, partials, ways]).encode()).hexdigest()[:16]
+        return hashlib.sha256(repr([facts, sets, ways]).encode()).hexdigest()[:16]
 
-    def _part(self, metric: Metric, part: str, messages: str) -> str:
-        text = view_part(metric.name, part, self._database)
-        return over_messages(text, self._database, f"({messages})")
+    def _facts_of(self, metric: Metric) -> str:
+        """Return what a metric takes of each message: columns, as a SELECT lists them.
+
+        Raises:
+            ValueError: The block in the view's file takes rows away, or adds some.
+        """
+        part = _code(view_part(metric.name, FACTS, self._database))
+        found = re.fullmatch(rf"SELECT (.*) FROM {self._database}\.{MESSAGE_VIEW}", part)
+        if not found:
+            raise ValueError(
+                f"{metric.name}.sql: the block {FACTS} must be SELECT ... FROM "
+                f"{{{{ database }}}}.{MESSAGE_VIEW} and nothing else. Filter and group around it."
+            )
+        return found[1]
 
 
 def adds_up(metric: Metric) -> bool:
@@ -150,10 +115,33 @@ def set_names(metric: Metric) -> list[tuple[str, tuple[str, ...]]]:
     return [(f"{metric.name}.{column.name}", column.of) for column in counts or [MESSAGES]]
 
 
-def _member(of: Sequence[str]) -> str:
+def _sets(metric: Metric) -> list[dict[str, str]]:
+    """Return what is counted for a metric, as SQL over its facts, which stand in a column of its
+    name.
+    """
+    no_time = "CAST(NULL AS TIMESTAMP)"
+    if metric.partial:
+        names = [name for name, _ in metric.partial if name != LATEST]
+        latest = f"{metric.name}.{LATEST}" if len(names) < len(metric.partial) else no_time
+        member = _joined(metric, names)
+        return [{"name": metric.name, "cell": "''", "member": member, "latest": latest}]
+    cell = _joined(metric, [column.name for column in metric.grain])
+    return [
+        {"name": name, "cell": cell, "member": _member(metric, of), "latest": no_time}
+        for name, of in set_names(metric)
+    ]
+
+
+def _member(metric: Metric, of: Sequence[str]) -> str:
     if not of:
         return "CAST(NULL AS STRING)"
-    return of[0] if len(of) == 1 else f"concat_ws('{SEPARATOR}', {', '.join(of)})"
+    return f"{metric.name}.{of[0]}" if len(of) == 1 else _joined(metric, of)
+
+
+def _joined(metric: Metric, names: Sequence[str]) -> str:
+    """Return the values of columns as one text."""
+    texts = [f"coalesce(CAST({metric.name}.{name} AS STRING), '')" for name in names]
+    return f"concat_ws('{SQL_SEPARATOR}'{''.join(f', {text}' for text in texts)})"
 
 
 def _code(sql: str) -> str:

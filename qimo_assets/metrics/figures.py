@@ -5,16 +5,22 @@ read all of them must be there still.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from functools import partial
 from typing import Any
 
 from qimo_assets.contract import OTHERS
-from qimo_assets.metrics.catalog import MESSAGES, Column, Metric
+from qimo_assets.metrics.catalog import MESSAGES, Metric
 from qimo_assets.metrics.counting import TRIES, Counting
-from qimo_assets.metrics.facts import ACCOUNT_DAYS, ACCOUNTS, PARTIAL, SEPARATOR, set_names
+from qimo_assets.metrics.facts import (
+    ACCOUNT_DAYS,
+    ACCOUNTS,
+    PARTIAL,
+    SEPARATOR,
+    SQL_SEPARATOR,
+    set_names,
+)
 from qimo_assets.metrics.links import Counted
 from qimo_assets.metrics.publish import SQL_DIR
 from qimo_assets.resources.hive import HiveError, HiveSession
@@ -135,10 +141,9 @@ class Figures:
         self, metric: Metric, cells: Mapping[str, dict[str, _Figures]], links: Sequence[str]
     ) -> list[Row]:
         """Return the rows of days that have more values than are told apart."""
-        [value], [(name, _)] = metric.grain, set_names(metric)
-        others = json.dumps({value.name: OTHERS}, ensure_ascii=False, separators=(",", ":"))
+        [(name, _)] = set_names(metric)
         told_apart = {
-            day: [cell for cell in _ranked(value, of_day)[: metric.most_values] if cell != others]
+            day: [cell for cell in _ranked(of_day)[: metric.most_values] if cell != OTHERS]
             for day, of_day in cells.items()
         }
         members = self._session.query(
@@ -160,7 +165,7 @@ class Figures:
             _row(
                 metric,
                 row["day"],
-                others,
+                OTHERS,
                 {
                     MESSAGES.name: sum(
                         figures[MESSAGES.name]
@@ -181,7 +186,7 @@ class Figures:
             table=self.counting.table,
             name=metric.name,
             columns=metric.partial,
-            separator=SEPARATOR,
+            separator=SQL_SEPARATOR,
             days=days,
             links=links,
         )
@@ -267,18 +272,19 @@ def _cells_of(metric: Metric, of_set: _Cells) -> dict[str, dict[str, _Figures]]:
     return cells
 
 
-def _ranked(value: Column, cells: Mapping[str, _Figures]) -> list[str]:
-    """Return cells of one value each by messages descending, then by value."""
-    return sorted(
-        cells, key=lambda cell: (-cells[cell][MESSAGES.name], json.loads(cell)[value.name])
-    )
+def _ranked(cells: Mapping[str, _Figures]) -> list[str]:
+    """Return cells of one text each by messages descending, then by text."""
+    return sorted(cells, key=lambda cell: (-cells[cell][MESSAGES.name], cell))
 
 
 def _row(metric: Metric, day: str, cell: str, figures: _Figures) -> Row:
-    place = json.loads(cell)
+    texts = cell.split(SEPARATOR) if metric.grain else ()
     return (
         day,
-        *(place[column.name] for column in metric.grain),
+        *(
+            text if column.is_text else int(text)
+            for column, text in zip(metric.grain, texts, strict=True)
+        ),
         *(figures[column.name] for column in metric.measures),
     )
 

@@ -83,11 +83,6 @@ def view_over(name: str, part: str, database: str, relation: str) -> str:
     )
 
 
-def over_messages(sql: str, database: str, messages: str) -> str:
-    """Return SQL that reads other messages than all those of the lake."""
-    return re.sub(rf"\b{database}\.{MESSAGE_VIEW}\b", lambda _: messages, sql)
-
-
 def message_rows(database: str, columns: Iterable[str], only: str) -> str:
     """Return the query for columns of the messages that a condition on the table leaves.
 

@@ -36,6 +36,7 @@ from qimo_assets.views.sql import (
     declared_columns,
     view_statement,
 )
+from qimo_assets_tests import jvm
 
 DAY, LATER = "2026-11-06", "2026-11-07"
 OF_FIGURES = [metric for metric in METRICS if adds_up(metric)]
@@ -272,6 +273,7 @@ def spark(software: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         patch.setenv("JAVA_HOME", str(java_home()))
         patch.setenv("PYSPARK_PYTHON", sys.executable)
         patch.setenv("PYTHONPATH", str(PROJECT_ROOT))
+        patch.setenv("JAVA_TOOL_OPTIONS", jvm.options())
         session = (
             SparkSession.builder.master("local[2]")  # pyright: ignore[reportAttributeAccessIssue]  # a class property
             .config("spark.driver.extraClassPath", jars)

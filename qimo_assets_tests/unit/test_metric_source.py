@@ -78,10 +78,12 @@ def test_a_day_is_counted_once_for_all_metrics(server: Server) -> None:
     [counted] = server.said("INSERT INTO")
     assert f"day IN ('{DAY}') AND (day = '{DAY}' AND _hoodie_commit_time > '' AND " in counted
     assert {name.partition(".")[0] for name in server.sets} == {
-        metric.name for metric in METRICS if not metric.looks_back and not metric.partial
+        metric.name for metric in METRICS if not metric.looks_back
     }
     assert server.read("os") == {"os": [(DAY, "1", 1, 1)]}
     assert len(server.said("INSERT INTO")) == 1
+    # The messages are read once for all metrics.
+    assert counted.count("FROM lake.chat_message_rt") == 1
 
 
 def test_a_setting_of_the_catalog_leaves_a_metric_the_one_that_it_is(server: Server) -> None:
@@ -321,7 +323,7 @@ def test_replaced_files_stay_for_longer_than_a_statement_takes() -> None:
     ("name", "value"),
     [
         ("metrics.facts.ACCOUNTS", "os.senders"),
-        ("metrics.facts.SEPARATOR", "|"),
+        ("metrics.facts.SQL_SEPARATOR", "|"),
         ("views.sql.UNKNOWN", "?"),
     ],
 )
@@ -335,7 +337,9 @@ def test_what_is_counted_in_another_way_is_counted_anew(
 
 
 @pytest.mark.parametrize("added", ["-- Said.", "WHERE true"])
-@pytest.mark.parametrize("path", [sql.SQL_DIR / "v_message.sql", SQL_DIR / "count.sql"])
+@pytest.mark.parametrize(
+    "path", [sql.SQL_DIR / "v_message.sql", SQL_DIR / "facts.sql", SQL_DIR / "count.sql"]
+)
 def test_other_sql_counts_anew_and_another_comment_does_not(
     added: str, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,7 +28,6 @@ from qimo_assets.views.sql import (
     lake_tables,
     message_columns,
     message_rows,
-    over_messages,
     reads,
     view_description,
     view_names,
@@ -178,7 +177,7 @@ def test_a_view_of_one_session_is_the_same_over_another_part(metric: Metric, par
 
 def test_what_a_metric_counts_stands_in_the_rows_that_are_counted() -> None:
     for metric, part in PARTS:
-        if part == FACTS:
+        if part == FACTS and not metric.partial:
             facts = view_part(metric.name, FACTS, "lake")
             counted = {name for column in metric.measures for name in column.of}
             assert all(
@@ -200,13 +199,17 @@ def test_of_the_messages_only_what_is_counted_is_read() -> None:
     facts = view_part("os", FACTS, "lake")
     assert message_columns([facts], "lake") == ["day", "sender_account", "sender_os"]
     assert message_columns(["SELECT day -- and hour"], "lake") == ["day"]
-    columns = Facts("lake", METRICS).messages([]).partition(" FROM ")[0]
-    assert {"message", "message_id"}.isdisjoint(re.findall(r"\w+", columns))
+    counted = Facts("lake", METRICS).of_messages([])
+    [columns] = re.findall(r"FROM \(SELECT ([\w, ]+) FROM \(SELECT", counted)
+    assert {"sender_os", "distance"} < {*columns.split(", ")}
+    assert {"message", "message_id"}.isdisjoint(columns.split(", "))
 
 
-def test_messages_are_put_in_as_they_are_written() -> None:
-    messages = r"(SELECT '\1 \u0001 \g<0>')"
-    assert over_messages("FROM lake.v_message", "lake", messages) == f"FROM {messages}"
+def test_a_block_that_takes_messages_away_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    part = view_part("os", FACTS, "lake")
+    monkeypatch.setattr("qimo_assets.metrics.facts.view_part", lambda *_: f"{part} WHERE true")
+    with pytest.raises(ValueError, match=r"os\.sql: the block facts must be"):
+        Facts("lake", [BY_NAME["os"]]).fingerprint()
 
 
 def test_rows_that_are_counted_already_tell_what_the_catalog_says() -> None:

@@ -1,19 +1,4 @@
--- Adds a link to some days: the figures of the messages given, each member once in all links of a day.
-{% macro facts() %}
-{% for set in sets %}
-    SELECT CAST(day AS STRING) AS day, '{{ set.name }}' AS set_name, {{ set.cell }} AS cell, member, messages
-    FROM (
-      SELECT {{ set.columns | join(", ") }}, {{ set.member }} AS member, count(*) AS messages
-      FROM (
-{{ set.facts }}
-      )
-      GROUP BY ALL
-    )
-{% if not loop.last %}
-    UNION ALL
-{% endif %}
-{% endfor %}
-{% endmacro %}
+-- Adds a link to some days: what their new messages add to the metrics, each member once in all links of a day.
 INSERT INTO {{ table }}
 SELECT /*+ REPARTITION({{ files }}) */ concat('{{ stem }}-', day) AS link, after, until, commits, set_name, cell, member, messages, fresh, latest, day, kind
 FROM (
@@ -25,41 +10,32 @@ FROM (
     AS counted (day, after, until, messages, commits)
   UNION ALL
   SELECT
-    NULL, NULL, NULL, set_name, cell, member, messages, fresh, NULL, day,
-    CASE WHEN is_cell THEN 'cell' WHEN set_name = '{{ accounts }}' THEN '{{ prefix }}account' ELSE '{{ prefix }}member' END
+    NULL, NULL, NULL, set_name, cell, member, messages, fresh, latest, day,
+    CASE WHEN is_cell THEN 'cell' WHEN is_partial THEN '{{ prefix }}partial' WHEN set_name = '{{ accounts }}' THEN '{{ prefix }}account' ELSE '{{ prefix }}member' END
   FROM (
-    SELECT day, set_name, cell, member, sum(messages) AS messages, sum(fresh) AS fresh, grouping(member) = 1 AS is_cell
+    SELECT
+      day, set_name, cell, member,
+      sum(messages) AS messages, sum(fresh) AS fresh, max(latest) AS latest,
+      grouping(member) = 1 AS is_cell,
+      set_name IN ('{{ partials | join("', '") }}') AS is_partial
     FROM (
 {% if known %}
       SELECT {{ "/*+ BROADCAST(k) */" if small }} f.*, IF(f.member IS NOT NULL AND k.member IS NULL, 1, 0) AS fresh
-      FROM (
-{{ facts() }}
-      ) f
+      FROM ({{ facts }}) f
       LEFT JOIN (
         -- Each once: a member that stood twice would double the messages of its cell.
         SELECT {{ "/*+ BROADCAST(f) */" if small }} DISTINCT day, set_name, cell, member
         FROM {{ table }}
-        LEFT SEMI JOIN (
-{{ facts() }}
-        ) f USING (day, set_name, cell, member)
+        LEFT SEMI JOIN ({{ facts }}) f USING (day, set_name, cell, member)
         WHERE kind IN ('account', 'new_account', 'member', 'new_member') AND day IN ('{{ days | join("', '") }}') AND link IN ('{{ known | join("', '") }}')
       ) k
       ON k.day = f.day AND k.set_name = f.set_name AND k.cell = f.cell AND k.member = f.member
 {% else %}
       SELECT *, IF(member IS NULL, 0, 1) AS fresh
-      FROM (
-{{ facts() }}
-      )
+      FROM ({{ facts }})
 {% endif %}
     )
     GROUP BY GROUPING SETS ((day, set_name, cell, member), (day, set_name, cell))
   )
-  WHERE is_cell OR fresh > 0
-{% for metric in partials %}
-  UNION ALL
-  SELECT NULL, NULL, NULL, '{{ metric.name }}', NULL, {{ metric.member }}, messages, NULL, {{ metric.latest }}, CAST(day AS STRING), '{{ prefix }}partial'
-  FROM (
-{{ metric.partial }}
-  )
-{% endfor %}
+  WHERE IF(is_partial, NOT is_cell, is_cell OR fresh > 0)
 )

@@ -48,11 +48,13 @@ FROM (
       {% block partial %}
       SELECT day, age, count(*) AS messages
       FROM (
+        {% block facts %}
         SELECT
           day,
           -- A message may be ahead of its time by a clock that is wrong: it is as new as can be.
           IF(day < to_date(collected_at), NULL, greatest(unix_timestamp(written_at) - unix_timestamp(msg_time), 0)) AS age
         FROM {{ database }}.v_message
+        {% endblock %}
       )
       GROUP BY day, age
       {% endblock %}

@@ -21,9 +21,14 @@ FROM (
       sum(messages) AS messages
     FROM (
       {% block partial %}
-      SELECT day, sender_account AS account, sender_nickname AS nickname, max(msg_time) AS latest, count(*) AS messages
-      FROM {{ database }}.v_message
-      GROUP BY day, sender_account, sender_nickname
+      SELECT day, account, nickname, max(latest) AS latest, count(*) AS messages
+      FROM (
+        {% block facts %}
+        SELECT day, sender_account AS account, sender_nickname AS nickname, msg_time AS latest
+        FROM {{ database }}.v_message
+        {% endblock %}
+      )
+      GROUP BY day, account, nickname
       {% endblock %}
     )
     GROUP BY day, account
