@@ -187,9 +187,18 @@ class Lake:
             self.messages[name]["gone"] = True
         self._write_all()
 
+    def session(
+        self,
+        step: str = "",
+        and_is_done: bool = False,
+        meanwhile: Callable[[], None] | None = None,
+    ) -> Session:
+        """Return a session as each run has one: its views are its own."""
+        return Session(self.spark.newSession(), step, and_is_done, meanwhile)
+
     def figures(self, session: Session | None = None) -> Figures:
         """Return the figures of this lake, as a run opens them."""
-        figures = Figures(session or Session(self.spark), self.name, OF_FIGURES)
+        figures = Figures(session or self.session(), self.name, OF_FIGURES)
         figures.counting.open()
         return figures
 
@@ -377,7 +386,7 @@ def test_a_run_that_dies_leaves_a_link_or_none(lake: Lake, and_is_done: bool) ->
     ):
         lake.write(10)
         with pytest.raises(Killed):
-            lake.counting(Session(lake.spark, step, and_is_done)).bring_up_to_date([DAY])
+            lake.counting(lake.session(step, and_is_done)).bring_up_to_date([DAY])
     lake.write(10)
     lake.agrees(DAY, names=FEW)
     assert sum(lake.links()) == 63
@@ -400,7 +409,7 @@ def test_of_two_runs_at_once_one_counts(lake: Lake) -> None:
             lake.counting().bring_up_to_date([DAY])
             lake.write(10)
 
-    late = lake.counting(Session(lake.spark, "INSERT INTO", meanwhile=meanwhile))
+    late = lake.counting(lake.session("INSERT INTO", meanwhile=meanwhile))
     late.bring_up_to_date([DAY])
     lake.agrees(DAY, names=FEW)
     assert sum(lake.links()) == 33
@@ -409,7 +418,7 @@ def test_of_two_runs_at_once_one_counts(lake: Lake) -> None:
         lake.counting().bring_up_to_date([DAY])
 
     lake.write(10)
-    recount = lake.counting(Session(lake.spark, "INSERT INTO", meanwhile=grows))
+    recount = lake.counting(lake.session("INSERT INTO", meanwhile=grows))
     recount.bring_up_to_date([DAY], again=True)
     assert lake.links() == [43]
     lake.write(10)
@@ -426,7 +435,7 @@ def test_of_two_runs_for_other_days_each_day_counts_once(lake: Lake) -> None:
     def meanwhile() -> None:
         lake.counting().bring_up_to_date([LATER])
 
-    both = lake.counting(Session(lake.spark, "INSERT INTO", meanwhile=meanwhile))
+    both = lake.counting(lake.session("INSERT INTO", meanwhile=meanwhile))
     both.bring_up_to_date([DAY, LATER])
     assert (lake.links(), lake.links(LATER)) == ([3, 10], [3, 10])
     lake.agrees(DAY, LATER)
@@ -491,7 +500,7 @@ def test_rows_that_were_put_together_while_they_were_read_are_read_again(
     lake.rows(FEW, DAY)
     lake.write(5)
     lake.rows(FEW, DAY)
-    session = Session(lake.spark, "SELECT day, set_name, cell", meanwhile=lake.merge)
+    session = lake.session("SELECT day, set_name, cell", meanwhile=lake.merge)
     found = lake.rows(FEW, DAY, session=session)
     assert lake.links() == [8]
     assert found == lake.rows(FEW, DAY)
@@ -507,8 +516,7 @@ def test_a_merge_leaves_other_days_alone_whatever_the_session_says(
         lake.agrees(DAY, LATER, names=FEW)
         lake.write(5)
     counted = lake.counting().counted([DAY])[DAY]
-    lake.spark.conf.unset("hoodie.datasource.overwrite.mode")
-    Counting(Session(lake.spark), lake.name, OF_FIGURES).merge(DAY, counted)
+    Counting(lake.session(), lake.name, OF_FIGURES).merge(DAY, counted)
     assert (lake.links(), lake.links(LATER)) == ([8], [4])
 
 
