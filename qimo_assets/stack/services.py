@@ -458,6 +458,9 @@ def _thrift_server(layout: Layout) -> Service:
         # took a fifth of the server's time.
         "spark.sql.inMemoryColumnarStorage.compressed": "false",
         "spark.sql.warehouse.dir": f"hdfs://{LOOPBACK}:{layout.ports['namenode']}/warehouse",
+        # Else it writes figures as the session's user, whom HDFS refuses: the stream's account owns
+        # the lake.
+        "spark.hadoop.hive.server2.enable.doAs": "false",
         # A relation that is kept holds the file listing of the moment: a new commit would stay
         # unseen until REFRESH TABLE.
         "spark.sql.filesourceTableRelationCacheSize": "0",

@@ -206,6 +206,10 @@ class Lake:
         """Return what counts them."""
         return self.figures(session).counting
 
+    def count(self, *days: str, session: Session | None = None, again: bool = False) -> None:
+        """Count what is new of days."""
+        self.counting(session).bring_up_to_date(days, again=again)
+
     def rows(
         self, names: Sequence[str], *days: str, session: Session | None = None, again: bool = False
     ) -> dict[str, set[Any]]:
@@ -331,95 +335,77 @@ def test_figures_grow_by_what_is_new_and_say_what_the_views_say(lake: Lake) -> N
     assert len(of_many) == MOST_VALUES
     assert max(row[2] for row in of_many) == 5 + 20 + 1
     assert sum(row[2] for row in of_many) == MOST_VALUES + 20 + 5
+    server: Any = lake.spark._jsparkSession.sharedState()
+    assert server.cacheManager().isEmpty()
 
 
 def test_a_day_whose_messages_changed_is_counted_from_the_beginning(lake: Lake) -> None:
     lake.write(20)
-    lake.agrees(DAY, names=FEW)
+    lake.write(9, LATER)
+    lake.count(DAY, LATER)
     lake.delete("m000001")
     lake.write(5)
-    lake.agrees(DAY, names=FEW)
+    lake.count(DAY)
     assert lake.links() == [27]
     lake.write(1)
     lake.correct("m000002")
-    lake.agrees(DAY, names=FEW)
+    lake.count(DAY)
     assert lake.links() == [28]
     # One that began before what is counted, and was done only now.
     lake.correct("m000005", commit=1)
     lake.agrees(DAY, names=FEW)
     assert lake.links() == [28]
-    lake.delete(*lake.messages)
+    lake.delete(*(name for name, message in lake.messages.items() if message["day"] == DAY))
+    # The accounts of a day that is gone are not those of before any more.
+    lake.agrees(LATER, names=FEW)
+    assert lake.links() == [0]
     assert not any(lake.rows(FEW, DAY).values())
 
 
-def test_a_day_of_which_nothing_is_left_counts_no_more(lake: Lake) -> None:
-    lake.write(9, LATER)
-    lake.agrees(LATER, names=FEW)
-    lake.delete(*(name for name, message in lake.messages.items() if message["day"] == DAY))
-    lake.agrees(LATER, names=FEW)
-    assert lake.links() == [0]
-
-
 def test_a_run_that_is_asked_for_counts_from_the_messages(lake: Lake) -> None:
-    for names in (FEW, ("active_user",)):
-        lake.rows(FEW, DAY)
-        lake.spark.sql(
-            f"INSERT INTO {lake.name}.chat_figure SELECT link, NULL, NULL, NULL, set_name, cell, "
-            f"concat(member, '+'), 1, 1, NULL, day, kind FROM {lake.name}.chat_figure "
-            "WHERE kind = 'account'"
-        )
-        assert lake.rows(names, DAY, again=True) == {
-            name: rows for name, rows in lake.rows(FEW, DAY).items() if name in names
-        }
-        lake.agrees(DAY, names=FEW)
+    right = lake.rows(FEW, DAY)
+    lake.spark.sql(
+        f"INSERT INTO {lake.name}.chat_figure SELECT link, NULL, NULL, NULL, set_name, cell, "
+        f"concat(member, '+'), 1, 1, NULL, day, kind FROM {lake.name}.chat_figure "
+        "WHERE kind = 'account'"
+    )
+    assert lake.rows(FEW, DAY) != right
+    assert lake.rows(["active_user"], DAY, again=True) == {"active_user": right["active_user"]}
+    assert lake.rows(FEW, DAY) == right
 
 
-@pytest.mark.parametrize("and_is_done", [False, True], ids=["before", "after"])
-def test_a_run_that_dies_leaves_a_link_or_none(lake: Lake, and_is_done: bool) -> None:
-    lake.agrees(DAY, names=FEW)
-    for step in (
-        "CREATE TABLE",
-        f"CREATE OR REPLACE TEMPORARY VIEW {counting.NEW}",
-        "CACHE",
-        "INSERT INTO",
-        "DROP VIEW",
+def test_a_run_that_dies_leaves_a_link_or_none(lake: Lake) -> None:
+    lake.count(DAY)
+    for step, and_is_done in (
+        ("CACHE", False),
+        ("INSERT INTO", False),
+        ("INSERT INTO", True),
+        ("DROP VIEW", False),
     ):
         lake.write(10)
         with pytest.raises(Killed):
-            lake.counting(lake.session(step, and_is_done)).bring_up_to_date([DAY])
+            lake.count(DAY, session=lake.session(step, and_is_done))
     lake.write(10)
     lake.agrees(DAY, names=FEW)
-    assert sum(lake.links()) == 63
-
-
-def test_a_run_leaves_nothing_in_the_servers_memory(lake: Lake) -> None:
-    lake.rows(FEW, DAY)
-    lake.write(10)
-    lake.rows(FEW, DAY)
-    server: Any = lake.spark._jsparkSession.sharedState()
-    assert server.cacheManager().isEmpty()
+    assert lake.links() == [3, 30, 10, 10]
 
 
 def test_of_two_runs_at_once_one_counts(lake: Lake) -> None:
-    lake.agrees(DAY, names=FEW)
+    lake.count(DAY)
     lake.write(10)
 
     def meanwhile() -> None:
         for _ in range(2):
-            lake.counting().bring_up_to_date([DAY])
+            lake.count(DAY)
             lake.write(10)
 
-    late = lake.counting(lake.session("INSERT INTO", meanwhile=meanwhile))
-    late.bring_up_to_date([DAY])
-    lake.agrees(DAY, names=FEW)
+    lake.count(DAY, session=lake.session("INSERT INTO", meanwhile=meanwhile))
+    lake.count(DAY)
     assert sum(lake.links()) == 33
 
-    def grows() -> None:
-        lake.counting().bring_up_to_date([DAY])
-
     lake.write(10)
-    recount = lake.counting(lake.session("INSERT INTO", meanwhile=grows))
-    recount.bring_up_to_date([DAY], again=True)
+    grows = lake.session("INSERT INTO", meanwhile=lambda: lake.count(DAY))
+    lake.count(DAY, session=grows, again=True)
     assert lake.links() == [43]
     lake.write(10)
     lake.agrees(DAY, names=FEW)
@@ -428,19 +414,13 @@ def test_of_two_runs_at_once_one_counts(lake: Lake) -> None:
 
 def test_of_two_runs_for_other_days_each_day_counts_once(lake: Lake) -> None:
     lake.write(3, LATER)
-    lake.agrees(DAY, LATER, names=FEW)
+    lake.count(DAY, LATER)
     for day in (DAY, LATER):
         lake.write(10, day)
-
-    def meanwhile() -> None:
-        lake.counting().bring_up_to_date([LATER])
-
-    both = lake.counting(lake.session("INSERT INTO", meanwhile=meanwhile))
-    both.bring_up_to_date([DAY, LATER])
+    meanwhile = lake.session("INSERT INTO", meanwhile=lambda: lake.count(LATER))
+    lake.count(DAY, LATER, session=meanwhile)
     assert (lake.links(), lake.links(LATER)) == ([3, 10], [3, 10])
-    lake.agrees(DAY, LATER)
-    for day in (DAY, LATER):
-        lake.write(10, day)
+    lake.write(10, LATER)
     lake.agrees(DAY, LATER)
 
 
@@ -448,14 +428,14 @@ def test_a_day_of_many_messages_is_counted_in_steps(
     lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(counting, "MOST_AT_ONCE", 10)
-    for _ in range(4):
+    for _ in range(2):
+        lake.write(6)
+    lake.count(DAY)
+    assert lake.links() == [9, 6]
+    for _ in range(2):
         lake.write(6)
     lake.agrees(DAY)
     assert lake.links() == [9, 6, 6, 6]
-    for _ in range(3):
-        lake.write(6)
-    lake.agrees(DAY)
-    assert lake.links() == [9, 6, 6, 6, 6, 6, 6]
 
 
 def test_links_are_put_together_and_go_on(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -463,7 +443,7 @@ def test_links_are_put_together_and_go_on(lake: Lake, monkeypatch: pytest.Monkey
     lake.write(60)
     lake.write(4, LATER)
     for _ in range(3):
-        lake.agrees(DAY, LATER)
+        lake.count(DAY, LATER)
         lake.write(2)
     lake.merge()
     # Those that followed the root are little: it stays as it is.
@@ -471,7 +451,7 @@ def test_links_are_put_together_and_go_on(lake: Lake, monkeypatch: pytest.Monkey
     lake.agrees(DAY)
     assert lake.links() == [63, 4, 2]
     lake.write(20)
-    lake.agrees(DAY)
+    lake.count(DAY)
     lake.merge()
     assert lake.links() == [89]
     lake.write(2)
@@ -483,28 +463,27 @@ def test_links_are_put_together_and_go_on(lake: Lake, monkeypatch: pytest.Monkey
 def test_links_that_do_not_count_are_removed(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(links, "MOST_LEFT_OUT", 1)
     for _ in range(3):
-        lake.rows(FEW, DAY, again=True)
+        lake.count(DAY, again=True)
     before = lake.counting().counted([DAY])[DAY]
     assert (len(before.links), len(before.left_out)) == (1, 2)
     lake.merge()
     after = lake.counting().counted([DAY])[DAY]
     assert (len(after.links), len(after.left_out)) == (1, 0)
     assert not overdue(after)
-    lake.agrees(DAY)
+    lake.agrees(DAY, names=FEW)
 
 
 def test_rows_that_were_put_together_while_they_were_read_are_read_again(
     lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(links, "MOST_LINKS", 1)
-    lake.rows(FEW, DAY)
+    lake.count(DAY)
     lake.write(5)
-    lake.rows(FEW, DAY)
+    lake.count(DAY)
     session = lake.session("SELECT day, set_name, cell", meanwhile=lake.merge)
     found = lake.rows(FEW, DAY, session=session)
     assert lake.links() == [8]
     assert found == lake.rows(FEW, DAY)
-    lake.agrees(DAY)
 
 
 def test_a_merge_leaves_other_days_alone_whatever_the_session_says(
@@ -512,9 +491,9 @@ def test_a_merge_leaves_other_days_alone_whatever_the_session_says(
 ) -> None:
     monkeypatch.setattr(links, "MOST_LINKS", 1)
     lake.write(4, LATER)
-    for _ in range(2):
-        lake.agrees(DAY, LATER, names=FEW)
-        lake.write(5)
+    lake.count(DAY, LATER)
+    lake.write(5)
+    lake.count(DAY)
     counted = lake.counting().counted([DAY])[DAY]
     Counting(lake.session(), lake.name, OF_FIGURES).merge(DAY, counted)
     assert (lake.links(), lake.links(LATER)) == ([8], [4])
