@@ -16,15 +16,12 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import count
 
-import psutil
-
 from benchmarks.measure import Figure, alternate
 from benchmarks.plans import CollectPlan
-from benchmarks.testbed import Testbed, say
+from benchmarks.testbed import Testbed, processor_seconds, say
 from benchmarks.topic import TopicEnds, await_lines, running_agent, topic
 from qimo_assets import simulator
 from qimo_assets.settings import SourceSettings
-from qimo_assets.stack import control
 
 DEFAULT_AGENT = SourceSettings.model_fields["agent"].default
 COURSE_AGENT = "7mo_mem_kafka"
@@ -98,18 +95,16 @@ def _carry(plan: CollectPlan, bed: Testbed, agent_name: str, numbers: count[int]
         ends = TopicEnds(settings.kafka)
         agent.add(bed.layout.data / "warm")
         await_lines(ends, plan.warm_lines, plan.warm_lines)
-        broker = psutil.Process(
-            next(item.pid for item in control.components(bed.layout) if item.name == "kafka")
-        )
-        agent_before, broker_before = _cpu_seconds(agent.process), _cpu_seconds(broker)
+        agent_before = processor_seconds(agent.process)
+        broker_before = bed.processor_seconds("kafka")
         agent.add(bed.layout.data / "lines")
         first = await_lines(ends, plan.warm_lines + 1, plan.lines)
         began = time.monotonic()
         await_lines(ends, plan.warm_lines + plan.lines, plan.lines)
         seconds = time.monotonic() - began
         agent_cpu, broker_cpu = (
-            _cpu_seconds(agent.process) - agent_before,
-            _cpu_seconds(broker) - broker_before,
+            processor_seconds(agent.process) - agent_before,
+            bed.processor_seconds("kafka") - broker_before,
         )
         time.sleep(SETTLE_SECONDS)
         surplus = ends.total() - plan.warm_lines - plan.lines
@@ -117,8 +112,3 @@ def _carry(plan: CollectPlan, bed: Testbed, agent_name: str, numbers: count[int]
     rate = (plan.warm_lines + plan.lines - first) / seconds
     say(f"{agent_name}: {rate:,.0f} lines/s")
     return Carried(rate, agent_cpu / plan.lines * 1e6, broker_cpu / plan.lines * 1e6, surplus)
-
-
-def _cpu_seconds(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return times.user + times.system

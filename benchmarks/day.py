@@ -9,7 +9,9 @@ size, with services and reports beside it. Of the end of each part are told
   wrote, for each row that is new in the part,
 - **query**: the messages of each province of the day, asked of the Thrift server while lines are
   written (at two thirds of the part) and after its last line,
-- **files** of the day, and the driver's **resident memory**.
+- **files** of the day, and the driver's **resident memory**,
+- **refresh**: all metrics of the day, from the lake to MySQL, after some lines more, and the
+  processor time of the Thrift server for it; what the part brought is counted before, unmeasured.
 
 The first subject of each figure is the whole day; the others are the parts before.
 """
@@ -36,15 +38,22 @@ from benchmarks.ingest import one_day
 from benchmarks.lakes import own_lake, query_seconds, resident, spark_session, stream_all
 from benchmarks.measure import Figure
 from benchmarks.plans import DayPlan
-from benchmarks.testbed import Testbed, say
+from benchmarks.testbed import BenchError, Testbed, say
 from benchmarks.topic import fill, topic
 from qimo_assets.clients import librdkafka_options
 from qimo_assets.lake.services import POOL
 from qimo_assets.lake.tables import MESSAGE
 from qimo_assets.lake.timeline import Kind, news_since
+from qimo_assets.metrics.catalog import METRICS
+from qimo_assets.metrics.refresh import refresh_metrics
+from qimo_assets.resources.hive import HiveResource
 from qimo_assets.resources.kafka import KafkaResource
+from qimo_assets.resources.mysql import MySQLResource
 from qimo_assets.settings import Settings
+from qimo_assets.views.sql import view_names, view_statement
 
+# More than there are marks: each filling has a seed of its own.
+MOST_PARTS = 10
 MARKS = (1_000_000, 3_000_000, 10_000_000, 30_000_000)
 # Of a part, its last third is measured: before it the driver may be cold.
 MEASURED_FROM = 2 / 3
@@ -66,6 +75,8 @@ class Part:
         rewritten: Rows that services wrote.
         files: Files of the day.
         memory: Resident memory of the driver's JVM, in bytes.
+        refreshes: Seconds of each refresh of all metrics.
+        processor: Seconds of the Thrift server's processor time of each.
     """
 
     rows: int
@@ -77,6 +88,8 @@ class Part:
     rewritten: int = 0
     files: int = 0
     memory: int = 0
+    refreshes: list[float] = field(default_factory=list)
+    processor: list[float] = field(default_factory=list)
 
 
 class Watch:
@@ -152,7 +165,7 @@ class Watch:
 
 def run(plan: DayPlan, bed: Testbed) -> Sequence[Figure]:
     """Stream a day part by part."""
-    bed.start("kafka", "namenode", "datanode", "metastore", "thriftserver")
+    bed.start("kafka", "namenode", "datanode", "metastore", "thriftserver", "mysql")
     lake = bed.settings.lake.model_copy(update={"max_lines_per_batch": plan.batch_lines})
     # Spark forgets a stage after 20 others, which a second look may come too late for.
     conf = {**bed.settings.spark.conf, "spark.ui.retainedStages": "1000"}
@@ -169,8 +182,8 @@ def run(plan: DayPlan, bed: Testbed) -> Sequence[Figure]:
 def _stream(plan: DayPlan, bed: Testbed, spark: SparkSession, settings: Settings) -> list[Part]:
     parts: list[Part] = []
     watch: Watch | None = None
-    for number, (before, rows) in enumerate(pairwise([0, *marks(plan.lines)])):
-        part = Part(rows, rows - before)
+    for number, (rows_before, rows) in enumerate(pairwise([0, *marks(plan.lines)])):
+        part = Part(rows, rows - rows_before)
         lines = bed.layout.data / f"part{number}"
         day = one_day(lines, part.lines, plan.seed + number)
         fill(bed, settings, lines, part.lines)
@@ -180,6 +193,17 @@ def _stream(plan: DayPlan, bed: Testbed, spark: SparkSession, settings: Settings
         stream_all(spark, settings, watch.look)
         watch.end(bed)
         _empty(settings)
+        _make_views(settings)
+        _refresh(settings, day)
+        for again in range(plan.refreshes):
+            seed = plan.seed + MOST_PARTS * (again + 1) + number
+            one_day(lines, plan.refresh_lines, seed)
+            fill(bed, settings, lines, plan.refresh_lines)
+            shutil.rmtree(lines)
+            stream_all(spark, settings)
+            before = bed.processor_seconds("thriftserver")
+            part.refreshes.append(_refresh(settings, day))
+            part.processor.append(bed.processor_seconds("thriftserver") - before)
         parts.append(part)
         say(f"{part}")
     return parts
@@ -216,9 +240,38 @@ def figures(parts: Sequence[Part]) -> list[Figure]:
             [[part.rewritten / part.lines] for part in newest_first],
         ),
         *queries,
+        figure("refresh", "s", [part.refreshes for part in newest_first]),
+        figure("refresh, processor time", "s", [part.processor for part in newest_first]),
         figure("files of the day", "files", [[part.files] for part in newest_first]),
         figure("resident memory", "MiB", [[part.memory / MIB] for part in newest_first]),
     ]
+
+
+def _make_views(settings: Settings) -> None:
+    with HiveResource.from_settings(settings.hive).session() as session:
+        for view in view_names():
+            session.execute(view_statement(view, settings.lake.database))
+
+
+def _refresh(settings: Settings, day: str) -> float:
+    """Refresh all metrics of a day, and return the seconds.
+
+    Raises:
+        BenchError: A metric was given up.
+    """
+    began = time.monotonic()
+    refreshes = refresh_metrics(
+        METRICS,
+        settings.lake.database,
+        [day],
+        HiveResource.from_settings(settings.hive),
+        MySQLResource.from_settings(settings.mysql),
+    )
+    seconds = time.monotonic() - began
+    errors = [f"{refresh.metric.name}: {refresh.error}" for refresh in refreshes if refresh.error]
+    if errors:
+        raise BenchError("; ".join(errors))
+    return seconds
 
 
 def _empty(settings: Settings) -> None:

@@ -97,11 +97,22 @@ class Testbed:
             )
         return done
 
+    def processor_seconds(self, service: str) -> float:
+        """Return the processor time that a running service has taken so far, of its own process."""
+        [pid] = [item.pid for item in control.components(self.layout) if item.name == service]
+        return processor_seconds(psutil.Process(pid))
+
     def resident_mb(self) -> float:
         """Return the resident memory of all its processes, in MiB; what two of them share counts
         twice.
         """
         return sum(_resident(process) for process in control.processes_of(self.layout.home)) / 2**20
+
+
+def processor_seconds(process: psutil.Process) -> float:
+    """Return the processor time that a process has taken so far."""
+    times = process.cpu_times()
+    return times.user + times.system
 
 
 @contextmanager
