@@ -21,6 +21,7 @@ from qimo_assets.metrics.publish import (
 )
 from qimo_assets.metrics.source import Row, open_reader
 from qimo_assets.metrics.specs import metric_key
+from qimo_assets.metrics.turns import turn
 from qimo_assets.resources.hive import HiveError, HiveResource
 from qimo_assets.resources.mysql import MySQLResource
 from qimo_assets.views.sql import lake_tables
@@ -124,13 +125,16 @@ def refresh_metrics(
             refresh.instant = max(instants[table] for table in lake_tables(refresh.metric.name))
         for start in range(0, len(days), DAYS_PER_TRANSACTION):
             part = days[start : start + DAYS_PER_TRANSACTION]
-            with closing(
-                reader.read(
-                    [refresh.metric for refresh in refreshes.values() if refresh.error is None],
-                    part,
-                    again=again,
-                )
-            ) as read:
+            with (
+                turn(mysql, database, part),
+                closing(
+                    reader.read(
+                        [refresh.metric for refresh in refreshes.values() if refresh.error is None],
+                        part,
+                        again=again,
+                    )
+                ) as read,
+            ):
                 for metric, rows in read:
                     with refreshes[metric.name].giving_up():
                         _publish(
