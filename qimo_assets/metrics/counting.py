@@ -3,13 +3,13 @@ together. Which links count is decided in links.py; what they say is read in fig
 
 Before a link is added, the messages of the day that are counted must still be as many and of the
 same commits; where they are not, as after a deletion or a correction, the day is counted from the
-beginning. After it was added, the links of the day must hold what was to be counted; where they do
-not, as when another run counts the day at the same time, it is counted once more.
+beginning. A run goes on with the links that it saw and those that it added: they hold each message
+once, whatever other runs add at the same time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
@@ -22,7 +22,6 @@ from qimo_assets.metrics.links import (
     Counted,
     Link,
     chain,
-    covers,
     in_groups,
     in_steps,
     name_of,
@@ -43,8 +42,6 @@ NEW = "new_fact"
 MOST_AT_ONCE, MOST_DAYS = 2_000_000, 8
 # Up to so many new messages their facts are handed to each task that reads the known members.
 FEW_MESSAGES = 50_000
-# How often a day is counted that others count at the same time.
-TRIES = 3
 # Of a message; sums of it over a day's messages are far from the greatest number of 64 bits.
 CHECKSUM = "xxhash64(_hoodie_commit_time) % 1000000007"
 LISTINGS_KEPT = "spark.sql.filesourceTableRelationCacheSize"
@@ -129,35 +126,29 @@ class Counting:
         return there.issuperset(_names(counted.values()))
 
     def bring_up_to_date(self, days: Sequence[str], *, again: bool = False) -> dict[str, Counted]:
-        """Count what is new of some days, and return what is counted of them then.
+        """Count what is new of some days, and return what is counted of them then: links that hold
+        each message once, although another run that counts a day at the same time may decide that
+        others are read next.
 
         Args:
             days: The days.
             again: Whether they are counted from the beginning, whatever is known of them.
 
         Raises:
-            HiveError: The server refuses, or others count the days at the same time.
+            HiveError: The server refuses.
         """
-        counted: dict[str, Counted] = {}
-        left = list(days)
-        for _ in range(TRIES if days else 0):
-            known, counts = self._plan(left, again=again)
-            counted |= known
-            roots = self._write(counts, known)
-            if counts:
-                counted |= self.counted([count.day for count in counts])
-            left = [
-                count.day
-                for count in counts
-                if not covers(counted[count.day], count, roots.get(count.day, ""))
-            ]
-            if not left:
-                break
-        if left:
-            raise HiveError(
-                f"Others counted {', '.join(left)} at the same time, {TRIES} times in a row. "
-                "Materialize the metrics of these days once the other runs are done."
-            )
+        if not days:
+            return {}
+        counted, counts = self._plan(days, again=again)
+        newest = max((known.newest for known in counted.values()), default="")
+        for group in in_groups(counts, MOST_AT_ONCE, MOST_DAYS):
+            for number, step in enumerate(self._steps(group)):
+                if number:
+                    step = [replace(count, after=counted[count.day].last) for count in step]
+                newest = new_stem(newest)
+                self._insert(newest, step, counted)
+                for count in step:
+                    counted[count.day] = counted[count.day].grown(self._link(newest, count))
         return counted
 
     def is_unchanged(self, day: str, counted: Counted) -> bool:
@@ -180,15 +171,17 @@ class Counting:
         found = {row["day"]: row["messages"] for row in rows}
         return [day for day, known in counted.items() if found.get(day, 0) != known.messages]
 
-    def merge(self, day: str, counted: Counted) -> None:
+    def merge(self, day: str) -> None:
         """Put the links of a day together where there are many.
 
         Raises:
             HiveError: The server refuses it, as where others put them together at the same time;
                 the links count as they are.
         """
+        counted = self.counted([day])[day]
         if links := overdue(counted):
             is_whole = len(links) == len(counted.links)
+            recent = not is_whole or counted.messages <= FEW_MESSAGES
             self._session.execute(
                 render(
                     SQL_DIR / "merge.sql",
@@ -197,8 +190,8 @@ class Counting:
                     link=together(links),
                     links=[link.name for link in links],
                     root="" if is_whole else counted.links[0].name,
-                    prefix="" if is_whole else "new_",
-                    files=2,
+                    recent=recent,
+                    files=1 if recent else 2,
                 )
             )
 
@@ -218,37 +211,35 @@ class Counting:
         arrived = {row["day"]: Arrived(*(row[name] for name in names)) for row in rows}
         return counted, plan(days, counted, arrived, again=again)
 
-    def _write(self, counts: Sequence[Count], counted: Mapping[str, Counted]) -> dict[str, str]:
-        """Add links, and return the names of those that count from the beginning, by their days."""
-        roots: dict[str, str] = {}
-        newest = max((known.newest for known in counted.values()), default="")
-        for group in in_groups(counts, MOST_AT_ONCE, MOST_DAYS):
-            known = [] if group[0].is_root else _names(counted[count.day] for count in group)
-            last: dict[str, str] = {}
-            for step in self._steps(group):
-                links = [replace(count, after=last.get(count.day, count.after)) for count in step]
-                stem = newest = new_stem(newest)
-                self._insert(stem, links, known)
-                last = {count.day: name_of(stem, count.day) for count in links}
-                roots |= {count.day: last[count.day] for count in links if count.is_root}
-                known += last.values()
-        return roots
+    def _link(self, stem: str, count: Count) -> Link:
+        return Link(
+            name_of(stem, count.day),
+            count.after,
+            count.until,
+            count.messages,
+            count.commits,
+            self._catalog,
+        )
 
-    def _steps(self, group: list[Count]) -> list[list[Count]]:
+    def _steps(self, group: list[Count]) -> Iterator[list[Count]]:
+        """Yield counts as they are written one after the other."""
         [count, *others] = group
         if others or count.messages <= MOST_AT_ONCE:
-            return [group]
+            yield group
+            return
         rows = self._query("commits", messages=self._messages, checksum=CHECKSUM, count=count)
         commits = [(row["commit"], row["messages"], row["commits"]) for row in rows]
-        return [[step] for step in in_steps(count, commits, MOST_AT_ONCE)]
+        yield from ([step] for step in in_steps(count, commits, MOST_AT_ONCE))
 
-    def _insert(self, stem: str, counts: Sequence[Count], known: Sequence[str]) -> None:
+    def _insert(self, stem: str, counts: Sequence[Count], counted: Mapping[str, Counted]) -> None:
         facts = self._facts.of_messages(counts)
-        if known and sum(count.messages for count in counts) <= FEW_MESSAGES:
+        known = _names(counted[count.day] for count in counts if count.after)
+        is_little = sum(count.messages for count in counts) <= FEW_MESSAGES
+        if known and is_little:
             with self._cached(facts) as cached:
-                self._count(stem, counts, known, cached, is_small=True)
+                self._count(stem, counts, known, cached, is_little=True)
         else:
-            self._count(stem, counts, known, facts)
+            self._count(stem, counts, known, facts, is_little=is_little)
 
     def _count(
         self,
@@ -257,7 +248,7 @@ class Counting:
         known: Sequence[str],
         facts: str,
         *,
-        is_small: bool = False,
+        is_little: bool,
     ) -> None:
         self._look_again(self.table)
         self._session.execute(
@@ -271,9 +262,9 @@ class Counting:
                 counts=counts,
                 days=[count.day for count in counts],
                 known=known,
-                prefix="new_" if known else "",
-                small=is_small,
-                files=1 if is_small else 2,
+                recent=bool(known) or is_little,
+                small=is_little,
+                files=1 if is_little else 2,
                 facts=facts,
             )
         )

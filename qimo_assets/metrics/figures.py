@@ -12,7 +12,7 @@ from typing import Any
 
 from qimo_assets.contract import OTHERS
 from qimo_assets.metrics.catalog import MESSAGES, Metric
-from qimo_assets.metrics.counting import TRIES, Counting
+from qimo_assets.metrics.counting import Counting
 from qimo_assets.metrics.facts import (
     ACCOUNT_DAYS,
     ACCOUNTS,
@@ -26,6 +26,8 @@ from qimo_assets.metrics.publish import SQL_DIR
 from qimo_assets.resources.hive import HiveError, HiveSession
 from qimo_assets.views.sql import has_part, render, view_over
 
+# How often rows are read whose links others put together meanwhile.
+TRIES = 3
 # Days whose messages are looked at by one statement.
 DAYS_AT_ONCE = 31
 

@@ -89,6 +89,12 @@ class Counted:
         """The checksum over the commits of the messages that are counted."""
         return self.links[-1].commits if self.links else 0
 
+    def grown(self, link: Link) -> Counted:
+        """Return what is counted with one link more: it follows the last, or begins anew."""
+        if link.after:
+            return replace(self, links=(*self.links, link))
+        return Counted((link,), (*self.left_out, *self.names))
+
 
 @dataclass(frozen=True)
 class Arrived:
@@ -119,7 +125,6 @@ class Count:
         since: The commit after which it counts.
         until: The commit up to which it counts.
         messages: How many messages it counts.
-        total: How many are counted with it.
         commits: The checksum over the commits of all that are counted with it.
     """
 
@@ -128,7 +133,6 @@ class Count:
     since: str
     until: str
     messages: int
-    total: int
     commits: int
 
     @property
@@ -185,24 +189,6 @@ def plan(
     return counts
 
 
-def covers(counted: Counted, count: Count, root: str = "") -> bool:
-    """Return whether what is counted of a day holds what a run has counted of it, although other
-    runs may count the day at the same time.
-
-    Args:
-        counted: What is counted since.
-        count: What was to be counted.
-        root: The link that the run made from the beginning; empty if it made none.
-    """
-    if not counted.links or counted.links[0].name < root:
-        return False
-    return counted.until > count.until or (counted.until, counted.messages, counted.commits) == (
-        count.until,
-        count.total,
-        count.commits,
-    )
-
-
 def in_groups(counts: Iterable[Count], most_messages: int, most_days: int) -> list[list[Count]]:
     """Return counts as they are written, each group at once: roots apart from others, of so many
     messages and days, or of one day.
@@ -234,16 +220,11 @@ def in_steps(count: Count, commits: Sequence[tuple[str, int, int]], most: int) -
     """
     steps: list[Count] = []
     since, messages = count.since, 0
-    total = count.total - sum(of_commit for _, of_commit, _ in commits)
     checksum = count.commits - sum(of_commit for _, _, of_commit in commits)
     for place, (commit, of_commit, sum_of_commit) in enumerate(commits, 1):
-        messages, total, checksum = (
-            messages + of_commit,
-            total + of_commit,
-            checksum + sum_of_commit,
-        )
+        messages, checksum = messages + of_commit, checksum + sum_of_commit
         if place == len(commits) or messages + commits[place][1] > most:
-            steps.append(Count(count.day, count.after, since, commit, messages, total, checksum))
+            steps.append(Count(count.day, count.after, since, commit, messages, checksum))
             since, messages = commit, 0
     return steps
 
@@ -307,4 +288,4 @@ def _reach(way: Sequence[Link]) -> tuple[str, int, str]:
 
 def _count(day: str, now: Arrived, after: str = "", since: str = "") -> Count:
     messages = now.new if after else now.messages
-    return Count(day, after, since, now.newest, messages, now.messages, now.commits)
+    return Count(day, after, since, now.newest, messages, now.commits)

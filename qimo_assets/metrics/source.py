@@ -7,7 +7,7 @@ are new. Any other is asked of its view.
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager
 from queue import SimpleQueue
@@ -81,18 +81,17 @@ class Reader:
         for future in as_completed(under_way):
             yield from future.result()
         # Once the rows are published: they do not wait for it.
-        many = {day: known for day, known in counted.items() if overdue(known)}
-        if many:
+        if many := [day for day, known in counted.items() if overdue(known)]:
             self._merge(many)
 
-    def _merge(self, counted: Mapping[str, Counted]) -> None:
+    def _merge(self, days: Sequence[str]) -> None:
         """Put the links of days together. It may fail: they count as they are, and the next run
         tries it again.
         """
         try:
             with self._figures() as figures:
-                for day, known in counted.items():
-                    figures.counting.merge(day, known)
+                for day in days:
+                    figures.counting.merge(day)
         except HiveError as error:
             logger.warning("Links are not put together: %s", error)
 

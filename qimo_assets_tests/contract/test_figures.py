@@ -231,8 +231,7 @@ class Lake:
 
     def merge(self) -> None:
         """Put the links of the day together, where there are many."""
-        counting = self.counting()
-        counting.merge(DAY, counting.counted([DAY])[DAY])
+        self.counting().merge(DAY)
 
     def _seen(self, name: str, days: Sequence[str]) -> set[Any]:
         columns = ", ".join(f"`{column.name}`" for column in BY_NAME[name].columns)
@@ -366,7 +365,7 @@ def test_a_run_that_is_asked_for_counts_from_the_messages(lake: Lake) -> None:
     right = lake.rows(FEW, DAY)
     lake.spark.sql(
         f"INSERT INTO {lake.name}.chat_figure SELECT link, NULL, NULL, NULL, set_name, cell, "
-        f"concat(member, '+'), 1, 1, NULL, day, kind FROM {lake.name}.chat_figure "
+        f"concat(member, '+'), 1, 1, NULL, kind, day, part FROM {lake.name}.chat_figure "
         "WHERE kind = 'account'"
     )
     assert lake.rows(FEW, DAY) != right
@@ -494,8 +493,7 @@ def test_a_merge_leaves_other_days_alone_whatever_the_session_says(
     lake.count(DAY, LATER)
     lake.write(5)
     lake.count(DAY)
-    counted = lake.counting().counted([DAY])[DAY]
-    Counting(lake.session(), lake.name, OF_FIGURES).merge(DAY, counted)
+    Counting(lake.session(), lake.name, OF_FIGURES).merge(DAY)
     assert (lake.links(), lake.links(LATER)) == ([8], [4])
 
 

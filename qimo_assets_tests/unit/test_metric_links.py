@@ -15,7 +15,6 @@ from qimo_assets.metrics.links import (
     Counted,
     Link,
     chain,
-    covers,
     in_groups,
     in_steps,
     name_of,
@@ -113,41 +112,26 @@ def test_new_messages_are_added_only_where_the_others_are_as_they_were_counted(
     assert [(count.after, count.messages) for count in counts] == (
         [] if after is None else [(after, messages)]
     )
-    assert [(count.total, count.commits) for count in counts] == [(now.messages, 9)] * len(counts)
+    assert [count.commits for count in counts] == [9] * len(counts)
 
 
 def test_a_day_without_messages_is_counted_only_where_it_had_some() -> None:
     assert plan([DAY], {}, {}) == []
     gone = plan([DAY], {DAY: counted(link("a"))}, {})
-    assert gone == [Count(DAY, "", "", "", 0, 0, 0)]
+    assert gone == [Count(DAY, "", "", "", 0, 0)]
     empty = Counted((Link("b", "", "", 0, 0),))
-    assert covers(empty, gone[0], "b")
     assert plan([DAY], {DAY: empty}, {}) == []
 
 
-@pytest.mark.parametrize(
-    ("links", "root", "is_covered"),
-    [
-        ([link("a", "", "3", 5), link("b", "a", "5", 2)], "", True),
-        # Another run counted up to a later commit, or only to an older one.
-        ([link("a", "", "3", 5), link("c", "a", "6", 9)], "", True),
-        ([link("a", "", "3", 5), link("c", "a", "4", 1)], "", False),
-        # As far, but not the same messages.
-        ([link("a", "", "3", 4), link("b", "a", "5", 2)], "", False),
-        ([link("a", "", "3", 5), link("b", "a", "5", 2)], "b", False),
-        ([link("c", "", "3", 5), link("d", "c", "5", 2)], "b", True),
-        ([], "", False),
-    ],
-)
-def test_a_count_is_covered_by_what_reaches_as_far(
-    links: Sequence[Link], root: str, is_covered: bool
-) -> None:
-    count = Count(DAY, "a", "3", "5", 2, total=7, commits=2)
-    assert covers(counted(*links), count, root) is is_covered
+def test_what_is_counted_grows_by_a_link_or_begins_anew() -> None:
+    before = counted(*row_of(2), link("lost", "gone"))
+    follows, begins = link("x", before.last), link("y")
+    assert before.grown(follows) == Counted((*before.links, follows), ("lost",))
+    assert before.grown(begins) == Counted((begins,), ("lost", *before.names))
 
 
 def count(day: str, messages: int, after: str = "") -> Count:
-    return Count(day, after, "", "9", messages, messages, messages)
+    return Count(day, after, "", "9", messages, messages)
 
 
 def test_what_is_written_at_once_is_bounded() -> None:
@@ -158,12 +142,12 @@ def test_what_is_written_at_once_is_bounded() -> None:
 
 
 def test_a_day_of_many_messages_is_counted_in_steps() -> None:
-    whole = Count(DAY, "a", "0", "4", messages=14, total=20, commits=120)
+    whole = Count(DAY, "a", "0", "4", messages=14, commits=120)
     commits = [("1", 3, 10), ("2", 3, 20), ("3", 7, 30), ("4", 1, 40)]
     assert in_steps(whole, commits, 6) == [
-        Count(DAY, "a", "0", "2", 6, 12, 50),
-        Count(DAY, "a", "2", "3", 7, 19, 80),
-        Count(DAY, "a", "3", "4", 1, 20, 120),
+        Count(DAY, "a", "0", "2", 6, 50),
+        Count(DAY, "a", "2", "3", 7, 80),
+        Count(DAY, "a", "3", "4", 1, 120),
     ]
 
 

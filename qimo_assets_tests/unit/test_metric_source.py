@@ -18,7 +18,6 @@ from qimo_assets.metrics.counting import (
     MOST_AT_ONCE,
     NEW,
     SESSION_OPTIONS,
-    TRIES,
     Counting,
 )
 from qimo_assets.metrics.facts import Facts
@@ -182,40 +181,31 @@ def test_each_day_of_a_statement_has_a_link_of_its_own(server: Server) -> None:
     assert [link["link"].partition("-2021")[2] for link in server.links] == ["-11-06", "-11-07"]
 
 
-def test_of_two_runs_that_add_to_a_day_only_one_is_read(server: Server) -> None:
+def test_of_two_runs_that_add_to_a_day_each_reads_its_own_and_the_next_one_of_both(
+    server: Server,
+) -> None:
     server.add(1, day=BEFORE)
     root = server.add(1)
     server.messages = {BEFORE: 2, DAY: 2}
     others: list[str] = []
     server.before = {"INSERT INTO": lambda: others.append(server.add(LATER, root, INSTANT))}
     counted = server.counting().bring_up_to_date([BEFORE, DAY])
-    assert counted[DAY].names == [root, *others]
-    [mine] = counted[DAY].left_out
+    [_, mine] = counted[DAY].names
     assert mine[:-2] == counted[BEFORE].last[:-2]
-    assert mine not in counted[BEFORE].names
+    next_one = server.counting().bring_up_to_date([BEFORE, DAY])
+    assert (next_one[DAY].names, next_one[DAY].left_out) == ([root, *others], (mine,))
+    assert next_one[BEFORE] == counted[BEFORE]
+    assert len(server.said("INSERT INTO")) == 1
 
 
-def test_a_run_whose_link_lost_to_one_that_saw_less_counts_once_more(server: Server) -> None:
+def test_after_a_run_that_won_with_less_the_next_one_counts_the_rest(server: Server) -> None:
     server.add(1)
     server.messages[DAY] = 3
     server.before = {"INSERT INTO": lambda: server.add(LATER)}
-    counted = server.counting().bring_up_to_date([DAY])
-    assert (counted[DAY].until, counted[DAY].messages) == (INSTANT, 3)
+    for _ in range(2):
+        counted = server.counting().bring_up_to_date([DAY])
+        assert (counted[DAY].until, counted[DAY].messages) == (INSTANT, 3)
     assert len(server.said("INSERT INTO")) == 2
-
-
-def test_a_run_that_loses_each_time_says_so(server: Server) -> None:
-    server.add(1)
-    server.messages[DAY] = 2
-    numbers = iter(range(LATER, LATER + TRIES))
-
-    def loses() -> None:
-        server.before = {"INSERT INTO": lambda: server.add(next(numbers)), "DROP VIEW": loses}
-
-    loses()
-    with pytest.raises(HiveError, match="at the same time"):
-        server.counting().bring_up_to_date([DAY])
-    assert len(server.said("INSERT INTO")) == TRIES
 
 
 def test_links_that_were_put_together_while_they_were_read_are_read_again(server: Server) -> None:
@@ -253,7 +243,7 @@ def test_links_are_put_together_after_the_rows_are_published(many: Server) -> No
     [merged] = many.said("INSERT OVERWRITE")
     # Accounts and members stand once: there is nothing to group.
     assert len(re.findall(r"GROUP BY", merged)) == 2
-    assert "GROUP BY day, set_name, member" in merged
+    assert "GROUP BY day, kind, set_name, member" in merged
 
 
 def test_links_that_cannot_be_put_together_count_as_they_are(
@@ -267,14 +257,21 @@ def test_links_that_cannot_be_put_together_count_as_they_are(
 
 def test_what_follows_a_large_root_is_put_together_without_it(many: Server) -> None:
     many.links[0]["messages"] = 1_000_000
-    [counted] = many.counting().counted([DAY]).values()
-    many.counting().merge(DAY, counted)
+    root = many.links[0]["link"]
+    many.counting().merge(DAY)
     [merged] = many.said("INSERT OVERWRITE")
-    root = counted.links[0].name
     assert merged.count(f"'{root}'") == 2
     assert f"'{root}' AS after" in merged
-    assert f"kind = 'cell' AND link = '{root}'" in merged
-    assert "'new_partial'\n" in merged
+    assert f"part = 'recent' AND link = '{root}'" in merged
+    # The parts of the root stay as they are.
+    assert "kind, day, kind" not in merged
+
+
+def test_a_large_day_that_is_put_together_is_kept_by_kinds(many: Server) -> None:
+    many.links[-1]["messages"] = FEW_MESSAGES
+    many.counting().merge(DAY)
+    [merged] = many.said("INSERT OVERWRITE")
+    assert merged.count("kind, day, kind\n") == 3
 
 
 def test_many_new_messages_are_counted_in_bounded_statements(server: Server) -> None:

@@ -1,8 +1,8 @@
 -- Adds a link to some days: what their new messages add to the metrics, each member once in all links of a day.
 INSERT INTO {{ table }}
-SELECT /*+ REPARTITION({{ files }}) */ concat('{{ stem }}-', day) AS link, after, until, commits, set_name, cell, member, messages, fresh, latest, day, kind
+SELECT /*+ REPARTITION({{ files }}) */ concat('{{ stem }}-', day) AS link, after, until, commits, set_name, cell, member, messages, fresh, latest, kind, day, {{ "'recent'" if recent else "IF(kind = 'link', 'recent', kind)" }} AS part
 FROM (
-  SELECT after, until, commits, '' AS set_name, '{{ catalog }}' AS cell, NULL AS member, messages, NULL AS fresh, NULL AS latest, day, 'cell' AS kind
+  SELECT after, until, commits, NULL AS set_name, '{{ catalog }}' AS cell, NULL AS member, messages, NULL AS fresh, NULL AS latest, 'link' AS kind, day
   FROM VALUES
 {% for count in counts %}
     ('{{ count.day }}', '{{ count.after }}', '{{ count.until }}', {{ count.messages }}L, {{ count.commits }}L){{ "," if not loop.last }}
@@ -10,8 +10,9 @@ FROM (
     AS counted (day, after, until, messages, commits)
   UNION ALL
   SELECT
-    NULL, NULL, NULL, set_name, cell, member, messages, fresh, latest, day,
-    CASE WHEN is_cell THEN 'cell' WHEN is_partial THEN '{{ prefix }}partial' WHEN set_name = '{{ accounts }}' THEN '{{ prefix }}account' ELSE '{{ prefix }}member' END
+    NULL, NULL, NULL, set_name, cell, member, messages, fresh, latest,
+    CASE WHEN is_cell THEN 'cell' WHEN is_partial THEN 'partial' WHEN set_name = '{{ accounts }}' THEN 'account' ELSE 'member' END,
+    day
   FROM (
     SELECT
       day, set_name, cell, member,
@@ -27,7 +28,7 @@ FROM (
         SELECT {{ "/*+ BROADCAST(f) */" if small }} DISTINCT day, set_name, cell, member
         FROM {{ table }}
         LEFT SEMI JOIN ({{ facts }}) f USING (day, set_name, cell, member)
-        WHERE kind IN ('account', 'new_account', 'member', 'new_member') AND day IN ('{{ days | join("', '") }}') AND link IN ('{{ known | join("', '") }}')
+        WHERE part IN ('recent', 'account', 'member') AND kind IN ('account', 'member') AND day IN ('{{ days | join("', '") }}') AND link IN ('{{ known | join("', '") }}')
       ) k
       ON k.day = f.day AND k.set_name = f.set_name AND k.cell = f.cell AND k.member = f.member
 {% else %}

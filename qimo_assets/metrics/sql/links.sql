@@ -1,4 +1,4 @@
 -- The links of days.
 SELECT day, link, after, until, messages, commits, cell AS catalog
 FROM {{ table }}
-WHERE kind = 'cell' AND set_name = ''{{ " AND day IN ('" ~ (days | join("', '")) ~ "')" if days }}
+WHERE part = 'recent' AND kind = 'link'{{ " AND day IN ('" ~ (days | join("', '")) ~ "')" if days }}

@@ -4,7 +4,7 @@ FROM (SELECT DISTINCT sender_account AS account FROM {{ database }}.v_message WH
 FULL OUTER JOIN (
   SELECT member AS account
   FROM {{ table }}
-  WHERE kind IN ('account', 'new_account') AND set_name = '{{ name }}' AND day = '{{ day }}' AND link IN ('{{ links | join("', '") }}')
+  WHERE part IN ('recent', 'account') AND kind = 'account' AND set_name = '{{ name }}' AND day = '{{ day }}' AND link IN ('{{ links | join("', '") }}')
 ) AS counted
 ON sent.account = counted.account
 WHERE sent.account IS NULL OR counted.account IS NULL

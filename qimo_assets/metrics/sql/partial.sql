@@ -6,4 +6,4 @@
 {% endfor %}
         messages
       FROM {{ table }}
-      WHERE kind IN ('partial', 'new_partial') AND set_name = '{{ name }}' AND day IN ('{{ days | join("', '") }}') AND link IN ('{{ links | join("', '") }}')
+      WHERE part IN ('recent', 'partial') AND kind = 'partial' AND set_name = '{{ name }}' AND day IN ('{{ days | join("', '") }}') AND link IN ('{{ links | join("', '") }}')
