@@ -45,34 +45,9 @@ FEW_MESSAGES = 50_000
 # Of a message; sums of it over a day's messages are far from the greatest number of 64 bits.
 CHECKSUM = "xxhash64(_hoodie_commit_time) % 1000000007"
 LISTINGS_KEPT = "spark.sql.filesourceTableRelationCacheSize"
-SESSION_OPTIONS = {
-    "hoodie.spark.sql.insert.into.operation": "bulk_insert",
-    "hoodie.datasource.overwrite.mode": "DYNAMIC",
-    "hoodie.bulkinsert.sort.mode": "NONE",
-    "hoodie.metadata.enable": "false",
-    # Hudi lists the partitions itself; telling the metastore of them would take seconds.
-    "hoodie.datasource.hive_sync.enable": "false",
-    "hoodie.datasource.meta.sync.enable": "false",
-    # What links were before they were put together stays for longer than any statement takes.
-    "hoodie.clean.trigger.max.commits": "30",
-    "hoodie.clean.commits.retained": "120",
-    "hoodie.keep.min.commits": "130",
-    "hoodie.keep.max.commits": "160",
-    "hoodie.embed.timeline.server": "false",
-    "hoodie.write.markers.type": "DIRECT",
-    "hoodie.parquet.compression.codec": "zstd",
-    # Each file gets a Bloom filter of 431 kB otherwise: the row writer does not ask whether one is
-    # wanted.
-    "hoodie.bloom.index.filter.type": "SIMPLE",
-    "hoodie.index.bloom.num_entries": "1",
-    # One writer at a time would undo what another has begun: two runs may count at once.
-    "hoodie.write.concurrency.mode": "OPTIMISTIC_CONCURRENCY_CONTROL",
-    "hoodie.write.lock.provider": "org.apache.hudi.client.transaction.lock.InProcessLockProvider",
-    "hoodie.cleaner.policy.failed.writes": "LAZY",
-    # What is cached is found again by its plan, and the plan of a view that is read anew has a
-    # listing of files of its own.
-    "spark.sql.legacy.storeAnalyzedPlanForView": "true",
-}
+# What is cached is found again by its plan, and the plan of a view that is read anew lists files
+# anew.
+KEEP_PLAN = "spark.sql.legacy.storeAnalyzedPlanForView"
 
 
 class Counting:
@@ -96,9 +71,8 @@ class Counting:
         self._keeps_listings = True
 
     def open(self) -> None:
-        """Make the table where there is none, and have the session write as it has to."""
-        for name, value in SESSION_OPTIONS.items():
-            self._session.execute(f"SET {name}={value}")
+        """Make the table where there is none, and have the session find what it caches."""
+        self._session.execute(f"SET {KEEP_PLAN}=true")
         [kept] = self._session.query(f"SET {LISTINGS_KEPT}")
         self._keeps_listings = kept["value"] != "0"
         table = render(SQL_DIR / "figure_table.sql", database=self._database, table=TABLE)

@@ -485,16 +485,27 @@ def test_rows_that_were_put_together_while_they_were_read_are_read_again(
     assert found == lake.rows(FEW, DAY)
 
 
-def test_a_merge_leaves_other_days_alone_whatever_the_session_says(
-    lake: Lake, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_merge_leaves_other_days_alone(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(links, "MOST_LINKS", 1)
     lake.write(4, LATER)
     lake.count(DAY, LATER)
     lake.write(5)
     lake.count(DAY)
-    Counting(lake.session(), lake.name, OF_FIGURES).merge(DAY)
+    lake.merge()
     assert (lake.links(), lake.links(LATER)) == ([8], [4])
+
+
+def test_a_link_is_one_small_file_a_day(lake: Lake) -> None:
+    lake.write(4, LATER)
+    lake.count(DAY, LATER)
+    table = lake.path / counting.TABLE
+    files = list(table.rglob("*.parquet"))
+    assert sorted(str(file.parent.relative_to(table)) for file in files) == [
+        f"day={day}/part=recent" for day in (DAY, LATER)
+    ]
+    # A Bloom filter of the usual size takes more than 400 kB.
+    assert max(file.stat().st_size for file in files) < 50_000
+    assert not (table / ".hoodie" / "metadata").exists()
 
 
 def test_yesterdays_accounts_are_held_against_the_messages(lake: Lake) -> None:

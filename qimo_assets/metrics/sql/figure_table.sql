@@ -22,7 +22,27 @@ COMMENT '各日指标的部分计数'
 TBLPROPERTIES (
   'type' = 'cow',
   'hoodie.datasource.write.hive_style_partitioning' = 'true',
-  -- The other mode removes the whole table (apache/hudi 19771), should a session lack this option.
+  'hoodie.spark.sql.insert.into.operation' = 'bulk_insert',
+  'hoodie.bulkinsert.sort.mode' = 'NONE',
+  -- The other mode removes the whole table (apache/hudi 19771).
   'hoodie.datasource.overwrite.mode' = 'DYNAMIC',
-  'hoodie.metadata.enable' = 'false'
+  'hoodie.metadata.enable' = 'false',
+  -- Hudi lists the partitions itself; telling the metastore of them would take seconds.
+  'hoodie.datasource.hive_sync.enable' = 'false',
+  'hoodie.datasource.meta.sync.enable' = 'false',
+  -- What links were before they were put together stays for longer than any statement takes.
+  'hoodie.clean.trigger.max.commits' = '30',
+  'hoodie.clean.commits.retained' = '120',
+  'hoodie.keep.min.commits' = '130',
+  'hoodie.keep.max.commits' = '160',
+  'hoodie.embed.timeline.server' = 'false',
+  'hoodie.write.markers.type' = 'DIRECT',
+  'hoodie.parquet.compression.codec' = 'zstd',
+  -- Each file gets a Bloom filter of 431 kB otherwise: the row writer does not ask whether one is wanted.
+  'hoodie.bloom.index.filter.type' = 'SIMPLE',
+  'hoodie.index.bloom.num_entries' = '1',
+  -- One writer at a time would undo what another has begun: two runs may count at once.
+  'hoodie.write.concurrency.mode' = 'OPTIMISTIC_CONCURRENCY_CONTROL',
+  'hoodie.write.lock.provider' = 'org.apache.hudi.client.transaction.lock.InProcessLockProvider',
+  'hoodie.cleaner.policy.failed.writes' = 'LAZY'
 )
