@@ -197,6 +197,7 @@ def _stream(plan: DayPlan, bed: Testbed, spark: SparkSession, settings: Settings
         _refresh(settings, day)
         for again in range(plan.refreshes):
             seed = plan.seed + MOST_PARTS * (again + 1) + number
+            lines = bed.layout.data / f"part{number}-{again}"
             one_day(lines, plan.refresh_lines, seed)
             fill(bed, settings, lines, plan.refresh_lines)
             shutil.rmtree(lines)
