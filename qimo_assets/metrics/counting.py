@@ -9,7 +9,7 @@ once, whatever other runs add at the same time.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
@@ -40,6 +40,8 @@ NEW = "new_fact"
 # Of one statement: HiveServer2 ends it after minutes, and each partition that a task writes to
 # takes memory of its own.
 MOST_AT_ONCE, MOST_DAYS = 2_000_000, 8
+# Days whose messages are looked at by one statement.
+DAYS_AT_ONCE = 31
 # Up to so many new messages their facts are handed to each task that reads the known members.
 FEW_MESSAGES = 50_000
 # Of a message; sums of it over a day's messages are far from the greatest number of 64 bits.
@@ -99,21 +101,30 @@ class Counting:
         there = {name for known in now.values() for name in (*known.names, *known.left_out)}
         return there.issuperset(_names(counted.values()))
 
-    def bring_up_to_date(self, days: Sequence[str], *, again: bool = False) -> dict[str, Counted]:
+    def bring_up_to_date(
+        self,
+        days: Sequence[str],
+        known: Mapping[str, Counted] | None = None,
+        *,
+        again: Collection[str] = (),
+    ) -> dict[str, Counted]:
         """Count what is new of some days, and return what is counted of them then: links that hold
         each message once, although another run that counts a day at the same time may decide that
         others are read next.
 
         Args:
             days: The days.
-            again: Whether they are counted from the beginning, whatever is known of them.
+            known: What was counted of them a moment ago; it is asked for if it is not given.
+            again: Those that are counted from the beginning, whatever is known of them.
 
         Raises:
             HiveError: The server refuses.
         """
         if not days:
             return {}
-        counted, counts = self._plan(days, again=again)
+        known = self.counted(days) if known is None else known
+        counted = {day: known.get(day, Counted()) for day in days}
+        counts = self._plan(counted, again)
         newest = max((known.newest for known in counted.values()), default="")
         for group in in_groups(counts, MOST_AT_ONCE, MOST_DAYS):
             for number, step in enumerate(self._steps(group)):
@@ -127,8 +138,8 @@ class Counting:
 
     def is_unchanged(self, day: str, counted: Counted) -> bool:
         """Return whether this is still what is counted of a day, and all that there is of it."""
-        known, counts = self._plan([day])
-        return not counts and known[day].names == counted.names
+        known = self.counted([day])
+        return known[day].names == counted.names and not self._plan(known)
 
     def days(self) -> list[str]:
         """Return the days of which the lake has messages."""
@@ -169,21 +180,16 @@ class Counting:
                 )
             )
 
-    def _plan(
-        self, days: Sequence[str], *, again: bool = False
-    ) -> tuple[dict[str, Counted], list[Count]]:
-        """Look at the links first: messages that are older than these would seem to lack some."""
-        counted = self.counted(days)
+    def _plan(self, counted: Mapping[str, Counted], again: Collection[str] = ()) -> list[Count]:
+        """Look at the messages, later than at the links: older messages would seem to lack some."""
         self._look_again(self._messages)
-        rows = self._query(
-            "arrived",
-            messages=self._messages,
-            checksum=CHECKSUM,
-            untils={day: counted[day].until for day in days},
-        )
         names = ("messages", "new", "newest", "commits", "old_commits")
-        arrived = {row["day"]: Arrived(*(row[name] for name in names)) for row in rows}
-        return counted, plan(days, counted, arrived, again=again)
+        days, arrived = list(counted), {}
+        for start in range(0, len(days), DAYS_AT_ONCE):
+            untils = {day: counted[day].until for day in days[start : start + DAYS_AT_ONCE]}
+            rows = self._query("arrived", messages=self._messages, checksum=CHECKSUM, untils=untils)
+            arrived |= {row["day"]: Arrived(*(row[name] for name in names)) for row in rows}
+        return plan(counted, arrived, again=again)
 
     def _link(self, stem: str, count: Count) -> Link:
         return Link(

@@ -28,8 +28,6 @@ from qimo_assets.views.sql import has_part, render, view_over
 
 # How often rows are read whose links others put together meanwhile.
 TRIES = 3
-# Days whose messages are looked at by one statement.
-DAYS_AT_ONCE = 31
 
 Row = tuple[Any, ...]
 # Metrics with their rows, in the catalog's column order, or with the error that came instead.
@@ -72,7 +70,11 @@ class Figures:
             HiveError: The days cannot be counted or read.
         """
         for attempt in range(TRIES):
-            counted = self.counting.bring_up_to_date(days, again=again and not attempt)
+            known = self.counting.counted(() if any(map(_looks_around, metrics)) else days)
+            around = self._stale(metrics, days, known)
+            counted = known | self.counting.bring_up_to_date(
+                [*days, *around], known, again=days if again and not attempt else ()
+            )
             rows = self._rows(metrics, days, counted)
             if self.counting.still_there(counted):
                 return rows, counted
@@ -103,9 +105,9 @@ class Figures:
         return row["accounts"]
 
     def _rows(
-        self, metrics: Sequence[Metric], days: Sequence[str], counted: dict[str, Counted]
+        self, metrics: Sequence[Metric], days: Sequence[str], counted: Mapping[str, Counted]
     ) -> Rows:
-        links = _names(counted.values())
+        links = _names(counted[day] for day in days)
         cells: _Cells = {}
         if any(_is_of_cells(metric) for metric in metrics):
             cells = self._cells(days, links)
@@ -195,15 +197,10 @@ class Figures:
         return self._rows_over(metric, PARTIAL, counted, days)
 
     def _rows_of_accounts(
-        self, metric: Metric, days: Sequence[str], counted: dict[str, Counted]
+        self, metric: Metric, days: Sequence[str], counted: Mapping[str, Counted]
     ) -> list[Row]:
-        """Return the rows of a metric that looks at the accounts of other days, too: of those
-        around each day as they are now, and of all before as they were counted. What is counted
-        grows by these days.
-        """
-        first = _moved(min(days), -metric.looks_back)
+        """Return the rows of a metric that looks at the accounts of other days, too."""
         last = _moved(max(days), metric.looks_ahead)
-        counted |= self._up_to(first, last, counted)
         accounts = render(
             SQL_DIR / "account_days.sql",
             table=self.counting.table,
@@ -213,24 +210,27 @@ class Figures:
         )
         return self._rows_over(metric, ACCOUNT_DAYS, accounts, days)
 
-    def _up_to(self, first: str, last: str, counted: Mapping[str, Counted]) -> dict[str, Counted]:
-        """Return what is counted of all days up to the last: those between both are brought up to
-        date where the lake has other messages of them, and so are those that were never counted
-        and those that are gone.
+    def _stale(
+        self, metrics: Sequence[Metric], days: Sequence[str], known: Mapping[str, Counted]
+    ) -> list[str]:
+        """Return the days beside those asked for of which metrics need what is not counted: of
+        those around where the lake has other messages of them, and of all before those that were
+        never counted and those that are gone.
         """
-        known = {**self.counting.counted(), **counted}
-        there = [day for day in self.counting.days() if day <= last]
-        has_links = {day for day, of_day in known.items() if of_day.links}
-        near = [day for day in there if first <= day and day in has_links - {*counted}]
+        looking = [metric for metric in metrics if _looks_around(metric)]
+        if not looking:
+            return []
+        first = _moved(min(days), -max(metric.looks_back for metric in looking))
+        last = _moved(max(days), max(metric.looks_ahead for metric in looking))
+        there = {day for day in self.counting.days() if day <= last}
+        has_links = {day for day, of_day in known.items() if of_day.links and day <= last}
+        near = {day for day in there & has_links if day >= first} - {*days}
         stale = {
-            *(day for day in there if day not in has_links),
-            *(day for day in has_links - {*there} if known[day].messages),
-            *self.counting.other_totals({day: known[day] for day in near}),
+            *(there - has_links),
+            *(day for day in has_links - there if known[day].messages),
+            *self.counting.other_totals({day: known[day] for day in sorted(near)}),
         }
-        wanted = sorted(day for day in stale - {*counted} if day <= last)
-        for start in range(0, len(wanted), DAYS_AT_ONCE):
-            known |= self.counting.bring_up_to_date(wanted[start : start + DAYS_AT_ONCE])
-        return known
+        return sorted(stale - {*days})
 
     def _rows_over(
         self, metric: Metric, part: str, relation: str, days: Sequence[str]
@@ -246,6 +246,10 @@ def rows_of(session: HiveSession, metric: Metric, view: str, days: Sequence[str]
     query = f"SELECT {columns} FROM {view} WHERE day IN %(days)s"  # nosec B608  # names of the catalog
     rows = session.query(query, {"days": list(days)})
     return [tuple(row[name] for name in names) for row in rows]
+
+
+def _looks_around(metric: Metric) -> bool:
+    return bool(metric.looks_back or metric.looks_ahead)
 
 
 def _is_of_cells(metric: Metric) -> bool:

@@ -11,7 +11,7 @@ counts.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from uuid import uuid4
 
@@ -161,27 +161,25 @@ def chain(links: Sequence[Link], catalog: str = "") -> Counted:
 
 
 def plan(
-    days: Sequence[str],
     counted: Mapping[str, Counted],
     arrived: Mapping[str, Arrived],
     *,
-    again: bool = False,
+    again: Collection[str] = (),
 ) -> list[Count]:
     """Return what is to be counted: the new messages of a day where those that are counted are as
     they were, else all of them.
 
     Args:
-        days: The days.
-        counted: What is counted of them.
+        counted: What is counted of each day.
         arrived: The messages of each day, looked at later than the links; a day without a message
             is left out.
-        again: Whether each day is counted from the beginning, whatever is known.
+        again: The days that are counted from the beginning, whatever is known.
     """
     counts = []
-    for day in days:
-        known, now = counted.get(day, Counted()), arrived.get(day, Arrived())
+    for day, known in counted.items():
+        now = arrived.get(day, Arrived())
         is_as_counted = (now.messages - now.new, now.old_commits) == (known.messages, known.commits)
-        if known.links and is_as_counted and not again:
+        if known.links and is_as_counted and day not in again:
             if now.new:
                 counts.append(_count(day, now, after=known.last, since=known.until))
         elif now.messages or known.links:

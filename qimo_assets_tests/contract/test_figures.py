@@ -208,7 +208,7 @@ class Lake:
 
     def count(self, *days: str, session: Session | None = None, again: bool = False) -> None:
         """Count what is new of days."""
-        self.counting(session).bring_up_to_date(days, again=again)
+        self.counting(session).bring_up_to_date(days, again=days if again else ())
 
     def rows(
         self, names: Sequence[str], *days: str, session: Session | None = None, again: bool = False

@@ -108,7 +108,7 @@ def test_links_that_were_put_together_are_no_newer_than_their_root() -> None:
 def test_new_messages_are_added_only_where_the_others_are_as_they_were_counted(
     now: Arrived, again: bool, after: str | None, messages: int
 ) -> None:
-    counts = plan([DAY], {DAY: counted(*row_of(3))}, {DAY: now}, again=again)
+    counts = plan({DAY: counted(*row_of(3))}, {DAY: now}, again=[DAY] if again else [])
     assert [(count.after, count.messages) for count in counts] == (
         [] if after is None else [(after, messages)]
     )
@@ -116,11 +116,11 @@ def test_new_messages_are_added_only_where_the_others_are_as_they_were_counted(
 
 
 def test_a_day_without_messages_is_counted_only_where_it_had_some() -> None:
-    assert plan([DAY], {}, {}) == []
-    gone = plan([DAY], {DAY: counted(link("a"))}, {})
+    assert plan({DAY: Counted()}, {}) == []
+    gone = plan({DAY: counted(link("a"))}, {})
     assert gone == [Count(DAY, "", "", "", 0, 0)]
     empty = Counted((Link("b", "", "", 0, 0),))
-    assert plan([DAY], {DAY: empty}, {}) == []
+    assert plan({DAY: empty}, {}) == []
 
 
 def test_what_is_counted_grows_by_a_link_or_begins_anew() -> None:
