@@ -86,7 +86,7 @@ class Counting:
 
     def counted(self, days: Sequence[str] = ()) -> dict[str, Counted]:
         """Return what is counted of some days, or of all that there are."""
-        self._look_again(self.table)
+        self.look_again(self._session)
         links: dict[str, list[Link]] = {day: [] for day in days}
         for row in self._query("links", table=self.table, days=days):
             names = ("link", "after", "until", "messages", "commits", "catalog")
@@ -136,6 +136,11 @@ class Counting:
                     counted[count.day] = counted[count.day].grown(self._link(newest, count))
         return counted
 
+    def look_again(self, session: HiveSession) -> None:
+        """Have a session forget which files the table had, where the server keeps that."""
+        if self._keeps_listings:
+            session.execute(f"REFRESH TABLE {self.table}")
+
     def is_unchanged(self, day: str, counted: Counted) -> bool:
         """Return whether this is still what is counted of a day, and all that there is of it."""
         known = self.counted([day])
@@ -182,7 +187,8 @@ class Counting:
 
     def _plan(self, counted: Mapping[str, Counted], again: Collection[str] = ()) -> list[Count]:
         """Look at the messages, later than at the links: older messages would seem to lack some."""
-        self._look_again(self._messages)
+        if self._keeps_listings:
+            self._session.execute(f"REFRESH TABLE {self._messages}")
         names = ("messages", "new", "newest", "commits", "old_commits")
         days, arrived = list(counted), {}
         for start in range(0, len(days), DAYS_AT_ONCE):
@@ -230,7 +236,7 @@ class Counting:
         *,
         is_little: bool,
     ) -> None:
-        self._look_again(self.table)
+        self.look_again(self._session)
         self._session.execute(
             render(
                 SQL_DIR / "count.sql",
@@ -264,11 +270,6 @@ class Counting:
 
     def _query(self, name: str, **values: object) -> list[dict[str, Any]]:
         return self._session.query(render(SQL_DIR / f"{name}.sql", **values))
-
-    def _look_again(self, table: str) -> None:
-        """Have a server that keeps the listings of files forget that of a table."""
-        if self._keeps_listings:
-            self._session.execute(f"REFRESH TABLE {table}")
 
 
 def _names(counted: Iterable[Counted]) -> list[str]:

@@ -6,8 +6,10 @@ read all of them must be there still.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from functools import partial
+from queue import SimpleQueue
 from typing import Any
 
 from qimo_assets.contract import OTHERS
@@ -41,7 +43,7 @@ class Figures:
     """The figures of a lake's days.
 
     Args:
-        session: A session of HiveServer2.
+        sessions: Sessions of HiveServer2: the first counts, all read.
         database: Hive database of the tables and views.
         metrics: All metrics of the catalog that add up.
 
@@ -49,9 +51,11 @@ class Figures:
         counting: Counts the days.
     """
 
-    def __init__(self, session: HiveSession, database: str, metrics: Sequence[Metric]) -> None:
-        self.counting = Counting(session, database, metrics)
-        self._session = session
+    def __init__(
+        self, sessions: Sequence[HiveSession], database: str, metrics: Sequence[Metric]
+    ) -> None:
+        self.counting = Counting(sessions[0], database, metrics)
+        self._sessions = sessions
         self._database = database
 
     def read(
@@ -86,13 +90,13 @@ class Figures:
 
     def view_rows(self, metric: Metric, days: Sequence[str]) -> list[Row]:
         """Return what a metric's view says of some days: all their messages are read."""
-        return rows_of(self._session, metric, f"{self._database}.{metric.name}", days)
+        return rows_of(self._sessions[0], metric, f"{self._database}.{metric.name}", days)
 
     def other_accounts(self, day: str, counted: Counted) -> int:
         """Return how many accounts that sent on a day are not counted, or are counted and did not
         send.
         """
-        [row] = self._session.query(
+        [row] = self._sessions[0].query(
             render(
                 SQL_DIR / "other_accounts.sql",
                 database=self._database,
@@ -108,28 +112,55 @@ class Figures:
         self, metrics: Sequence[Metric], days: Sequence[str], counted: Mapping[str, Counted]
     ) -> Rows:
         links = _names(counted[day] for day in days)
-        cells: _Cells = {}
-        if any(_is_of_cells(metric) for metric in metrics):
-            cells = self._cells(days, links)
-        reads: list[tuple[Metric, Callable[[], list[Row]]]] = []
+        reads: list[Callable[[HiveSession], Rows]] = []
+        if of_cells := [metric for metric in metrics if _is_of_cells(metric)]:
+            reads.append(partial(self._rows_of_cells, of_cells, days, links))
         for metric in metrics:
-            if _is_of_cells(metric):
-                reads.append((metric, partial(self._rows_of_cells, metric, cells, links)))
-            elif has_part(metric.name, PARTIAL):
-                reads.append((metric, partial(self._rows_of_partial, metric, days, links)))
-            else:
-                reads.append((metric, partial(self._rows_of_accounts, metric, days, counted)))
-        return [(metric, _or_error(read)) for metric, read in reads]
+            if has_part(metric.name, PARTIAL):
+                reads.append(partial(self._rows_of_partial, metric, days, links))
+            elif has_part(metric.name, ACCOUNT_DAYS):
+                reads.append(partial(self._rows_of_accounts, metric, days, counted))
+        return self._in_all_sessions(reads)
 
-    def _cells(self, days: Sequence[str], links: Sequence[str]) -> _Cells:
-        found: dict[str, list[dict[str, Any]]] = {}
-        for row in self._session.query(
+    def _in_all_sessions(self, reads: Sequence[Callable[[HiveSession], Rows]]) -> Rows:
+        """Return what is read, one reading in each session at a time: a server plans a query on one
+        processor.
+        """
+        idle: SimpleQueue[HiveSession] = SimpleQueue()
+        for session in self._sessions:
+            idle.put(session)
+
+        def read_in_one(read: Callable[[HiveSession], Rows]) -> Rows:
+            session = idle.get()
+            try:
+                self.counting.look_again(session)
+                return read(session)
+            finally:
+                idle.put(session)
+
+        with ThreadPoolExecutor(len(self._sessions)) as pool:
+            return [row for rows in pool.map(read_in_one, reads) for row in rows]
+
+    def _rows_of_cells(
+        self,
+        metrics: Sequence[Metric],
+        days: Sequence[str],
+        links: Sequence[str],
+        session: HiveSession,
+    ) -> Rows:
+        cells: dict[str, list[dict[str, Any]]] = {}
+        for row in session.query(
             render(SQL_DIR / "cells.sql", table=self.counting.table, days=days, links=links)
         ):
-            found.setdefault(row["set_name"], []).append(row)
-        return found
+            cells.setdefault(row["set_name"], []).append(row)
+        return [
+            (metric, _or_error(partial(self._rows_of_metric, metric, cells, links, session)))
+            for metric in metrics
+        ]
 
-    def _rows_of_cells(self, metric: Metric, of_set: _Cells, links: Sequence[str]) -> list[Row]:
+    def _rows_of_metric(
+        self, metric: Metric, of_set: _Cells, links: Sequence[str], session: HiveSession
+    ) -> list[Row]:
         cells = _cells_of(metric, of_set)
         most = metric.most_values
         rows: list[Row] = []
@@ -139,10 +170,14 @@ class Figures:
                 rows += [_row(metric, day, cell, of_cell) for cell, of_cell in of_day.items()]
             else:
                 crowded[day] = of_day
-        return rows + (self._crowded_rows(metric, crowded, links) if crowded else [])
+        return rows + (self._crowded_rows(metric, crowded, links, session) if crowded else [])
 
     def _crowded_rows(
-        self, metric: Metric, cells: Mapping[str, dict[str, _Figures]], links: Sequence[str]
+        self,
+        metric: Metric,
+        cells: Mapping[str, dict[str, _Figures]],
+        links: Sequence[str],
+        session: HiveSession,
     ) -> list[Row]:
         """Return the rows of days that have more values than are told apart."""
         [(name, _)] = set_names(metric)
@@ -150,7 +185,7 @@ class Figures:
             day: [cell for cell in _ranked(of_day)[: metric.most_values] if cell != OTHERS]
             for day, of_day in cells.items()
         }
-        members = self._session.query(
+        members = session.query(
             render(
                 SQL_DIR / "others.sql",
                 table=self.counting.table,
@@ -183,8 +218,8 @@ class Figures:
         ]
 
     def _rows_of_partial(
-        self, metric: Metric, days: Sequence[str], links: Sequence[str]
-    ) -> list[Row]:
+        self, metric: Metric, days: Sequence[str], links: Sequence[str], session: HiveSession
+    ) -> Rows:
         counted = render(
             SQL_DIR / "partial.sql",
             table=self.counting.table,
@@ -194,11 +229,15 @@ class Figures:
             days=days,
             links=links,
         )
-        return self._rows_over(metric, PARTIAL, counted, days)
+        return self._rows_over(metric, PARTIAL, counted, days, session)
 
     def _rows_of_accounts(
-        self, metric: Metric, days: Sequence[str], counted: Mapping[str, Counted]
-    ) -> list[Row]:
+        self,
+        metric: Metric,
+        days: Sequence[str],
+        counted: Mapping[str, Counted],
+        session: HiveSession,
+    ) -> Rows:
         """Return the rows of a metric that looks at the accounts of other days, too."""
         last = _moved(max(days), metric.looks_ahead)
         accounts = render(
@@ -208,7 +247,7 @@ class Figures:
             last=last,
             links=_names(known for day, known in counted.items() if day <= last),
         )
-        return self._rows_over(metric, ACCOUNT_DAYS, accounts, days)
+        return self._rows_over(metric, ACCOUNT_DAYS, accounts, days, session)
 
     def _stale(
         self, metrics: Sequence[Metric], days: Sequence[str], known: Mapping[str, Counted]
@@ -233,10 +272,13 @@ class Figures:
         return sorted(stale - {*days})
 
     def _rows_over(
-        self, metric: Metric, part: str, relation: str, days: Sequence[str]
-    ) -> list[Row]:
-        self._session.execute(view_over(metric.name, part, self._database, relation))
-        return rows_of(self._session, metric, f"`{metric.name}`", days)
+        self, metric: Metric, part: str, relation: str, days: Sequence[str], session: HiveSession
+    ) -> Rows:
+        def read() -> list[Row]:
+            session.execute(view_over(metric.name, part, self._database, relation))
+            return rows_of(session, metric, f"`{metric.name}`", days)
+
+        return [(metric, _or_error(read))]
 
 
 def rows_of(session: HiveSession, metric: Metric, view: str, days: Sequence[str]) -> list[Row]:

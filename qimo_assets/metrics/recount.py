@@ -73,7 +73,7 @@ def differences(hive: HiveResource, database: str, day: str) -> list[str] | None
     for _ in range(TRIES):
         # A server may keep the listing of a table's files for a session.
         with hive.session() as session:
-            figures = Figures(session, database, [m for m in METRICS if adds_up(m)])
+            figures = Figures([session], database, [m for m in METRICS if adds_up(m)])
             figures.counting.open()
             found, counted = _compare(figures, day)
             if not found or figures.counting.is_unchanged(day, counted):

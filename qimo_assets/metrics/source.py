@@ -121,8 +121,9 @@ class Reader:
 
     @contextmanager
     def _figures(self) -> Generator[Figures, None, None]:
-        with self._session() as session:
-            figures = Figures(session, self._database, [m for m in METRICS if adds_up(m)])
+        with ExitStack() as stack:
+            sessions = [stack.enter_context(self._session()) for _ in range(SESSIONS)]
+            figures = Figures(sessions, self._database, [m for m in METRICS if adds_up(m)])
             figures.counting.open()
             yield figures
 

@@ -198,7 +198,7 @@ class Lake:
 
     def figures(self, session: Session | None = None) -> Figures:
         """Return the figures of this lake, as a run opens them."""
-        figures = Figures(session or self.session(), self.name, OF_FIGURES)
+        figures = Figures([session or self.session()], self.name, OF_FIGURES)
         figures.counting.open()
         return figures
 

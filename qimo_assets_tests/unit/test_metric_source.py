@@ -86,7 +86,7 @@ def test_a_day_is_counted_once_for_all_metrics(server: Server) -> None:
 
 def test_a_setting_of_the_catalog_leaves_a_metric_the_one_that_it_is(server: Server) -> None:
     own = replace(BY_NAME["sender_top"], late_minutes=7)
-    [(_, rows)], _ = Figures(server, "lake", METRICS).read([own], [DAY])
+    [(_, rows)], _ = Figures([server], "lake", METRICS).read([own], [DAY])
     assert rows == [(DAY, 1, "1", "1", 1)]
 
 
