@@ -267,6 +267,7 @@ def _refresh(settings: Settings, day: str) -> float:
         [day],
         HiveResource.from_settings(settings.hive),
         MySQLResource.from_settings(settings.mysql),
+        large_day=settings.metrics.large_day,
     )
     seconds = time.monotonic() - began
     errors = [f"{refresh.metric.name}: {refresh.error}" for refresh in refreshes if refresh.error]

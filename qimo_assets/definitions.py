@@ -38,13 +38,16 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     views = build_view_assets(settings.lake.database)
     metrics = [
         *build_metric_assets(
-            settings.lake.database, settings.dagster.late_minutes, settings.dagster.rest
+            settings.lake.database,
+            settings.dagster.late_minutes,
+            settings.dagster.rest,
+            settings.metrics.large_day,
         ),
         build_course_report(),
     ]
     own_checks = [
         build_quarantine_check(view_key("v_quarantine"), settings.lake.database),
-        build_recount_check(settings.lake.database),
+        build_recount_check(settings.lake.database, settings.metrics.large_day),
     ]
     checks = dg.AssetSelection.checks(*own_checks)
     jobs = named_jobs(views, metrics, checks)

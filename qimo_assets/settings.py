@@ -468,6 +468,17 @@ class MySQLSettings(Group):
     )
 
 
+class MetricsSettings(Group):
+    """How the metrics are computed."""
+
+    large_day: int = Field(
+        default=1_000_000,
+        ge=0,
+        description="A day of so many messages or more is counted by what is new, one of fewer is "
+        "read as a whole each time; 0 counts each day by what is new.",
+    )
+
+
 class ReportSettings(Group):
     """The built-in report: its files, its server and the account that reads the tables."""
 
@@ -567,6 +578,7 @@ class Settings(BaseSettings):
     lake: LakeSettings
     hive: HiveSettings
     mysql: MySQLSettings
+    metrics: MetricsSettings = Field(default_factory=MetricsSettings)
     report: ReportSettings = Field(default_factory=ReportSettings)
     dagster: DagsterSettings = Field(default_factory=DagsterSettings)
 

@@ -21,6 +21,8 @@ CELLS = {
     for metric in METRICS
 }
 LISTED = re.compile(r"day IN \('([^)]*)'\)")
+# A query of a metric's rows.
+ROWS = re.compile(r"SELECT `day`, .* WHERE day IN \('([^)]*)'\)$")
 WITH_TEXT = re.compile(r"^\s*--.*\n", re.MULTILINE)
 
 
@@ -35,6 +37,7 @@ class FakeSession(HiveSession):
         sets: What they counted.
         messages: Day -> its messages; a day that is not named has one.
         others: How many accounts are not counted.
+        kept: Names of copies that it keeps.
         before: What happens once before the first statement that begins like its name.
     """
 
@@ -46,6 +49,7 @@ class FakeSession(HiveSession):
         self.sets: set[str] = set()
         self.messages: dict[str, int] = {}
         self.others = 0
+        self.kept: list[str] = []
         self.before: dict[str, Callable[[], object]] = {}
 
     @contextmanager
@@ -77,14 +81,20 @@ class FakeSession(HiveSession):
             return [{"commit_time": self.instant}]
         if sql.startswith("SET "):
             return [{"key": sql.partition(" ")[2], "value": "0"}]
+        if sql.startswith("SHOW VIEWS"):
+            return [{"viewName": name} for name in self.kept]
         if sql.startswith("SHOW PARTITIONS"):
             return [{"partition": f"day={day}"} for day in sorted(self._days()) if self._of(day)]
-        if params is not None:
-            listed = params["days"]
-            assert isinstance(listed, list)
-            return [{**ROW, "day": day} for day in listed]
+        if named := ROWS.search(sql):
+            return [{**ROW, "day": day} for day in named[1].split("', '")]
         if "AS catalog" in sql:
             return [link for link in self.links if not days or link["day"] in days]
+        if "AS newest\nFROM" in sql:
+            return [
+                {"day": day, "messages": self._of(day), "newest": self.instant}
+                for day in days
+                if self._of(day)
+            ]
         if "AS newest" in sql:
             untils = dict(re.findall(r"WHEN '(\S*)' THEN '(\S*)'", sql))
             return [self._arrived(day, untils[day]) for day in days if self._of(day)]

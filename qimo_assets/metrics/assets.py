@@ -13,10 +13,14 @@ from qimo_assets.metrics.specs import metric_key, metric_spec
 from qimo_assets.partitions import daily
 from qimo_assets.resources.hive import HiveResource
 from qimo_assets.resources.mysql import MySQLResource
+from qimo_assets.settings import MetricsSettings
 
 
 def build_metric_assets(
-    database: str, late_minutes: int | None = None, rest: int | None = None
+    database: str,
+    late_minutes: int | None = None,
+    rest: int | None = None,
+    large_day: int = MetricsSettings().large_day,
 ) -> list[dg.AssetsDefinition]:
     """Return the assets of the catalog's metrics. Those of one window are one step of a run: what
     they are made from is read once.
@@ -26,15 +30,18 @@ def build_metric_assets(
         late_minutes: How long days that only late lines touch wait; the catalog says so if it is
             None.
         rest: How long those rest that rest after their runs, as a multiple of these; as above.
+        large_day: The setting `metrics.large_day`.
     """
     windows: dict[tuple[int, int], list[Metric]] = {}
     for metric in METRICS:
         own = metric if late_minutes is None else replace(metric, late_minutes=late_minutes)
         windows.setdefault((metric.looks_back, metric.looks_ahead), []).append(own)
-    return [_metrics_of(windows[window], database, rest) for window in sorted(windows)]
+    return [_metrics_of(windows[window], database, rest, large_day) for window in sorted(windows)]
 
 
-def _metrics_of(own: list[Metric], database: str, rest: int | None) -> dg.AssetsDefinition:
+def _metrics_of(
+    own: list[Metric], database: str, rest: int | None, large_day: int
+) -> dg.AssetsDefinition:
     """Return metrics of one window as one step."""
     days = 1 + own[0].looks_back + own[0].looks_ahead
 
@@ -59,6 +66,7 @@ def _metrics_of(own: list[Metric], database: str, rest: int | None) -> dg.Assets
             context.partition_keys,
             hive,
             mysql,
+            large_day=large_day,
             # Who asks for days does it because of what they say: they are counted anew.
             again=SENSOR_TAG not in context.run.tags,
         ):

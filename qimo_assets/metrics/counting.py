@@ -9,13 +9,13 @@ once, whatever other runs add at the same time.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
-from qimo_assets.metrics.catalog import Metric
-from qimo_assets.metrics.facts import ACCOUNTS, Facts
+from qimo_assets.metrics.facts import Facts
+from qimo_assets.metrics.kept import KEEP_PLAN
 from qimo_assets.metrics.links import (
     Arrived,
     Count,
@@ -34,12 +34,14 @@ from qimo_assets.metrics.publish import SQL_DIR
 from qimo_assets.resources.hive import HiveError, HiveSession
 from qimo_assets.views.sql import MESSAGE_VIEW, SNAPSHOT, lake_tables, render
 
-TABLE = "chat_figure"
+T = TypeVar("T")
 # What the new messages add, for as long as they are counted.
 NEW = "new_fact"
 # Of one statement: HiveServer2 ends it after minutes, and each partition that a task writes to
 # takes memory of its own.
-MOST_AT_ONCE, MOST_DAYS = 2_000_000, 8
+MOST_AT_ONCE, MOST_DAYS = 1_000_000, 8
+# How often links are read that others put together meanwhile.
+TRIES = 3
 # Days whose messages are looked at by one statement.
 DAYS_AT_ONCE = 31
 # Up to so many new messages their facts are handed to each task that reads the known members.
@@ -47,9 +49,6 @@ FEW_MESSAGES = 50_000
 # Of a message; sums of it over a day's messages are far from the greatest number of 64 bits.
 CHECKSUM = "xxhash64(_hoodie_commit_time) % 1000000007"
 LISTINGS_KEPT = "spark.sql.filesourceTableRelationCacheSize"
-# What is cached is found again by its plan, and the plan of a view that is read anew lists files
-# anew.
-KEEP_PLAN = "spark.sql.legacy.storeAnalyzedPlanForView"
 
 
 class Counting:
@@ -58,26 +57,23 @@ class Counting:
     Args:
         session: A session of HiveServer2.
         database: Hive database of the tables and views.
-        metrics: All metrics of the catalog that add up: a day is counted for each of them or for
-            none.
+        table: Name of the table that holds the links.
+        facts: What is counted: a day is counted for all of it or for nothing.
     """
 
-    def __init__(self, session: HiveSession, database: str, metrics: Sequence[Metric]) -> None:
-        self.table = f"{database}.{TABLE}"
-        [messages] = lake_tables(MESSAGE_VIEW)
-        self._messages = f"{database}.{messages}{SNAPSHOT}"
+    def __init__(self, session: HiveSession, database: str, table: str, facts: Facts) -> None:
+        self.table = f"{database}.{table}"
+        self._messages = messages_table(database)
         self._session = session
-        self._database = database
-        self._facts = Facts(database, metrics)
-        self._catalog = self._facts.fingerprint()
+        self._facts = facts
+        self._catalog = facts.fingerprint()
         self._keeps_listings = True
 
     def open(self) -> None:
-        """Make the table where there is none, and have the session find what it caches."""
-        self._session.execute(f"SET {KEEP_PLAN}=true")
+        """Make the table where there is none."""
         [kept] = self._session.query(f"SET {LISTINGS_KEPT}")
         self._keeps_listings = kept["value"] != "0"
-        table = render(SQL_DIR / "figure_table.sql", database=self._database, table=TABLE)
+        table = render(SQL_DIR / "figure_table.sql", table=self.table)
         try:
             self._session.execute(table)
         except HiveError:
@@ -100,6 +96,27 @@ class Counting:
         now = self.counted(list(counted) if len(counted) <= MOST_DAYS else ())
         there = {name for known in now.values() for name in (*known.names, *known.left_out)}
         return there.issuperset(_names(counted.values()))
+
+    def unbroken(
+        self, read: Callable[[bool], tuple[T, dict[str, Counted]]]
+    ) -> tuple[T, dict[str, Counted]]:
+        """Read until no link that was read has been put together with others meanwhile.
+
+        Args:
+            read: Returns what it read, and the links that it read by their days; it is told whether
+                it is called for the first time.
+
+        Raises:
+            HiveError: They were put together each time.
+        """
+        for attempt in range(TRIES):
+            found, counted = read(attempt == 0)
+            if self.still_there(counted):
+                return found, counted
+        raise HiveError(
+            f"The links of {self.table} were put together each time while they were read, {TRIES} "
+            "times in a row. Materialize the days again once the other runs are done."
+        )
 
     def bring_up_to_date(
         self,
@@ -124,7 +141,19 @@ class Counting:
             return {}
         known = self.counted(days) if known is None else known
         counted = {day: known.get(day, Counted()) for day in days}
-        counts = self._plan(counted, again)
+        return self.add(self.plan(counted, again), counted)
+
+    def add(self, counts: Iterable[Count], known: Mapping[str, Counted]) -> dict[str, Counted]:
+        """Add links, and return what is counted then.
+
+        Args:
+            counts: The links, as `plan` returned them.
+            known: What was counted before, of their days at least.
+
+        Raises:
+            HiveError: The server refuses.
+        """
+        counted = dict(known)
         newest = max((known.newest for known in counted.values()), default="")
         for group in in_groups(counts, MOST_AT_ONCE, MOST_DAYS):
             for number, step in enumerate(self._steps(group)):
@@ -144,7 +173,7 @@ class Counting:
     def is_unchanged(self, day: str, counted: Counted) -> bool:
         """Return whether this is still what is counted of a day, and all that there is of it."""
         known = self.counted([day])
-        return known[day].names == counted.names and not self._plan(known)
+        return known[day].names == counted.names and not self.plan(known)
 
     def days(self) -> list[str]:
         """Return the days of which the lake has messages."""
@@ -185,8 +214,10 @@ class Counting:
                 )
             )
 
-    def _plan(self, counted: Mapping[str, Counted], again: Collection[str] = ()) -> list[Count]:
-        """Look at the messages, later than at the links: older messages would seem to lack some."""
+    def plan(self, counted: Mapping[str, Counted], again: Collection[str] = ()) -> list[Count]:
+        """Return what is to be counted of some days. Ask after what is counted: older messages
+        would seem to lack some.
+        """
         if self._keeps_listings:
             self._session.execute(f"REFRESH TABLE {self._messages}")
         names = ("messages", "new", "newest", "commits", "old_commits")
@@ -242,7 +273,6 @@ class Counting:
                 SQL_DIR / "count.sql",
                 table=self.table,
                 catalog=self._catalog,
-                accounts=ACCOUNTS,
                 partials=self._facts.partials,
                 stem=stem,
                 counts=counts,
@@ -260,6 +290,7 @@ class Counting:
         """Have the server cache the rows of a query in this session, which takes them along when it
         ends, whatever ends it.
         """
+        self._session.execute(KEEP_PLAN)
         self._session.execute(f"CREATE OR REPLACE TEMPORARY VIEW {NEW} AS\n{query}")
         try:
             self._session.execute(f"CACHE TABLE {NEW}")
@@ -274,3 +305,35 @@ class Counting:
 
 def _names(counted: Iterable[Counted]) -> list[str]:
     return [name for known in counted for name in known.names]
+
+
+@dataclass(frozen=True)
+class Size:
+    """The messages of a day.
+
+    Attributes:
+        messages: How many.
+        newest: The newest commit; empty where there are none.
+    """
+
+    messages: int = 0
+    newest: str = ""
+
+
+def sizes(session: HiveSession, database: str, days: Sequence[str]) -> dict[str, Size]:
+    """Return how many messages each of some days has.
+
+    Args:
+        session: A session of HiveServer2.
+        database: Hive database of the tables.
+        days: The days.
+    """
+    statement = render(SQL_DIR / "sizes.sql", messages=messages_table(database), days=days)
+    found = {row["day"]: Size(row["messages"], row["newest"]) for row in session.query(statement)}
+    return {day: found.get(day, Size()) for day in days}
+
+
+def messages_table(database: str) -> str:
+    """Return the name of the table that holds each message."""
+    [table] = lake_tables(MESSAGE_VIEW)
+    return f"{database}.{table}{SNAPSHOT}"

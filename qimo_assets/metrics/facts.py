@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from qimo_assets.metrics.catalog import LATEST, MESSAGES, Metric
 from qimo_assets.metrics.links import Count
@@ -17,6 +17,7 @@ from qimo_assets.views.sql import (
     has_part,
     message_columns,
     message_rows,
+    query_over,
     read_sql,
     render,
     view_part,
@@ -32,6 +33,9 @@ ACCOUNTS = "message_total.senders"
 SEPARATOR = "\x01"
 SQL_SEPARATOR = f"\\u{ord(SEPARATOR):04x}"
 
+# Messages of a day: those of the commits after the first and up to the second.
+Span = tuple[str, str, str]
+
 
 class Facts:
     """What is counted for metrics.
@@ -39,11 +43,17 @@ class Facts:
     Args:
         database: Hive database of the tables and views.
         metrics: The metrics.
+        only: The one set of theirs that is counted; all where it is empty.
     """
 
-    def __init__(self, database: str, metrics: Sequence[Metric]) -> None:
+    def __init__(self, database: str, metrics: Sequence[Metric], only: str = "") -> None:
         self._database = database
-        self._metrics = [metric for metric in metrics if has_part(metric.name, FACTS)]
+        self._sets = {
+            metric: [row for row in _sets(metric) if only in ("", row["name"])]
+            for metric in metrics
+            if has_part(metric.name, FACTS)
+        }
+        self._metrics = [metric for metric, sets in self._sets.items() if sets]
 
     @property
     def partials(self) -> list[str]:
@@ -54,57 +64,50 @@ class Facts:
         """Return the query for what the messages that are to be counted add to the metrics."""
         return render(
             SQL_DIR / "facts.sql",
-            sets=[row for metric in self._metrics for row in _sets(metric)],
-            facts={metric.name: self._facts_of(metric) for metric in self._metrics},
-            messages=self._messages(counts),
+            sets=[row for metric in self._metrics for row in self._sets[metric]],
+            facts={metric.name: _facts_of(metric, self._database) for metric in self._metrics},
+            messages=self.messages([(count.day, count.since, count.until) for count in counts]),
         )
 
-    def _messages(self, counts: Sequence[Count]) -> str:
-        """Return the query for the messages, of those columns alone that are counted."""
-        parts = [self._facts_of(metric) for metric in self._metrics]
-        days = "', '".join(count.day for count in counts)
-        commits = " OR ".join(
-            f"day = '{count.day}' AND _hoodie_commit_time > '{count.since}' "
-            f"AND _hoodie_commit_time <= '{count.until}'"
-            for count in counts
-        )
+    def messages(self, spans: Iterable[Span]) -> str:
+        """Return the query for messages, of those columns alone that the metrics take."""
+        parts = [_facts_of(metric, self._database) for metric in self._metrics]
+        days, conditions = [], []
+        for day, since, until in spans:
+            days.append(day)
+            conditions.append(
+                f"day = '{day}' AND _hoodie_commit_time > '{since}' "
+                f"AND _hoodie_commit_time <= '{until}'"
+            )
         # Partitions are pruned by what is asked of the day alone.
-        only = f"day IN ('{days}') AND ({commits})"
+        listed = "', '".join(days)
+        only = f"day IN ('{listed}') AND ({' OR '.join(conditions)})"
         return message_rows(self._database, message_columns(parts, self._database), only)
 
     def fingerprint(self) -> str:
         """Return what changes when other things are counted, or the same in another way."""
-        facts = [(metric.partial, _code(self._facts_of(metric))) for metric in self._metrics]
-        sets = [row for metric in self._metrics for row in _sets(metric)]
+        facts = [
+            (metric.partial, _code(_facts_of(metric, self._database))) for metric in self._metrics
+        ]
+        sets = [row for metric in self._metrics for row in self._sets[metric]]
         columns = declared_columns(view_statement(MESSAGE_VIEW, ""))
         ways = [
             _code(message_rows("", columns, "")),
             *(_code(read_sql(SQL_DIR / f"{name}.sql")) for name in ("facts", "count")),
-            ACCOUNTS,
         ]
         return hashlib.sha256(repr([facts, sets, ways]).encode()).hexdigest()[:16]
 
-    def _facts_of(self, metric: Metric) -> str:
-        """Return what a metric takes of each message: columns, as a SELECT lists them.
 
-        Raises:
-            ValueError: The block in the view's file takes rows away, or adds some.
-        """
-        part = _code(view_part(metric.name, FACTS, self._database))
-        found = re.fullmatch(rf"SELECT (.*) FROM {self._database}\.{MESSAGE_VIEW}", part)
-        if not found:
-            raise ValueError(
-                f"{metric.name}.sql: the block {FACTS} must be SELECT ... FROM "
-                f"{{{{ database }}}}.{MESSAGE_VIEW} and nothing else. Filter and group around it."
-            )
-        return found[1]
+def rows_over(metric: Metric, database: str, messages: str) -> str:
+    """Return the beginning of a query that reads the view of a metric, over some messages alone.
 
-
-def adds_up(metric: Metric) -> bool:
-    """Return whether a metric is made from partial figures: its view marks the part that they
-    stand for.
+    Args:
+        metric: The metric.
+        database: Hive database of the tables and views.
+        messages: The messages: a view's name, or a query in brackets.
     """
-    return any(has_part(metric.name, part) for part in (FACTS, PARTIAL, ACCOUNT_DAYS))
+    relation = f"SELECT {_facts_of(metric, database)} FROM {messages}"  # nosec B608  # our own SQL
+    return query_over(metric.name, FACTS, database, relation)
 
 
 def set_names(metric: Metric) -> list[tuple[str, tuple[str, ...]]]:
@@ -113,6 +116,22 @@ def set_names(metric: Metric) -> list[tuple[str, tuple[str, ...]]]:
     """
     counts = [column for column in metric.measures if column.of]
     return [(f"{metric.name}.{column.name}", column.of) for column in counts or [MESSAGES]]
+
+
+def _facts_of(metric: Metric, database: str) -> str:
+    """Return what a metric takes of each message: columns, as a SELECT lists them.
+
+    Raises:
+        ValueError: The block in the view's file takes rows away, or adds some.
+    """
+    part = _code(view_part(metric.name, FACTS, database))
+    found = re.fullmatch(rf"SELECT (.*) FROM {database}\.{MESSAGE_VIEW}", part)
+    if not found:
+        raise ValueError(
+            f"{metric.name}.sql: the block {FACTS} must be SELECT ... FROM "
+            f"{{{{ database }}}}.{MESSAGE_VIEW} and nothing else. Filter and group around it."
+        )
+    return found[1]
 
 
 def _sets(metric: Metric) -> list[dict[str, str]]:

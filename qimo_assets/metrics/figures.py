@@ -1,13 +1,11 @@
-"""The figures of days, made from what their links add up to: the sums of cells, or a view over what
-was counted in the place of the messages. Never a link that was put together meanwhile: after it was
-read all of them must be there still.
+"""The figures of large days, made from what their links add up to: the sums of cells, or a view
+over what was counted in the place of the messages.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date, timedelta
 from functools import partial
 from queue import SimpleQueue
 from typing import Any
@@ -15,32 +13,21 @@ from typing import Any
 from qimo_assets.contract import OTHERS
 from qimo_assets.metrics.catalog import MESSAGES, Metric
 from qimo_assets.metrics.counting import Counting
-from qimo_assets.metrics.facts import (
-    ACCOUNT_DAYS,
-    ACCOUNTS,
-    PARTIAL,
-    SEPARATOR,
-    SQL_SEPARATOR,
-    set_names,
-)
+from qimo_assets.metrics.facts import PARTIAL, SEPARATOR, SQL_SEPARATOR, Facts, set_names
 from qimo_assets.metrics.links import Counted
 from qimo_assets.metrics.publish import SQL_DIR
+from qimo_assets.metrics.rows import Row, Rows, read_rows
 from qimo_assets.resources.hive import HiveError, HiveSession
-from qimo_assets.views.sql import has_part, render, view_over
+from qimo_assets.views.sql import has_part, query_over, render
 
-# How often rows are read whose links others put together meanwhile.
-TRIES = 3
-
-Row = tuple[Any, ...]
-# Metrics with their rows, in the catalog's column order, or with the error that came instead.
-Rows = list[tuple[Metric, list[Row] | HiveError]]
+TABLE = "chat_figure"
 # Messages and members by the names of the measures.
 _Figures = dict[str, int]
 _Cells = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
 class Figures:
-    """The figures of a lake's days.
+    """The figures of a lake's large days.
 
     Args:
         sessions: Sessions of HiveServer2: the first counts, all read.
@@ -54,7 +41,7 @@ class Figures:
     def __init__(
         self, sessions: Sequence[HiveSession], database: str, metrics: Sequence[Metric]
     ) -> None:
-        self.counting = Counting(sessions[0], database, metrics)
+        self.counting = Counting(sessions[0], database, TABLE, Facts(database, metrics))
         self._sessions = sessions
         self._database = database
 
@@ -67,46 +54,17 @@ class Figures:
         Args:
             metrics: The metrics.
             days: The days.
-            again: Whether the days are counted from the beginning, whatever is known of them; not
-                the others that a metric looks at.
+            again: Whether the days are counted from the beginning, whatever is known of them.
 
         Raises:
             HiveError: The days cannot be counted or read.
         """
-        for attempt in range(TRIES):
-            known = self.counting.counted(() if any(map(_looks_around, metrics)) else days)
-            around = self._stale(metrics, days, known)
-            counted = known | self.counting.bring_up_to_date(
-                [*days, *around], known, again=days if again and not attempt else ()
-            )
-            rows = self._rows(metrics, days, counted)
-            if self.counting.still_there(counted):
-                return rows, counted
-        raise HiveError(
-            f"The links of {', '.join(days)} were put together each time while they were read, "
-            f"{TRIES} times in a row. Materialize the metrics of these days once the other runs "
-            "are done."
-        )
 
-    def view_rows(self, metric: Metric, days: Sequence[str]) -> list[Row]:
-        """Return what a metric's view says of some days: all their messages are read."""
-        return rows_of(self._sessions[0], metric, f"{self._database}.{metric.name}", days)
+        def read(is_first: bool) -> tuple[Rows, dict[str, Counted]]:
+            counted = self.counting.bring_up_to_date(days, again=days if again and is_first else ())
+            return self._rows(metrics, days, counted), counted
 
-    def other_accounts(self, day: str, counted: Counted) -> int:
-        """Return how many accounts that sent on a day are not counted, or are counted and did not
-        send.
-        """
-        [row] = self._sessions[0].query(
-            render(
-                SQL_DIR / "other_accounts.sql",
-                database=self._database,
-                table=self.counting.table,
-                name=ACCOUNTS,
-                day=day,
-                links=counted.names,
-            )
-        )
-        return row["accounts"]
+        return self.counting.unbroken(read)
 
     def _rows(
         self, metrics: Sequence[Metric], days: Sequence[str], counted: Mapping[str, Counted]
@@ -118,8 +76,6 @@ class Figures:
         for metric in metrics:
             if has_part(metric.name, PARTIAL):
                 reads.append(partial(self._rows_of_partial, metric, days, links))
-            elif has_part(metric.name, ACCOUNT_DAYS):
-                reads.append(partial(self._rows_of_accounts, metric, days, counted))
         return self._in_all_sessions(reads)
 
     def _in_all_sessions(self, reads: Sequence[Callable[[HiveSession], Rows]]) -> Rows:
@@ -229,73 +185,13 @@ class Figures:
             days=days,
             links=links,
         )
-        return self._rows_over(metric, PARTIAL, counted, days, session)
-
-    def _rows_of_accounts(
-        self,
-        metric: Metric,
-        days: Sequence[str],
-        counted: Mapping[str, Counted],
-        session: HiveSession,
-    ) -> Rows:
-        """Return the rows of a metric that looks at the accounts of other days, too."""
-        last = _moved(max(days), metric.looks_ahead)
-        accounts = render(
-            SQL_DIR / "account_days.sql",
-            table=self.counting.table,
-            name=ACCOUNTS,
-            last=last,
-            links=_names(known for day, known in counted.items() if day <= last),
-        )
-        return self._rows_over(metric, ACCOUNT_DAYS, accounts, days, session)
-
-    def _stale(
-        self, metrics: Sequence[Metric], days: Sequence[str], known: Mapping[str, Counted]
-    ) -> list[str]:
-        """Return the days beside those asked for of which metrics need what is not counted: of
-        those around where the lake has other messages of them, and of all before those that were
-        never counted and those that are gone.
-        """
-        looking = [metric for metric in metrics if _looks_around(metric)]
-        if not looking:
-            return []
-        first = _moved(min(days), -max(metric.looks_back for metric in looking))
-        last = _moved(max(days), max(metric.looks_ahead for metric in looking))
-        there = {day for day in self.counting.days() if day <= last}
-        has_links = {day for day, of_day in known.items() if of_day.links and day <= last}
-        near = {day for day in there & has_links if day >= first} - {*days}
-        stale = {
-            *(there - has_links),
-            *(day for day in has_links - there if known[day].messages),
-            *self.counting.other_totals({day: known[day] for day in sorted(near)}),
-        }
-        return sorted(stale - {*days})
-
-    def _rows_over(
-        self, metric: Metric, part: str, relation: str, days: Sequence[str], session: HiveSession
-    ) -> Rows:
-        def read() -> list[Row]:
-            session.execute(view_over(metric.name, part, self._database, relation))
-            return rows_of(session, metric, f"`{metric.name}`", days)
-
+        before = query_over(metric.name, PARTIAL, self._database, counted)
+        read = partial(read_rows, session, metric, days, f"`{metric.name}`", before)
         return [(metric, _or_error(read))]
 
 
-def rows_of(session: HiveSession, metric: Metric, view: str, days: Sequence[str]) -> list[Row]:
-    """Return the rows that a view has of some days, in the catalog's column order."""
-    names = [column.name for column in metric.columns]
-    columns = ", ".join(f"`{name}`" for name in names)
-    query = f"SELECT {columns} FROM {view} WHERE day IN %(days)s"  # nosec B608  # names of the catalog
-    rows = session.query(query, {"days": list(days)})
-    return [tuple(row[name] for name in names) for row in rows]
-
-
-def _looks_around(metric: Metric) -> bool:
-    return bool(metric.looks_back or metric.looks_ahead)
-
-
 def _is_of_cells(metric: Metric) -> bool:
-    return not (has_part(metric.name, PARTIAL) or has_part(metric.name, ACCOUNT_DAYS))
+    return not has_part(metric.name, PARTIAL)
 
 
 def _or_error(read: Callable[[], list[Row]]) -> list[Row] | HiveError:
@@ -303,10 +199,6 @@ def _or_error(read: Callable[[], list[Row]]) -> list[Row] | HiveError:
         return read()
     except HiveError as error:
         return error
-
-
-def _moved(day: str, days: int) -> str:
-    return (date.fromisoformat(day) + timedelta(days=days)).isoformat()
 
 
 def _cells_of(metric: Metric, of_set: _Cells) -> dict[str, dict[str, _Figures]]:

@@ -19,9 +19,9 @@ from qimo_assets.metrics.publish import (
     ensure_tables,
     publish,
 )
-from qimo_assets.metrics.source import Row, open_reader
+from qimo_assets.metrics.rows import Row
+from qimo_assets.metrics.source import open_reader
 from qimo_assets.metrics.specs import metric_key
-from qimo_assets.metrics.turns import turn
 from qimo_assets.resources.hive import HiveError, HiveResource
 from qimo_assets.resources.mysql import MySQLResource
 from qimo_assets.views.sql import lake_tables
@@ -100,6 +100,7 @@ def refresh_metrics(
     hive: HiveResource,
     mysql: MySQLResource,
     *,
+    large_day: int,
     again: bool = False,
 ) -> list[Refresh]:
     """Read days of metrics and publish them; one that fails leaves the others alone.
@@ -110,11 +111,12 @@ def refresh_metrics(
         days: The days, in any order.
         hive: Where to read.
         mysql: Where to publish.
+        large_day: The setting `metrics.large_day`.
         again: Whether the days are counted from their messages, whatever is known of them.
     """
     refreshes = {metric.name: Refresh(metric) for metric in metrics}
     days = sorted(days)
-    with mysql.connect() as connection, open_reader(hive, database) as reader:
+    with mysql.connect() as connection, open_reader(hive, database, large_day) as reader:
         for refresh in refreshes.values():
             with refresh.giving_up():
                 refresh.added = ensure_tables(connection, refresh.metric)
@@ -125,21 +127,12 @@ def refresh_metrics(
             refresh.instant = max(instants[table] for table in lake_tables(refresh.metric.name))
         for start in range(0, len(days), DAYS_PER_TRANSACTION):
             part = days[start : start + DAYS_PER_TRANSACTION]
-            with (
-                turn(mysql, database, part),
-                closing(
-                    reader.read(
-                        [refresh.metric for refresh in refreshes.values() if refresh.error is None],
-                        part,
-                        again=again,
-                    )
-                ) as read,
-            ):
-                for metric, rows in read:
-                    with refreshes[metric.name].giving_up():
-                        _publish(
-                            connection, refreshes[metric.name], part, rows, mask=mysql.mask_accounts
-                        )
+            well = [refresh.metric for refresh in refreshes.values() if refresh.error is None]
+            with closing(reader.read(well, part, again=again)) as read:
+                for metric, of_days, rows in read:
+                    refresh = refreshes[metric.name]
+                    with refresh.giving_up():
+                        _publish(connection, refresh, of_days, rows, mask=mysql.mask_accounts)
     return list(refreshes.values())
 
 
@@ -157,7 +150,7 @@ def _publish(
     rows = sorted(rows, key=lambda row: row[: len(metric.key_columns)])
     rows = masked(metric, rows) if mask else rows
     refresh.publications.append(publish(connection, metric, days, rows, refresh.instant))
-    refresh.newest = rows or refresh.newest
+    refresh.newest = max(rows, refresh.newest, key=lambda rows: str(rows[-1][0]) if rows else "")
 
 
 def masked(metric: Metric, rows: Sequence[Row]) -> list[Row]:

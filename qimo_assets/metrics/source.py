@@ -1,29 +1,53 @@
 """Reading metrics: the instants of the lake first, then the rows of whole days.
 
-Metrics that add up are made from the partial figures of the days, which grow by the messages that
-are new. Any other is asked of its view.
+The messages of small days are read once and kept in the server's memory while the metrics are made
+from them, each by the definition of its own view. Of a large day the messages that are new are
+counted, and the rest is known (figures.py); accounts of other days are known as well (accounts.py).
+Any other metric is asked of its view.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
 from queue import SimpleQueue
 
+from qimo_assets.metrics.accounts import Accounts
 from qimo_assets.metrics.catalog import METRICS, Metric
-from qimo_assets.metrics.facts import adds_up
-from qimo_assets.metrics.figures import Figures, Row, Rows, rows_of
+from qimo_assets.metrics.counting import sizes
+from qimo_assets.metrics.facts import ACCOUNT_DAYS, FACTS, Facts, Span, rows_over
+from qimo_assets.metrics.figures import Figures
+from qimo_assets.metrics.kept import drop, drop_what_was_left, keep
 from qimo_assets.metrics.links import Counted, overdue
+from qimo_assets.metrics.rows import Row, Rows, read_rows
 from qimo_assets.resources.hive import HiveError, HiveResource, HiveSession
-from qimo_assets.views.sql import SNAPSHOT
+from qimo_assets.views.sql import SNAPSHOT, has_part
 
 logger = logging.getLogger(__name__)
 
 NO_INSTANT = "0" * 17
 # Two at once keep two processors busy: while one is planned the other runs.
 SESSIONS = 2
+KEPT = "kept_message"
+
+
+@dataclass(frozen=True)
+class Part:
+    """Metrics and days that are read at once.
+
+    Attributes:
+        metrics: The metrics.
+        days: The days.
+        read: Returns their rows.
+    """
+
+    metrics: Sequence[Metric]
+    days: Sequence[str]
+    read: Callable[[], Rows]
 
 
 class Reader:
@@ -34,10 +58,16 @@ class Reader:
     """
 
     def __init__(
-        self, database: str, sessions: Sequence[HiveSession], pool: ThreadPoolExecutor
+        self,
+        database: str,
+        large_day: int,
+        sessions: Sequence[HiveSession],
+        pool: ThreadPoolExecutor,
     ) -> None:
         self._database = database
+        self._large_day = large_day
         self._pool = pool
+        self._afterwards: list[Callable[[], None]] = []
         self._idle: SimpleQueue[HiveSession] = SimpleQueue()
         for session in sessions:
             self._idle.put(session)
@@ -60,72 +90,133 @@ class Reader:
 
     def read(
         self, metrics: Sequence[Metric], days: Sequence[str], *, again: bool = False
-    ) -> Generator[tuple[Metric, list[Row] | HiveError], None, None]:
-        """Yield the metrics with their rows of the given days, in the catalog's column order, or
-        with the error that came instead.
+    ) -> Generator[tuple[Metric, Sequence[str], list[Row] | HiveError], None, None]:
+        """Yield metrics with some of the given days and their rows of these, in the catalog's
+        column order, or with the error that came instead; each metric and day once.
 
         Args:
             metrics: The metrics; they come as they are read.
             days: The days.
             again: Whether the days are counted from their messages, whatever is known of them.
+
+        Raises:
+            HiveError: The lake cannot be read.
         """
-        adding = [metric for metric in metrics if adds_up(metric)]
-        under_way = [
-            self._pool.submit(self._read_one, metric, days)
-            for metric in metrics
-            if metric not in adding
-        ]
-        counted: dict[str, Counted] = {}
-        if adding:
-            under_way.append(self._pool.submit(self._read_figures, adding, days, again, counted))
-        for future in as_completed(under_way):
-            yield from future.result()
+        of_messages = [metric for metric in metrics if has_part(metric.name, FACTS)]
+        small, large = self._by_size(days) if of_messages else ([], [])
+        with self._messages(of_messages, small) as messages:
+            parts = {
+                self._pool.submit(part.read): part
+                for part in (
+                    *self._large_parts(of_messages, large, again),
+                    *self._other_parts(metrics, days, again),
+                    *self._small_parts(of_messages, small, messages),
+                )
+            }
+            for future in as_completed(parts):
+                part = parts[future]
+                try:
+                    rows = future.result()
+                except HiveError as error:
+                    rows = [(metric, error) for metric in part.metrics]
+                yield from ((metric, part.days, found) for metric, found in rows)
         # Once the rows are published: they do not wait for it.
-        if many := [day for day, known in counted.items() if overdue(known)]:
-            self._merge(many)
+        while self._afterwards:
+            self._afterwards.pop()()
 
-    def _merge(self, days: Sequence[str]) -> None:
-        """Put the links of days together. It may fail: they count as they are, and the next run
-        tries it again.
+    def _large_parts(
+        self, metrics: Sequence[Metric], days: Sequence[str], again: bool
+    ) -> Iterator[Part]:
+        if days:
+            yield Part(metrics, days, partial(self._read_figures, metrics, days, again))
+
+    def _other_parts(
+        self, metrics: Sequence[Metric], days: Sequence[str], again: bool
+    ) -> Iterator[Part]:
+        for metric in metrics:
+            if has_part(metric.name, ACCOUNT_DAYS):
+                yield Part([metric], days, partial(self._read_accounts, metric, days, again))
+            elif not has_part(metric.name, FACTS):
+                yield Part([metric], days, partial(self._read_view, metric, days))
+
+    def _small_parts(
+        self, metrics: Sequence[Metric], spans: Sequence[Span], messages: str
+    ) -> Iterator[Part]:
+        days = [day for day, _, _ in spans]
+        for metric in metrics if days else ():
+            yield Part([metric], days, partial(self._read_small, metric, days, messages))
+
+    def _by_size(self, days: Sequence[str]) -> tuple[list[Span], list[str]]:
+        """Return the small days, up to the newest commit that each has now, and the large ones."""
+        with self._session() as session:
+            found = sizes(session, self._database, days)
+        large = [day for day in days if found[day].messages >= self._large_day]
+        return [(day, "", found[day].newest) for day in days if day not in large], large
+
+    def _read_view(self, metric: Metric, days: Sequence[str]) -> Rows:
+        with self._session() as session:
+            return [(metric, read_rows(session, metric, days, f"{self._database}.{metric.name}"))]
+
+    def _read_small(self, metric: Metric, days: Sequence[str], messages: str) -> Rows:
+        before = rows_over(metric, self._database, messages)
+        with self._session() as session:
+            return [(metric, read_rows(session, metric, days, f"`{metric.name}`", before))]
+
+    @contextmanager
+    def _messages(
+        self, metrics: Sequence[Metric], spans: Sequence[Span]
+    ) -> Generator[str, None, None]:
+        """Give the messages of small days as what a query reads: the server keeps them meanwhile,
+        so that they are listed and read once, and the figures of all metrics add up.
         """
+        query = Facts(self._database, metrics).messages(spans) if spans else ""
+        if not spans or len(metrics) == 1:
+            yield f"({query})"
+            return
+        with self._session() as session:
+            drop_what_was_left(session, KEPT)
+            name = keep(session, KEPT, query)
         try:
-            with self._figures() as figures:
-                for day in days:
-                    figures.counting.merge(day)
-        except HiveError as error:
-            logger.warning("Links are not put together: %s", error)
+            yield name
+        finally:
+            with self._session() as session:
+                drop(session, name)
 
-    def _read_figures(
-        self,
-        metrics: Sequence[Metric],
-        days: Sequence[str],
-        again: bool,
-        counted: dict[str, Counted],
-    ) -> Rows:
-        """Return the rows of metrics that add up, and add to what is counted."""
-        try:
-            with self._figures() as figures:
-                rows, found = figures.read(metrics, days, again=again)
-        except HiveError as error:
-            return [(metric, error) for metric in metrics]
-        counted |= found
+    def _read_figures(self, metrics: Sequence[Metric], days: Sequence[str], again: bool) -> Rows:
+        with self._figures() as figures:
+            rows, counted = figures.read(metrics, days, again=again)
+        self._merge_afterwards(self._figures, counted)
         return rows
 
-    def _read_one(self, metric: Metric, days: Sequence[str]) -> Rows:
-        try:
-            with self._session() as session:
-                view = f"{self._database}.{metric.name}"
-                return [(metric, rows_of(session, metric, view, days))]
-        except HiveError as error:
-            return [(metric, error)]
+    def _read_accounts(self, metric: Metric, days: Sequence[str], again: bool) -> Rows:
+        with self._accounts() as accounts:
+            rows, counted = accounts.read(metric, days, again=again)
+        self._merge_afterwards(self._accounts, counted)
+        return [(metric, rows)]
+
+    def _merge_afterwards(
+        self,
+        opened: Callable[[], AbstractContextManager[Figures | Accounts]],
+        counted: Mapping[str, Counted],
+    ) -> None:
+        """Have links put together where a day has many."""
+        if days := [day for day, known in counted.items() if overdue(known)]:
+            self._afterwards.append(partial(_merge, opened, days))
 
     @contextmanager
     def _figures(self) -> Generator[Figures, None, None]:
         with ExitStack() as stack:
             sessions = [stack.enter_context(self._session()) for _ in range(SESSIONS)]
-            figures = Figures(sessions, self._database, [m for m in METRICS if adds_up(m)])
+            figures = Figures(sessions, self._database, METRICS)
             figures.counting.open()
             yield figures
+
+    @contextmanager
+    def _accounts(self) -> Generator[Accounts, None, None]:
+        with self._session() as session:
+            accounts = Accounts(session, self._database)
+            accounts.counting.open()
+            yield accounts
 
     @contextmanager
     def _session(self) -> Generator[HiveSession, None, None]:
@@ -136,17 +227,32 @@ class Reader:
             self._idle.put(session)
 
 
+def _merge(
+    opened: Callable[[], AbstractContextManager[Figures | Accounts]], days: Sequence[str]
+) -> None:
+    """Put the links of days together. It may fail: they count as they are, and the next run tries
+    it again.
+    """
+    try:
+        with opened() as holder:
+            for day in days:
+                holder.counting.merge(day)
+    except HiveError as error:
+        logger.warning("Links are not put together: %s", error)
+
+
 @contextmanager
-def open_reader(hive: HiveResource, database: str) -> Generator[Reader, None, None]:
+def open_reader(hive: HiveResource, database: str, large_day: int) -> Generator[Reader, None, None]:
     """Open the sessions of a reader, and close them at the end.
 
     Args:
         hive: HiveServer2.
         database: Hive database of the tables and views.
+        large_day: The setting `metrics.large_day`.
     """
     with ExitStack() as stack:
         sessions = [stack.enter_context(hive.session()) for _ in range(SESSIONS)]
         pool = ThreadPoolExecutor(SESSIONS)
         # A run that is ended waits for the queries under way and begins no other.
         stack.callback(pool.shutdown, cancel_futures=True)
-        yield Reader(database, sessions, pool)
+        yield Reader(database, large_day, sessions, pool)

@@ -67,9 +67,9 @@ def view_part(name: str, part: str, database: str) -> str:
     return "".join(template.blocks[part](context)).strip("\n")
 
 
-def view_over(name: str, part: str, database: str, relation: str) -> str:
-    """Return the statement that creates a view of the same definition for one session only, with
-    another query in the place of one of its parts.
+def query_over(name: str, part: str, database: str, relation: str) -> str:
+    """Return what a view is, as the beginning of a query that reads it by its name, with another
+    query in the place of one of its parts.
 
     Args:
         name: The view.
@@ -77,10 +77,10 @@ def view_over(name: str, part: str, database: str, relation: str) -> str:
         database: Hive database of the tables and views.
         relation: The query that stands in for it, of the same columns.
     """
-    whole = view_statement(name, database).replace(view_part(name, part, database), relation)
-    return whole.replace(
-        f"CREATE OR REPLACE VIEW {database}.{name} ", f"CREATE OR REPLACE TEMPORARY VIEW `{name}` "
-    )
+    statement = view_statement(name, database)
+    columns = ", ".join(f"`{column}`" for column in declared_columns(statement))
+    body = statement.partition(_BODY)[2].replace(view_part(name, part, database), relation)
+    return f"WITH `{name}` ({columns}) AS (\n{body}\n)\n"
 
 
 def message_rows(database: str, columns: Iterable[str], only: str) -> str:

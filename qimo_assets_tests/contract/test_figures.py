@@ -19,12 +19,14 @@ from pyspark.sql import DataFrame, SparkSession
 
 from qimo_assets.contract import MOST_VALUES, OTHERS
 from qimo_assets.lake.tables import MESSAGE
-from qimo_assets.metrics import counting, links
+from qimo_assets.metrics import accounts, counting, figures, links
+from qimo_assets.metrics.accounts import Accounts
 from qimo_assets.metrics.catalog import METRICS
 from qimo_assets.metrics.counting import Counting
-from qimo_assets.metrics.facts import adds_up
+from qimo_assets.metrics.facts import FACTS, Facts, rows_over
 from qimo_assets.metrics.figures import Figures
 from qimo_assets.metrics.links import overdue
+from qimo_assets.metrics.rows import read_rows
 from qimo_assets.resources.hive import HiveError, HiveSession, Row
 from qimo_assets.settings import PROJECT_ROOT
 from qimo_assets.stack.jars import class_path
@@ -34,15 +36,17 @@ from qimo_assets.views.sql import (
     MESSAGE_VIEW,
     SNAPSHOT,
     declared_columns,
+    has_part,
     view_statement,
 )
 from qimo_assets_tests import jvm
 
 DAY, LATER = "2026-11-06", "2026-11-07"
-OF_FIGURES = [metric for metric in METRICS if adds_up(metric)]
-# Enough to see what is counted twice or left out.
-FEW = ("message_total", "sender_top", "active_user")
 BY_NAME = {metric.name: metric for metric in METRICS}
+OF_MESSAGES = tuple(metric.name for metric in METRICS if has_part(metric.name, FACTS))
+# Enough to see what is counted twice or left out: sets, cells and rows that add up by themselves.
+FEW = ("message_total", "os", "sender_top")
+ACTIVE = BY_NAME["active_user"]
 TYPES = {
     "hour": "int",
     "source_offset": "bigint",
@@ -142,6 +146,7 @@ class Lake:
     spark: SparkSession
     path: Path
     name: str
+    metrics: Sequence[str] = FEW
     random: Random = field(default_factory=lambda: Random(7))
     messages: dict[str, dict[str, Any]] = field(default_factory=dict)
     commits: int = 0
@@ -198,7 +203,8 @@ class Lake:
 
     def figures(self, session: Session | None = None) -> Figures:
         """Return the figures of this lake, as a run opens them."""
-        figures = Figures([session or self.session()], self.name, OF_FIGURES)
+        metrics = [BY_NAME[name] for name in self.metrics]
+        figures = Figures([session or self.session()], self.name, metrics)
         figures.counting.open()
         return figures
 
@@ -211,19 +217,28 @@ class Lake:
         self.counting(session).bring_up_to_date(days, again=days if again else ())
 
     def rows(
-        self, names: Sequence[str], *days: str, session: Session | None = None, again: bool = False
+        self, *days: str, session: Session | None = None, again: bool = False
     ) -> dict[str, set[Any]]:
-        """Return what the figures say of metrics."""
-        metrics = [metric for metric in OF_FIGURES if metric.name in names]
+        """Return what the figures say of days."""
+        metrics = [BY_NAME[name] for name in self.metrics]
         read, _ = self.figures(session).read(metrics, days, again=again)
         found = dict(read)
         assert not [error for error in found.values() if isinstance(error, HiveError)]
         return {metric.name: set(rows) for metric, rows in found.items()}  # pyright: ignore[reportArgumentType]  # no error, as asserted
 
-    def agrees(self, *days: str, names: Sequence[str] = tuple(BY_NAME)) -> None:
+    def agrees(self, *days: str) -> None:
         """Bring days up to date, and hold what they say against the views."""
-        asked = [metric.name for metric in OF_FIGURES if metric.name in names]
-        assert self.rows(asked, *days) == {name: self._seen(name, days) for name in asked}
+        assert self.rows(*days) == {name: self.seen(name, *days) for name in self.metrics}
+
+    def accounts(self, session: Session | None = None) -> Accounts:
+        """Return the accounts of this lake's days, as a run opens them."""
+        accounts = Accounts(session or self.session(), self.name)
+        accounts.counting.open()
+        return accounts
+
+    def active(self, *days: str, again: bool = False) -> set[Any]:
+        """Return the rows of active_user."""
+        return set(self.accounts().read(ACTIVE, days, again=again)[0])
 
     def links(self, day: str = DAY) -> list[int]:
         """Return the messages of the links of a day."""
@@ -233,7 +248,8 @@ class Lake:
         """Put the links of the day together, where there are many."""
         self.counting().merge(DAY)
 
-    def _seen(self, name: str, days: Sequence[str]) -> set[Any]:
+    def seen(self, name: str, *days: str) -> set[Any]:
+        """Return the rows of a view."""
         columns = ", ".join(f"`{column.name}`" for column in BY_NAME[name].columns)
         listed = "', '".join(days)
         query = f"SELECT {columns} FROM {self.name}.{name} WHERE day IN ('{listed}')"
@@ -319,29 +335,46 @@ def lake(spark: SparkSession, tmp_path: Path) -> Lake:
 
 
 def test_figures_grow_by_what_is_new_and_say_what_the_views_say(lake: Lake) -> None:
+    lake.metrics = OF_MESSAGES
     lake.agrees(DAY)
     lake.write(40)
     lake.write(MOST_VALUES + 20, LATER, os="many")
     lake.write(5, LATER, os=OTHERS)
     lake.agrees(DAY, LATER)
-    lake.write(40)
-    before = lake.counting().counted([LATER])
-    lake.agrees(DAY, LATER)
-    assert lake.links() == [3, 40, 40]
-    assert lake.counting().counted([LATER]) == before
-    of_many = lake.rows(["os"], LATER)["os"]
+    assert lake.links() == [3, 40]
+    of_many = lake.seen("os", LATER)
     # The most lines have the name of the rest: it is one of the hundred, and holds the rest.
     assert len(of_many) == MOST_VALUES
     assert max(row[2] for row in of_many) == 5 + 20 + 1
-    assert sum(row[2] for row in of_many) == MOST_VALUES + 20 + 5
-    server: Any = lake.spark._jsparkSession.sharedState()
+    session: Any = lake.spark
+    server = session._jsparkSession.sharedState()
     assert server.cacheManager().isEmpty()
+    table = lake.path / figures.TABLE
+    files = list(table.rglob("*.parquet"))
+    assert {str(file.parent.relative_to(table)) for file in files} == {
+        f"day={day}/part=recent" for day in (DAY, LATER)
+    }
+    # A Bloom filter of the usual size takes more than 400 kB.
+    assert max(file.stat().st_size for file in files) < 50_000
+    assert not (table / ".hoodie" / "metadata").exists()
+
+
+def test_a_small_day_is_read_up_to_a_commit(lake: Lake) -> None:
+    lake.write(40)
+    before = {name: lake.seen(name, DAY) for name in OF_MESSAGES}
+    found = counting.sizes(lake.session(), lake.name, [DAY, LATER])
+    assert (found[DAY].messages, found[LATER].messages) == (43, 0)
+    lake.write(40)
+    session, spans = lake.session(), [(day, "", size.newest) for day, size in found.items()]
+    for name, rows in before.items():
+        metric = BY_NAME[name]
+        over = rows_over(metric, lake.name, f"({Facts(lake.name, [metric]).messages(spans)})")
+        assert set(read_rows(session, metric, [DAY, LATER], f"`{name}`", over)) == rows
 
 
 def test_a_day_whose_messages_changed_is_counted_from_the_beginning(lake: Lake) -> None:
     lake.write(20)
-    lake.write(9, LATER)
-    lake.count(DAY, LATER)
+    lake.count(DAY)
     lake.delete("m000001")
     lake.write(5)
     lake.count(DAY)
@@ -352,41 +385,33 @@ def test_a_day_whose_messages_changed_is_counted_from_the_beginning(lake: Lake) 
     assert lake.links() == [28]
     # One that began before what is counted, and was done only now.
     lake.correct("m000005", commit=1)
-    lake.agrees(DAY, names=FEW)
+    lake.agrees(DAY)
     assert lake.links() == [28]
-    lake.delete(*(name for name, message in lake.messages.items() if message["day"] == DAY))
-    # The accounts of a day that is gone are not those of before any more.
-    lake.agrees(LATER, names=FEW)
+    lake.delete(*lake.messages)
+    assert not any(lake.rows(DAY).values())
     assert lake.links() == [0]
-    assert not any(lake.rows(FEW, DAY).values())
 
 
 def test_a_run_that_is_asked_for_counts_from_the_messages(lake: Lake) -> None:
-    right = lake.rows(FEW, DAY)
+    right = lake.rows(DAY)
     lake.spark.sql(
-        f"INSERT INTO {lake.name}.chat_figure SELECT link, NULL, NULL, NULL, set_name, cell, "
-        f"concat(member, '+'), 1, 1, NULL, kind, day, part FROM {lake.name}.chat_figure "
-        "WHERE kind = 'account'"
+        f"INSERT INTO {lake.name}.{figures.TABLE} SELECT link, NULL, NULL, NULL, set_name, cell, "
+        f"NULL, 1, 1, NULL, kind, day, part FROM {lake.name}.{figures.TABLE} WHERE kind = 'cell'"
     )
-    assert lake.rows(FEW, DAY) != right
-    assert lake.rows(["active_user"], DAY, again=True) == {"active_user": right["active_user"]}
-    assert lake.rows(FEW, DAY) == right
+    assert lake.rows(DAY) != right
+    assert lake.rows(DAY, again=True) == right
+    assert lake.rows(DAY) == right
 
 
 def test_a_run_that_dies_leaves_a_link_or_none(lake: Lake) -> None:
     lake.count(DAY)
-    for step, and_is_done in (
-        ("CACHE", False),
-        ("INSERT INTO", False),
-        ("INSERT INTO", True),
-        ("DROP VIEW", False),
-    ):
+    for step, and_is_done in (("CACHE", False), ("INSERT INTO", False), ("INSERT INTO", True)):
         lake.write(10)
         with pytest.raises(Killed):
             lake.count(DAY, session=lake.session(step, and_is_done))
     lake.write(10)
-    lake.agrees(DAY, names=FEW)
-    assert lake.links() == [3, 30, 10, 10]
+    lake.agrees(DAY)
+    assert lake.links() == [3, 30, 10]
 
 
 def test_of_two_runs_at_once_one_counts(lake: Lake) -> None:
@@ -406,21 +431,7 @@ def test_of_two_runs_at_once_one_counts(lake: Lake) -> None:
     grows = lake.session("INSERT INTO", meanwhile=lambda: lake.count(DAY))
     lake.count(DAY, session=grows, again=True)
     assert lake.links() == [43]
-    lake.write(10)
-    lake.agrees(DAY, names=FEW)
-    assert lake.links() == [43, 10]
-
-
-def test_of_two_runs_for_other_days_each_day_counts_once(lake: Lake) -> None:
-    lake.write(3, LATER)
-    lake.count(DAY, LATER)
-    for day in (DAY, LATER):
-        lake.write(10, day)
-    meanwhile = lake.session("INSERT INTO", meanwhile=lambda: lake.count(LATER))
-    lake.count(DAY, LATER, session=meanwhile)
-    assert (lake.links(), lake.links(LATER)) == ([3, 10], [3, 10])
-    lake.write(10, LATER)
-    lake.agrees(DAY, LATER)
+    lake.agrees(DAY)
 
 
 def test_a_day_of_many_messages_is_counted_in_steps(
@@ -429,12 +440,8 @@ def test_a_day_of_many_messages_is_counted_in_steps(
     monkeypatch.setattr(counting, "MOST_AT_ONCE", 10)
     for _ in range(2):
         lake.write(6)
-    lake.count(DAY)
-    assert lake.links() == [9, 6]
-    for _ in range(2):
-        lake.write(6)
     lake.agrees(DAY)
-    assert lake.links() == [9, 6, 6, 6]
+    assert lake.links() == [9, 6]
 
 
 def test_links_are_put_together_and_go_on(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -447,29 +454,26 @@ def test_links_are_put_together_and_go_on(lake: Lake, monkeypatch: pytest.Monkey
     lake.merge()
     # Those that followed the root are little: it stays as it is.
     assert lake.links() == [63, 4]
-    lake.agrees(DAY)
-    assert lake.links() == [63, 4, 2]
     lake.write(20)
     lake.count(DAY)
     lake.merge()
     assert lake.links() == [89]
     lake.write(2)
     lake.agrees(DAY, LATER)
-    assert lake.links() == [89, 2]
-    assert lake.links(LATER) == [4]
+    assert (lake.links(), lake.links(LATER)) == ([89, 2], [4])
 
 
 def test_links_that_do_not_count_are_removed(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(links, "MOST_LEFT_OUT", 1)
-    for _ in range(3):
+    monkeypatch.setattr(links, "MOST_LEFT_OUT", 0)
+    for _ in range(2):
         lake.count(DAY, again=True)
     before = lake.counting().counted([DAY])[DAY]
-    assert (len(before.links), len(before.left_out)) == (1, 2)
+    assert (len(before.links), len(before.left_out)) == (1, 1)
     lake.merge()
     after = lake.counting().counted([DAY])[DAY]
     assert (len(after.links), len(after.left_out)) == (1, 0)
     assert not overdue(after)
-    lake.agrees(DAY, names=FEW)
+    lake.agrees(DAY)
 
 
 def test_rows_that_were_put_together_while_they_were_read_are_read_again(
@@ -480,40 +484,45 @@ def test_rows_that_were_put_together_while_they_were_read_are_read_again(
     lake.write(5)
     lake.count(DAY)
     session = lake.session("SELECT day, set_name, cell", meanwhile=lake.merge)
-    found = lake.rows(FEW, DAY, session=session)
+    found = lake.rows(DAY, session=session)
     assert lake.links() == [8]
-    assert found == lake.rows(FEW, DAY)
+    assert found == {name: lake.seen(name, DAY) for name in FEW}
 
 
-def test_a_merge_leaves_other_days_alone(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(links, "MOST_LINKS", 1)
-    lake.write(4, LATER)
-    lake.count(DAY, LATER)
-    lake.write(5)
-    lake.count(DAY)
-    lake.merge()
-    assert (lake.links(), lake.links(LATER)) == ([8], [4])
+def test_accounts_of_other_days_are_known_and_new_ones_are_read(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake.write(6, LATER)
+    assert lake.active(LATER) == lake.seen("active_user", LATER)
+    kept = lake.accounts().counting
+    # Few messages are read, and nothing is written.
+    assert kept.counted() == {}
+    monkeypatch.setattr(accounts, "MAX_UNCOUNTED", 8)
+    assert lake.active(LATER) == lake.seen("active_user", LATER)
+    assert sorted(known.messages for known in kept.counted().values()) == [3, 6]
+    lake.write(4, sender="nobody yet")
+    lake.write(4, LATER, sender="nobody yet")
+    assert lake.active(DAY, LATER) == lake.seen("active_user", DAY, LATER)
+    assert sorted(known.messages for known in kept.counted().values()) == [3, 6]
+    assert lake.accounts().others(DAY) == 0
+    # The accounts of a day that is gone are not those of before any more.
+    lake.delete(*(name for name, message in lake.messages.items() if message["day"] == DAY))
+    assert lake.active(LATER) == lake.seen("active_user", LATER)
+    gone = lake.accounts().counting.counted()
+    assert {day: known.messages for day, known in gone.items()} == {DAY: 0, LATER: 10}
 
 
-def test_a_link_is_one_small_file_a_day(lake: Lake) -> None:
-    lake.write(4, LATER)
-    lake.count(DAY, LATER)
-    table = lake.path / counting.TABLE
-    files = list(table.rglob("*.parquet"))
-    assert sorted(str(file.parent.relative_to(table)) for file in files) == [
-        f"day={day}/part=recent" for day in (DAY, LATER)
-    ]
-    # A Bloom filter of the usual size takes more than 400 kB.
-    assert max(file.stat().st_size for file in files) < 50_000
-    assert not (table / ".hoodie" / "metadata").exists()
-
-
-def test_yesterdays_accounts_are_held_against_the_messages(lake: Lake) -> None:
-    figures = lake.figures()
-    counted = figures.counting.bring_up_to_date([DAY])[DAY]
-    assert figures.other_accounts(DAY, counted) == 0
-    lake.write(1, sender="nobody yet")
-    # A session keeps the listing of the table's files.
-    figures = lake.figures()
-    assert figures.other_accounts(DAY, counted) == 1
-    assert not figures.counting.is_unchanged(DAY, counted)
+def test_accounts_that_are_wrong_are_found_and_repaired(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accounts, "MAX_UNCOUNTED", 2)
+    right = lake.active(DAY)
+    table = f"{lake.name}.{accounts.TABLE}"
+    lake.spark.sql(
+        f"INSERT INTO {table} SELECT link, NULL, NULL, NULL, set_name, cell, "
+        f"concat(member, '+'), 1, 1, NULL, kind, day, part FROM {table} WHERE kind = 'member'"
+    )
+    assert lake.active(DAY) != right
+    assert lake.accounts().others(DAY) > 0
+    assert lake.active(DAY, again=True) == right
+    assert (lake.accounts().others(DAY), lake.active(DAY)) == (0, right)

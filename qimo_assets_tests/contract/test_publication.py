@@ -576,7 +576,7 @@ class FakeHive(dg.ConfigurableResource):
     refused: str = ""
 
     def session(self) -> Any:
-        return FakeSession(T1, self.refused and f"VIEW `{self.refused}`").session()
+        return FakeSession(T1, self.refused and f"WITH `{self.refused}`").session()
 
 
 def test_the_assets_publish_a_range_of_days_and_the_checks_add_up(

@@ -12,7 +12,10 @@ from datetime import datetime, timezone
 from typing import Any
 
 from qimo_assets.lake.assets import STREAM_JOB
+from qimo_assets.metrics import figures
 from qimo_assets.metrics.catalog import METRICS
+from qimo_assets.metrics.refresh import refresh_metrics
+from qimo_assets.resources.hive import HiveResource
 from qimo_assets.resources.mysql import MySQLResource
 from qimo_assets_tests.conftest import TEST_PORT_OFFSET, Stack, wait_for
 from qimo_assets_tests.processes import processes_of
@@ -189,21 +192,38 @@ def test_lines_that_come_later_reach_mysql_by_themselves(stack: Stack, ask_mysql
     assert stack.verified()["ok"]
 
 
-def test_a_day_that_is_asked_for_is_counted_from_its_messages(
-    stack: Stack, ask_hive: Ask, ask_mysql: Ask
-) -> None:
+def test_a_large_day_is_counted_by_what_is_new(stack: Stack, ask_hive: Ask, ask_mysql: Ask) -> None:
     [[newest]] = ask_mysql("SELECT max(day) FROM message_total")
-    newest_root = (
-        "SELECT max(link) FROM chat_figure WHERE kind = 'cell' AND set_name = '' AND after = '' "
-        f"AND day = '{newest}'"
-    )
-    [(before,)] = ask_hive(newest_root)
+
+    def messages() -> int:
+        [(found,)] = ask_mysql(f"SELECT messages FROM message_total WHERE day = '{newest}'")
+        return int(found)
+
+    def refresh() -> list[int]:
+        """Publish the day as a large one, and return the messages of its links."""
+        settings = stack.settings()
+        refreshes = refresh_metrics(
+            [metric for metric in METRICS if not metric.looks_back],
+            settings.lake.database,
+            [str(newest)],
+            HiveResource.from_settings(settings.hive),
+            MySQLResource.from_settings(settings.mysql),
+            large_day=0,
+        )
+        assert not [refresh.error for refresh in refreshes if refresh.error]
+        links = ask_hive(
+            f"SELECT messages FROM {figures.TABLE} WHERE kind = 'link' AND day = '{newest}' "
+            "ORDER BY link"
+        )
+        return [counted for (counted,) in links]
+
+    before = messages()
+    assert refresh() == [before]
+    [(all_days,)] = ask_mysql("SELECT sum(messages) FROM message_total")
+    stack.qimo("feed", "--lines", "300", "--seed", "3")
+    wait_for(lambda: ask_mysql("SELECT sum(messages) FROM message_total") == [(all_days + 300,)])
     execute(stack, f"UPDATE os SET messages = messages + 1 WHERE day = '{newest}'")
-    stack.qimo(
-        "dagster", "asset", "materialize", "--select", 'key:"mysql/*"', "--partition", str(newest)
-    )
-    [(after,)] = ask_hive(newest_root)
-    assert after > before
+    assert refresh() == [before, messages() - before]
     assert stack.verified()["ok"]
 
 

@@ -6,20 +6,23 @@ from __future__ import annotations
 
 import logging
 import re
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
+from qimo_assets.metrics import accounts, figures
 from qimo_assets.metrics.catalog import METRICS
 from qimo_assets.metrics.counting import (
     FEW_MESSAGES,
     MOST_AT_ONCE,
+    MOST_DAYS,
     NEW,
     Counting,
 )
-from qimo_assets.metrics.facts import Facts
+from qimo_assets.metrics.facts import ACCOUNTS, Facts
 from qimo_assets.metrics.figures import Figures
 from qimo_assets.metrics.links import MOST_LINKS, STAMP
 from qimo_assets.metrics.publish import SQL_DIR
@@ -28,8 +31,9 @@ from qimo_assets.metrics.source import open_reader
 from qimo_assets.resources.hive import HiveError
 from qimo_assets.views import sql
 from qimo_assets.views.sql import QUARANTINE_VIEW, read_sql
-from qimo_assets_tests.hiveserver import FakeSession, link
+from qimo_assets_tests.hiveserver import ROW, FakeSession, link
 
+QUALITY = next(metric for metric in METRICS if metric.name == "data_quality")
 BY_NAME = {metric.name: metric for metric in METRICS}
 DAY, BEFORE, INSTANT = "2021-11-07", "2021-11-06", "20211107120000000"
 OLD = "20211107110000000"
@@ -43,25 +47,33 @@ class Server(FakeSession):
     def __init__(self) -> None:
         super().__init__(INSTANT)
 
-    def read(self, *names: str, again: bool = False) -> dict[str, object]:
+    def read(self, *names: str, again: bool = False, large_day: int = 0) -> dict[str, object]:
         """Return what a reader gives for these metrics, by their names."""
-        with open_reader(self, "lake") as reader:  # pyright: ignore[reportArgumentType]  # the part of the resource that is used
+        with open_reader(self, "lake", large_day) as reader:  # pyright: ignore[reportArgumentType]  # the part of the resource that is used
             return {
                 metric.name: rows
-                for metric, rows in reader.read(
+                for metric, _, rows in reader.read(
                     [BY_NAME[name] for name in names], [DAY], again=again
                 )
             }
 
     def counting(self) -> Counting:
         """Return what counts in this session."""
-        return Counting(self, "lake", METRICS)
+        return Figures([self], "lake", METRICS).counting
 
-    def add(self, number: int, after: str = "", until: str = OLD, day: str = DAY) -> str:
+    def add(
+        self,
+        number: int,
+        after: str = "",
+        until: str = OLD,
+        day: str = DAY,
+        table: str = figures.TABLE,
+    ) -> str:
         """Add a link of one message, as another run does it, and return its name."""
         name = f"{number:0{STAMP}d}-aaaaaaaa-{day}"
         reached = 1 + sum(link["day"] == day for link in self.links) if after else 1
-        catalog = Facts("lake", METRICS).fingerprint()
+        only = ACCOUNTS if table == accounts.TABLE else ""
+        catalog = Facts("lake", METRICS, only).fingerprint()
         self.links.append(link(name, day, after, until, 1, reached, catalog))
         return name
 
@@ -90,19 +102,75 @@ def test_a_setting_of_the_catalog_leaves_a_metric_the_one_that_it_is(server: Ser
     assert rows == [(DAY, 1, "1", "1", 1)]
 
 
-@pytest.mark.parametrize("name", ["os", "active_user"])
-def test_who_asks_for_a_day_again_has_it_counted_from_the_beginning(
-    server: Server, name: str
-) -> None:
+def test_who_asks_for_a_day_again_has_it_counted_from_the_beginning(server: Server) -> None:
     server.read("os")
-    server.read(name, again=True)
+    server.read("os", again=True)
     assert [link["after"] for link in server.links] == ["", ""]
+
+
+@pytest.mark.parametrize("messages", [999, 1000])
+def test_a_small_day_is_read_and_a_large_one_is_counted(server: Server, messages: int) -> None:
+    server.messages = {DAY: messages}
+    assert server.read("os", "data_quality", large_day=1000) == {
+        "os": [(DAY, "1", 1, 1)],
+        "data_quality": [tuple({**ROW, "day": DAY}[column.name] for column in QUALITY.columns)],
+    }
+    assert len(server.said("INSERT INTO")) == (messages == 1000)
+    assert bool(server.said("CREATE TABLE")) is (messages == 1000)
+    # Whatever comes meanwhile, all metrics of a small day are made from the same messages.
+    small = f"day = '{DAY}' AND _hoodie_commit_time > '' AND _hoodie_commit_time <= '{INSTANT}'"
+    kept = server.said("CREATE GLOBAL TEMPORARY VIEW")
+    assert [small in text for text in kept] == [True] * (messages == 999)
+    assert len(server.said("DROP VIEW IF EXISTS global_temp.kept_message")) == len(kept)
+
+
+def test_one_metric_of_a_small_day_is_read_without_a_copy(server: Server) -> None:
+    server.read("os", large_day=1000)
+    [query] = server.said("WITH")
+    assert "FROM (SELECT day, sender_account, sender_os FROM (SELECT" in query
+    assert not server.said("CACHE")
+
+
+def test_a_copy_that_cannot_be_kept_is_dropped(server: Server) -> None:
+    server.refused = "CACHE TABLE"
+    with pytest.raises(HiveError):
+        server.read("os", "network", large_day=1000)
+    assert server.said("DROP VIEW IF EXISTS global_temp.kept_message")
+
+
+@pytest.mark.parametrize(("age", "is_dropped"), [(7_100, False), (7_300, True)])
+def test_a_copy_that_a_killed_run_left_is_dropped(
+    server: Server, age: int, is_dropped: bool
+) -> None:
+    name = f"kept_message_{int(time.time()) - age}_12345678"
+    server.kept = [name]
+    server.read("os", "network", large_day=1000)
+    assert (f"DROP VIEW IF EXISTS global_temp.{name}" in server.statements) is is_dropped
+
+
+def test_small_and_large_days_come_apart(server: Server) -> None:
+    server.messages = {BEFORE: 1, DAY: 1000}
+    with open_reader(server, "lake", 1000) as reader:  # pyright: ignore[reportArgumentType]  # as above
+        found = [
+            (list(days), rows) for _, days, rows in reader.read([BY_NAME["os"]], [BEFORE, DAY])
+        ]
+    assert sorted(found) == [
+        ([BEFORE], [(BEFORE, "1", 1, 1)]),
+        ([DAY], [(DAY, "1", 1, 1)]),
+    ]
+
+
+def test_a_day_without_messages_has_the_lines_that_were_refused(server: Server) -> None:
+    server.messages = {DAY: 0}
+    server.read("data_quality", large_day=1000)
+    [query] = server.said("WITH")
+    assert f"day = '{DAY}' AND _hoodie_commit_time > '' AND _hoodie_commit_time <= ''" in query
 
 
 def test_a_metric_that_does_not_add_up_is_asked_of_its_view(server: Server) -> None:
     metric = replace(BY_NAME["os"], name=QUARANTINE_VIEW)
-    with open_reader(server, "lake") as reader:  # pyright: ignore[reportArgumentType]  # as above
-        [(_, rows)] = list(reader.read([metric], [DAY]))
+    with open_reader(server, "lake", 0) as reader:  # pyright: ignore[reportArgumentType]  # as above
+        [(_, _, rows)] = list(reader.read([metric], [DAY]))
     assert rows == [(DAY, "1", 1, 1)]
     assert server.said("INSERT INTO") == server.said("CREATE") == []
     [asked] = server.said("SELECT")
@@ -111,7 +179,7 @@ def test_a_metric_that_does_not_add_up_is_asked_of_its_view(server: Server) -> N
 
 def test_ages_and_rankings_are_made_from_what_is_counted(server: Server) -> None:
     assert set(server.read("data_quality", "sender_top")) == {"data_quality", "sender_top"}
-    views = server.said("CREATE OR REPLACE TEMPORARY VIEW")
+    views = server.said("WITH")
     assert [name for view in views for name in ("v_message", "percentile") if name in view] == []
     ages, top = views
     assert "element_at(split(member, '\\u0001'), 1), '') AS BIGINT) AS age," in ages
@@ -120,32 +188,64 @@ def test_ages_and_rankings_are_made_from_what_is_counted(server: Server) -> None
     assert "2), '') AS STRING) AS nickname," in top
 
 
-def test_a_metric_of_many_days_is_made_from_the_accounts_of_each_day(server: Server) -> None:
-    assert set(server.read("os", "active_user")) == {"os", "active_user"}
-    [view] = server.said("CREATE OR REPLACE TEMPORARY VIEW `active_user`")
-    assert "SELECT CAST(day AS DATE) AS day, member AS sender_account" in view
-    assert f"link IN ('{server.links[0]['link']}')" in view
-    assert "v_message" not in view
+def test_new_accounts_are_read_until_they_are_many(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new = f"day = '{DAY}' AND _hoodie_commit_time > '{{}}' AND _hoodie_commit_time <= '{INSTANT}'"
+    server.messages = {DAY: 2}
+    server.read("os", "active_user", large_day=1000)
+    assert not server.said("INSERT INTO")
+    [first] = server.said("WITH `active_user`")
+    assert new.format("") in first
+    assert "SELECT DISTINCT day, sender_account" in first
+    assert "v_message" not in first
+    server.add(1, table=accounts.TABLE)
+    server.read("active_user")
+    *_, second = server.said("WITH `active_user`")
+    assert new.format(OLD) in second
+    assert f"link IN ('{server.links[0]['link']}')" in second
+    monkeypatch.setattr(accounts, "MAX_UNCOUNTED", 0)
+    server.read("active_user")
+    *_, third = server.said("WITH `active_user`")
+    assert "_hoodie_commit_time" not in third
+    assert server.links[1]["link"] in third
 
 
 def test_of_the_days_around_only_those_are_read_that_have_other_messages(server: Server) -> None:
     days = ["2021-11-04", "2021-11-05", BEFORE, DAY]
-    server.messages = dict.fromkeys(days, 1)
-    server.read("active_user")
-    server.statements.clear()
-    server.messages["2021-11-05"] = 3
+    for day in days:
+        server.add(1, day=day, table=accounts.TABLE, until=INSTANT)
+    server.messages = {**dict.fromkeys(days, 1), "2021-11-05": 3}
     server.read("active_user")
     looked_at = [text for text in server.statements if "AS newest" in text]
     assert [[day for day in days if day in text] for text in looked_at] == [["2021-11-05", DAY]]
+    assert not server.said("INSERT INTO")
     # A day without a partition in the lake counts no more.
     server.messages["2021-11-04"] = 0
     server.read("active_user")
-    assert server.links[-1]["day"] == "2021-11-04"
-    assert (server.links[-1]["after"], server.links[-1]["messages"]) == ("", 0)
+    gone = [link for link in server.links[4:] if link["day"] == "2021-11-04"]
+    assert [(link["after"], link["messages"]) for link in gone] == [("", 0)]
+
+
+def test_the_accounts_of_many_days_are_counted_once(server: Server) -> None:
+    days = [f"2021-10-{day:02d}" for day in range(1, MOST_DAYS + 2)]
+    server.messages = dict.fromkeys(days, 1)
+    server.read("active_user")
+    assert {link["day"] for link in server.links} == {*days, DAY}
+    server.read("active_user")
+    assert len(server.links) == len(days) + 1
+
+
+def test_accounts_that_a_person_asks_for_replace_those_that_are_counted(server: Server) -> None:
+    server.read("active_user", again=True)
+    assert not server.links
+    server.add(1, table=accounts.TABLE, until=INSTANT)
+    server.read("active_user", again=True)
+    assert [link["after"] for link in server.links] == ["", ""]
 
 
 def test_a_metric_that_is_refused_comes_as_its_error(server: Server) -> None:
-    server.refused = "VIEW `sender_top`"
+    server.refused = "WITH `sender_top`"
     found = server.read("sender_top", "network")
     assert isinstance(found["sender_top"], HiveError)
     assert found["network"] == [(DAY, "1", 1, 1)]
@@ -234,9 +334,9 @@ def many(server: Server) -> Server:
 
 
 def test_links_are_put_together_after_the_rows_are_published(many: Server) -> None:
-    with open_reader(many, "lake") as reader:  # pyright: ignore[reportArgumentType]  # as above
+    with open_reader(many, "lake", 0) as reader:  # pyright: ignore[reportArgumentType]  # as above
         rows = reader.read([BY_NAME["os"]], [DAY])
-        assert next(rows) == (BY_NAME["os"], [(DAY, "1", 1, 1)])
+        assert next(rows) == (BY_NAME["os"], [DAY], [(DAY, "1", 1, 1)])
         assert not many.said("INSERT OVERWRITE")
         assert list(rows) == []
     [merged] = many.said("INSERT OVERWRITE")
@@ -313,7 +413,6 @@ def test_replaced_files_stay_for_longer_than_a_statement_takes() -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("metrics.facts.ACCOUNTS", "os.senders"),
         ("metrics.facts.SQL_SEPARATOR", "|"),
         ("views.sql.UNKNOWN", "?"),
     ],
@@ -355,18 +454,19 @@ def test_the_order_of_a_grain_is_part_of_what_is_counted() -> None:
 
 
 def test_yesterday_is_held_against_its_views(server: Server) -> None:
-    assert differences(server, "lake", DAY) == []  # pyright: ignore[reportArgumentType]  # as above
-    assert not server.said("CREATE OR REPLACE TEMPORARY VIEW `active_user`")
+    assert differences(server, "lake", DAY, 0) == []  # pyright: ignore[reportArgumentType]  # as above
+    assert not server.said("WITH `active_user`")
     server.sets.discard("os.senders")
+    server.add(1, table=accounts.TABLE, until=INSTANT)
     server.others = 2
-    assert differences(server, "lake", DAY) == [  # pyright: ignore[reportArgumentType]  # as above
+    assert differences(server, "lake", DAY, 0) == [  # pyright: ignore[reportArgumentType]  # as above
         "2 accounts are not counted, or did not send",
         f"os: {(DAY, '1', 1, 1)} is not counted",
     ]
 
 
 def test_the_nightly_check_names_what_differs(server: Server) -> None:
-    check = build_recount_check("lake", lambda: "2021-11-08")
+    check = build_recount_check("lake", 0, lambda: "2021-11-08")
     right = check(server)
     server.sets.discard("os.senders")
     wrong = check(server)
@@ -378,13 +478,15 @@ def test_the_nightly_check_names_what_differs(server: Server) -> None:
 
 
 def test_a_day_that_changes_while_it_is_recounted_is_a_warning(server: Server) -> None:
-    server.others = 1
+    def differs() -> None:
+        server.sets.discard("os.senders")
+        server.before |= {"SELECT day, set_name": differs}
 
     def grows() -> None:
         server.messages[DAY] = server.messages.get(DAY, 1) + 1
-        server.before = {"-- How many accounts": grows, "SELECT count(*) AS accounts": grows}
+        server.before |= {"SELECT `day`": grows}
 
-    grows()
-    changed = build_recount_check("lake", lambda: "2021-11-08")(server)
+    server.before = {"SELECT day, set_name": differs, "SELECT `day`": grows}
+    changed = build_recount_check("lake", 0, lambda: "2021-11-08")(server)
     assert isinstance(changed, dg.AssetCheckResult)
     assert (changed.passed, changed.severity) == (False, dg.AssetCheckSeverity.WARN)

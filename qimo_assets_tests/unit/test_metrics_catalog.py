@@ -28,10 +28,10 @@ from qimo_assets.views.sql import (
     lake_tables,
     message_columns,
     message_rows,
+    query_over,
     reads,
     view_description,
     view_names,
-    view_over,
     view_part,
     view_statement,
 )
@@ -162,15 +162,13 @@ PARTS = [
 
 
 @pytest.mark.parametrize(("metric", "part"), PARTS, ids=[metric.name for metric, _ in PARTS])
-def test_a_view_of_one_session_is_the_same_over_another_part(metric: Metric, part: str) -> None:
+def test_a_query_is_the_view_over_another_part(metric: Metric, part: str) -> None:
     whole = view_statement(metric.name, "lake")
-    of_session = view_over(metric.name, part, "lake", "SELECT * FROM counted")
-    assert of_session.startswith(
-        whole.partition("CREATE")[0] + f"CREATE OR REPLACE TEMPORARY VIEW `{metric.name}` ("
-    )
-    assert f"lake.{MESSAGE_VIEW}" not in of_session
-    assert "counted" in of_session
-    assert declared_columns(of_session) == declared_columns(whole)
+    query = query_over(metric.name, part, "lake", "SELECT * FROM counted")
+    columns = ", ".join(f"`{column}`" for column in declared_columns(whole))
+    assert query.startswith(f"WITH `{metric.name}` ({columns}) AS (")
+    assert f"lake.{MESSAGE_VIEW}" not in query
+    assert "counted" in query
     # Of the messages that are counted only the columns are kept that the views name.
     assert not re.search(rf"\*\s+FROM lake\.{MESSAGE_VIEW}", whole)
 

@@ -1,4 +1,11 @@
-        -- What stands for the messages: the accounts that sent on each day.
-        SELECT CAST(day AS DATE) AS day, member AS sender_account
-        FROM {{ table }}
-        WHERE part IN ('recent', 'account') AND kind = 'account' AND set_name = '{{ name }}' AND day <= '{{ last }}' AND link IN ('{{ links | join("', '") }}')
+        -- What stands for the messages: the accounts that sent on each day, each once.
+        SELECT {{ "DISTINCT " if new }}day, sender_account
+        FROM (
+          SELECT CAST(day AS DATE) AS day, member AS sender_account
+          FROM {{ table }}
+          WHERE part IN ('recent', 'member') AND kind = 'member' AND day <= '{{ last }}' AND link IN ('{{ links | join("', '") }}')
+{% if new %}
+          UNION ALL
+          SELECT day, sender_account FROM ({{ new }})
+{% endif %}
+        )

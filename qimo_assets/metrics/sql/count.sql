@@ -11,7 +11,7 @@ FROM (
   UNION ALL
   SELECT
     NULL, NULL, NULL, set_name, cell, member, messages, fresh, latest,
-    CASE WHEN is_cell THEN 'cell' WHEN is_partial THEN 'partial' WHEN set_name = '{{ accounts }}' THEN 'account' ELSE 'member' END,
+    CASE WHEN is_cell THEN 'cell' WHEN is_partial THEN 'partial' ELSE 'member' END,
     day
   FROM (
     SELECT
@@ -28,7 +28,7 @@ FROM (
         SELECT {{ "/*+ BROADCAST(f) */" if small }} DISTINCT day, set_name, cell, member
         FROM {{ table }}
         LEFT SEMI JOIN ({{ facts }}) f USING (day, set_name, cell, member)
-        WHERE part IN ('recent', 'account', 'member') AND kind IN ('account', 'member') AND day IN ('{{ days | join("', '") }}') AND link IN ('{{ known | join("', '") }}')
+        WHERE part IN ('recent', 'member') AND kind = 'member' AND day IN ('{{ days | join("', '") }}') AND link IN ('{{ known | join("', '") }}')
       ) k
       ON k.day = f.day AND k.set_name = f.set_name AND k.cell = f.cell AND k.member = f.member
 {% else %}

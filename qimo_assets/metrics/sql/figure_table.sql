@@ -1,7 +1,7 @@
 -- The partial figures of each day. The lines of one commit for a day are a link: what was counted of the messages committed after the link before.
 -- What a large root holds stands in a part for each kind of row; all else is recent, so that few new messages make one file a day, and links are put
 -- together without what the day held before.
-CREATE TABLE IF NOT EXISTS {{ database }}.{{ table }} (
+CREATE TABLE IF NOT EXISTS {{ table }} (
   link STRING COMMENT '批次标识, 按计数先后排序',
   after STRING COMMENT '前一批次, 为空则从消息重新计数',
   until STRING COMMENT '已计入的最新消息提交时刻(Hudi)',
@@ -12,7 +12,7 @@ CREATE TABLE IF NOT EXISTS {{ database }}.{{ table }} (
   messages BIGINT COMMENT '消息数',
   fresh BIGINT COMMENT '首次出现的成员数',
   latest TIMESTAMP COMMENT '最近一条消息的时间',
-  kind STRING COMMENT 'link(批次)、cell、account、member、partial',
+  kind STRING COMMENT 'link(批次)、cell、member、partial',
   day STRING COMMENT '日期',
   part STRING COMMENT 'recent(新批次), 或较大的首个批次按kind分开'
 )

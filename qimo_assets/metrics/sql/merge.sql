@@ -1,4 +1,4 @@
--- Puts links of a day together into one. Cells are few and are all written again. An account or a member stands in one link alone: it gets another name.
+-- Puts links of a day together into one. Cells are few and are all written again. A member stands in one link alone: it gets another name.
 {% set body = "'recent'" if recent else "kind" %}
 INSERT OVERWRITE {{ table }}
 SELECT /*+ REPARTITION({{ files }}) */ link, after, until, commits, set_name, cell, member, messages, fresh, latest, kind, day, part
@@ -26,5 +26,5 @@ FROM (
   UNION ALL
   SELECT '{{ link.name }}', NULL, NULL, NULL, set_name, cell, member, messages, fresh, NULL, kind, day, {{ body }}
   FROM {{ table }}
-  WHERE day = '{{ day }}' AND part IN ('recent', 'account', 'member') AND kind IN ('account', 'member') AND link IN ('{{ links | join("', '") }}')
+  WHERE day = '{{ day }}' AND part IN ('recent', 'member') AND kind = 'member' AND link IN ('{{ links | join("', '") }}')
 )

@@ -1,10 +1,10 @@
 -- How many accounts that sent on a day are not counted, or are counted and did not send.
 SELECT count(*) AS accounts
-FROM (SELECT DISTINCT sender_account AS account FROM {{ database }}.v_message WHERE day = '{{ day }}') AS sent
+FROM (SELECT DISTINCT sender_account AS account FROM ({{ messages }})) AS sent
 FULL OUTER JOIN (
   SELECT member AS account
   FROM {{ table }}
-  WHERE part IN ('recent', 'account') AND kind = 'account' AND set_name = '{{ name }}' AND day = '{{ day }}' AND link IN ('{{ links | join("', '") }}')
+  WHERE part IN ('recent', 'member') AND kind = 'member' AND day = '{{ day }}' AND link IN ('{{ links | join("', '") }}')
 ) AS counted
 ON sent.account = counted.account
 WHERE sent.account IS NULL OR counted.account IS NULL
