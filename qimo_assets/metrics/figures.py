@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from queue import SimpleQueue
 from typing import Any
 
 from qimo_assets.contract import OTHERS
@@ -17,6 +16,7 @@ from qimo_assets.metrics.facts import PARTIAL, SEPARATOR, SQL_SEPARATOR, Facts, 
 from qimo_assets.metrics.links import Counted
 from qimo_assets.metrics.publish import SQL_DIR
 from qimo_assets.metrics.rows import Row, Rows, read_rows
+from qimo_assets.metrics.sessions import SessionPool
 from qimo_assets.resources.hive import HiveError, HiveSession
 from qimo_assets.views.sql import has_part, query_over, render
 
@@ -82,17 +82,12 @@ class Figures:
         """Return what is read, one reading in each session at a time: a server plans a query on one
         processor.
         """
-        idle: SimpleQueue[HiveSession] = SimpleQueue()
-        for session in self._sessions:
-            idle.put(session)
+        sessions = SessionPool(self._sessions)
 
         def read_in_one(read: Callable[[HiveSession], Rows]) -> Rows:
-            session = idle.get()
-            try:
+            with sessions.take() as session:
                 self.counting.look_again(session)
                 return read(session)
-            finally:
-                idle.put(session)
 
         with ThreadPoolExecutor(len(self._sessions)) as pool:
             return [row for rows in pool.map(read_in_one, reads) for row in rows]

@@ -14,7 +14,6 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from queue import SimpleQueue
 
 from qimo_assets.metrics.accounts import Accounts
 from qimo_assets.metrics.catalog import METRICS, Metric
@@ -24,6 +23,7 @@ from qimo_assets.metrics.figures import Figures
 from qimo_assets.metrics.kept import drop, drop_what_was_left, keep
 from qimo_assets.metrics.links import Counted, overdue
 from qimo_assets.metrics.rows import Row, Rows, read_rows
+from qimo_assets.metrics.sessions import SessionPool
 from qimo_assets.resources.hive import HiveError, HiveResource, HiveSession
 from qimo_assets.views.sql import SNAPSHOT, has_part
 
@@ -68,15 +68,13 @@ class Reader:
         self._large_day = large_day
         self._pool = pool
         self._afterwards: list[Callable[[], None]] = []
-        self._idle: SimpleQueue[HiveSession] = SimpleQueue()
-        for session in sessions:
-            self._idle.put(session)
+        self._sessions = SessionPool(sessions)
 
     def instants(self, tables: Iterable[str]) -> dict[str, str]:
         """Return the instant of the newest commit of each of the lake's tables; ask before reading,
         so that rows are never older than it.
         """
-        with self._session() as session:
+        with self._sessions.take() as session:
             found = {
                 table: session.query(
                     f"CALL show_commits(table => '{self._database}.{table}{SNAPSHOT}', limit => 1)"
@@ -148,18 +146,18 @@ class Reader:
 
     def _by_size(self, days: Sequence[str]) -> tuple[list[Span], list[str]]:
         """Return the small days, up to the newest commit that each has now, and the large ones."""
-        with self._session() as session:
+        with self._sessions.take() as session:
             found = sizes(session, self._database, days)
         large = [day for day in days if found[day].messages >= self._large_day]
         return [(day, "", found[day].newest) for day in days if day not in large], large
 
     def _read_view(self, metric: Metric, days: Sequence[str]) -> Rows:
-        with self._session() as session:
+        with self._sessions.take() as session:
             return [(metric, read_rows(session, metric, days, f"{self._database}.{metric.name}"))]
 
     def _read_small(self, metric: Metric, days: Sequence[str], messages: str) -> Rows:
         before = rows_over(metric, self._database, messages)
-        with self._session() as session:
+        with self._sessions.take() as session:
             return [(metric, read_rows(session, metric, days, f"`{metric.name}`", before))]
 
     @contextmanager
@@ -173,13 +171,13 @@ class Reader:
         if not spans or len(metrics) == 1:
             yield f"({query})"
             return
-        with self._session() as session:
+        with self._sessions.take() as session:
             drop_what_was_left(session, KEPT)
             name = keep(session, KEPT, query)
         try:
             yield name
         finally:
-            with self._session() as session:
+            with self._sessions.take() as session:
                 drop(session, name)
 
     def _read_figures(self, metrics: Sequence[Metric], days: Sequence[str], again: bool) -> Rows:
@@ -206,25 +204,17 @@ class Reader:
     @contextmanager
     def _figures(self) -> Generator[Figures, None, None]:
         with ExitStack() as stack:
-            sessions = [stack.enter_context(self._session()) for _ in range(SESSIONS)]
+            sessions = [stack.enter_context(self._sessions.take()) for _ in range(SESSIONS)]
             figures = Figures(sessions, self._database, METRICS)
             figures.counting.open()
             yield figures
 
     @contextmanager
     def _accounts(self) -> Generator[Accounts, None, None]:
-        with self._session() as session:
+        with self._sessions.take() as session:
             accounts = Accounts(session, self._database)
             accounts.counting.open()
             yield accounts
-
-    @contextmanager
-    def _session(self) -> Generator[HiveSession, None, None]:
-        session = self._idle.get()
-        try:
-            yield session
-        finally:
-            self._idle.put(session)
 
 
 def _merge(
