@@ -95,7 +95,7 @@ def _other_accounts(accounts: Accounts, day: str) -> list[str]:
 
 
 def _compare(session: HiveSession, database: str, day: str) -> tuple[list[str], bool]:
-    """Return the differences, and whether the day is as it was before."""
+    """Return the differences, and whether they are the day's own: it is as it was before."""
     figures = Figures([session], database, METRICS)
     figures.counting.open()
     metrics = [metric for metric in METRICS if has_part(metric.name, FACTS)]
@@ -107,7 +107,7 @@ def _compare(session: HiveSession, database: str, day: str) -> tuple[list[str], 
         whole = read_rows(session, metric, [day], f"{database}.{metric.name}")
         found += [f"{metric.name}: {row} is not counted" for row in {*whole} - {*rows}]
         found += [f"{metric.name}: {row} is counted" for row in {*rows} - {*whole}]
-    return found, figures.counting.is_unchanged(day, counted[day])
+    return found, not found or figures.counting.is_unchanged(day, counted[day])
 
 
 def _today() -> str:
