@@ -119,11 +119,7 @@ class Counting:
         )
 
     def bring_up_to_date(
-        self,
-        days: Sequence[str],
-        known: Mapping[str, Counted] | None = None,
-        *,
-        again: Collection[str] = (),
+        self, days: Sequence[str], *, again: Collection[str] = ()
     ) -> dict[str, Counted]:
         """Count what is new of some days, and return what is counted of them then: links that hold
         each message once, although another run that counts a day at the same time may decide that
@@ -131,7 +127,6 @@ class Counting:
 
         Args:
             days: The days.
-            known: What was counted of them a moment ago; it is asked for if it is not given.
             again: Those that are counted from the beginning, whatever is known of them.
 
         Raises:
@@ -139,8 +134,7 @@ class Counting:
         """
         if not days:
             return {}
-        known = self.counted(days) if known is None else known
-        counted = {day: known.get(day, Counted()) for day in days}
+        counted = self.counted(days)
         return self.add(self.plan(counted, again), counted)
 
     def add(self, counts: Iterable[Count], known: Mapping[str, Counted]) -> dict[str, Counted]:
