@@ -51,7 +51,7 @@ from qimo_assets.views.sql import lake_tables
 
 LATE_SHARE = 0.01
 BAD_SHARE = 0.001
-LOOK_SECONDS = 0.1
+POLL_SECONDS = 0.1
 # The timeline keeps 60 commits or more, which are minutes of them; memory is slow to change.
 SELDOM_SECONDS = 5.0
 # The slowest way, of a line that comes just after its day was reported, while a backlog is worked
@@ -323,7 +323,7 @@ def _watching(bed: Testbed, settings: Settings, watched: Watched) -> Iterator[No
 
     with MySQLResource.from_settings(settings.mysql).connect() as connection:
         looks = {
-            lambda: _look_at_publications(connection, watched): LOOK_SECONDS,
+            lambda: _look_at_publications(connection, watched): POLL_SECONDS,
             lambda: watched.commits.update(
                 commits_of(hdfs.written(bed.layout, _timeline(settings)))
             ): SELDOM_SECONDS,

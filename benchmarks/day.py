@@ -53,7 +53,7 @@ from qimo_assets.settings import Settings
 from qimo_assets.views.sql import view_names, view_statement
 
 # More than there are marks: each filling has a seed of its own.
-MOST_PARTS = 10
+MAX_PARTS = 10
 MARKS = (1_000_000, 3_000_000, 10_000_000, 30_000_000)
 # Of a part, its last third is measured: before it the driver may be cold.
 MEASURED_FROM = 2 / 3
@@ -196,7 +196,7 @@ def _stream(plan: DayPlan, bed: Testbed, spark: SparkSession, settings: Settings
         _make_views(settings)
         _refresh(settings, day)
         for again in range(plan.refreshes):
-            seed = plan.seed + MOST_PARTS * (again + 1) + number
+            seed = plan.seed + MAX_PARTS * (again + 1) + number
             lines = bed.layout.data / f"part{number}-{again}"
             one_day(lines, plan.refresh_lines, seed)
             fill(bed, settings, lines, plan.refresh_lines)

@@ -55,7 +55,7 @@ PHASE = 0.5
 PER_COMMITS = 1_000
 SERVED_AFTER = Pace().files
 # With fewer no order of them is rare enough for p below 0.05.
-FEWEST_POINTS = 4
+MIN_POINTS = 4
 
 
 @dataclass
@@ -236,7 +236,7 @@ def grown(name: str, unit: str, values: Sequence[float], commits: int) -> Figure
     kept = list(values[math.ceil(len(values) * WARM_SHARE) :])
     quarter = max(len(kept) // 4, 1)
     details: dict[str, float | str] = {"points": float(len(kept))}
-    if len(kept) >= FEWEST_POINTS:
+    if len(kept) >= MIN_POINTS:
         found = trend(kept)
         details |= {
             f"slope, {unit} per {PER_COMMITS:,} commits": found.slope * PER_COMMITS / commits,

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from qimo_assets.settings import LakeSettings
 
 Plan = TypeVar("Plan")
-LARGEST_BATCH = LakeSettings.model_fields["max_lines_per_batch"].default
+MAX_BATCH = LakeSettings.model_fields["max_lines_per_batch"].default
 QUICK = "quick"
 HELP = "help"
 
@@ -42,7 +42,7 @@ class IngestPlan:
 
     lines: int = size(1_200_000, 12_000, "Lines in the topic.")
     batch_lines: int = size(
-        LARGEST_BATCH,
+        MAX_BATCH,
         3_000,
         "Largest micro-batch. The default, the stream's own, makes 24 of them, so that files are "
         "put together meanwhile.",
@@ -124,7 +124,7 @@ class DayPlan:
         20_000,
         "Lines of the day. It is looked at when it has 1, 3, 10 and 30 million of them, and all.",
     )
-    batch_lines: int = size(LARGEST_BATCH, 1_000, "Largest micro-batch.")
+    batch_lines: int = size(MAX_BATCH, 1_000, "Largest micro-batch.")
     queries: int = size(5, 2, "How often the day is queried each time.")
     refreshes: int = size(3, 1, "How often its metrics are refreshed each time.")
     refresh_lines: int = size(10_000, 500, "Lines that are new at each refresh.")

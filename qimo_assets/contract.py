@@ -22,7 +22,7 @@ UNKNOWN = "未知"
 # Stands for all values of a text beyond the first so many of a day: clients decide how many there
 # are.
 OTHERS = "其他"
-MOST_VALUES = 100
+MAX_VALUES = 100
 
 Kind = Literal["time", "text", "sex", "ip", "gps", "distance"]
 
@@ -81,7 +81,7 @@ FIELDS: tuple[Field, ...] = (
     Field("message", "text", "消息内容"),
 )
 
-FEWEST_FIELDS = sum(not field.added for field in FIELDS)
+MIN_FIELDS = sum(not field.added for field in FIELDS)
 
 SEXES = ("男", "女")
 

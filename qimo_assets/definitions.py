@@ -12,9 +12,9 @@ from qimo_assets.lake.assets import build_lake_definitions
 from qimo_assets.lake.quarantine import build_quarantine_check
 from qimo_assets.metrics.assets import build_metric_assets
 from qimo_assets.metrics.checks import build_metric_checks
-from qimo_assets.metrics.course import COURSE_REPORT, build_course_report
 from qimo_assets.metrics.freshness import build_freshness_definitions
 from qimo_assets.metrics.recount import build_recount_check
+from qimo_assets.metrics.report_view import REPORT_VIEW, build_report_view
 from qimo_assets.metrics.specs import metric_key
 from qimo_assets.report.assets import build_report_definitions
 from qimo_assets.resources.hive import HiveResource
@@ -43,7 +43,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             settings.dagster.rest,
             settings.metrics.large_day,
         ),
-        build_course_report(),
+        build_report_view(),
     ]
     own_checks = [
         build_quarantine_check(view_key("v_quarantine"), settings.lake.database),
@@ -96,16 +96,16 @@ def named_jobs(
     launched by a person.
     """
     selected = dg.AssetSelection.assets(*metrics)
-    course = dg.AssetSelection.assets(metric_key(COURSE_REPORT))
+    report = dg.AssetSelection.assets(metric_key(REPORT_VIEW))
     return NamedJobs(
         dated=dg.define_asset_job(
             "publish_metrics",
-            selection=selected - course,
+            selection=selected - report,
             description="Publishes days of metrics to MySQL, and checks them.",
         ),
         undated=dg.define_asset_job(
             "create_views",
-            selection=dg.AssetSelection.assets(*views) | course,
+            selection=dg.AssetSelection.assets(*views) | report,
             description="Creates the views whose SQL changed.",
         ),
         checks=dg.define_asset_job(

@@ -44,7 +44,7 @@ QUERY_SECONDS = 60
 WAREHOUSE_SECONDS = 90
 # No question takes as long, unless a library passes over its time-out.
 QUESTION_SECONDS = 120
-MOST_SHOWN = 400
+MAX_SHOWN = 400
 SHELL = "org.apache.hadoop.fs.FsShell"
 REGION_DATABASES = ("ip2region/ip2region.xdb", "ip2region/ipv6wry.db")
 
@@ -186,7 +186,7 @@ def secrets_of(value: object) -> set[str]:
 
 def _short(text: str) -> str:
     line = " ".join(text.split())
-    return line if len(line) <= MOST_SHOWN else f"{line[:MOST_SHOWN]}..."
+    return line if len(line) <= MAX_SHOWN else f"{line[:MAX_SHOWN]}..."
 
 
 # --- the questions

@@ -30,7 +30,7 @@ CONNECT_SECONDS = 10
 # server that has just started loads its classes.
 CALL_SECONDS = 120
 POLL_SECONDS = 0.05
-LONGEST_POLL_SECONDS = 1.0
+MAX_POLL_SECONDS = 1.0
 # Widths of a table's columns are those of so many rows; a wider cell after them is shown whole.
 MEASURED_ROWS = 1000
 
@@ -189,7 +189,7 @@ def _await_end(cursor: hive.Cursor) -> None:
         TOperationState.RUNNING_STATE,
     ):
         time.sleep(pause)
-        pause = min(pause * 2, LONGEST_POLL_SECONDS)
+        pause = min(pause * 2, MAX_POLL_SECONDS)
     if state.operationState != TOperationState.FINISHED_STATE:
         raise hive.OperationalError(state.errorMessage or "the server ended the statement")
 

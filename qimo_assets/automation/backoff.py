@@ -11,7 +11,7 @@ from dagster import AutomationContext
 from dagster_shared.record import record
 
 FIRST_PAUSE_SECONDS = 10
-LONGEST_PAUSE_SECONDS = 300
+MAX_PAUSE_SECONDS = 300
 # After so many failures in a row the pause grows no more.
 TRIES_LOOKED_AT = 7
 
@@ -20,7 +20,7 @@ def pause_seconds(failures: int) -> int:
     """Return how long to wait after the last of so many failures in a row: twice as long after
     each.
     """
-    return min(FIRST_PAUSE_SECONDS * 2 ** (failures - 1), LONGEST_PAUSE_SECONDS)
+    return min(FIRST_PAUSE_SECONDS * 2 ** (failures - 1), MAX_PAUSE_SECONDS)
 
 
 def failures_in_a_row(statuses: Sequence[dg.DagsterRunStatus]) -> int:
@@ -108,9 +108,7 @@ class RestsAfterRun(dg.AutomationCondition):
         )
         if run is None or not (run.start_time and run.end_time):
             return 0
-        return run.end_time + min(
-            self.times * (run.end_time - run.start_time), LONGEST_PAUSE_SECONDS
-        )
+        return run.end_time + min(self.times * (run.end_time - run.start_time), MAX_PAUSE_SECONDS)
 
 
 def newest_planned(

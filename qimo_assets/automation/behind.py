@@ -19,7 +19,7 @@ from qimo_assets.contract import TIMEZONE
 from qimo_assets.partitions import daily
 
 # Each look asks for the newest event of each day of both sides.
-LOOK_SECONDS = 60
+POLL_SECONDS = 60
 SENSOR_TAG = "dagster/sensor_name"
 MATERIALIZED = dg.DagsterEventType.ASSET_MATERIALIZATION
 
@@ -108,7 +108,7 @@ class LeftBehind(dg.AutomationCondition):
     def evaluate(self, context: AutomationContext) -> dg.AutomationResult:
         """Return the candidates that are behind; nothing between two looks."""
         now = context.evaluation_time.timestamp()
-        if now - float(context.cursor or 0) < LOOK_SECONDS:
+        if now - float(context.cursor or 0) < POLL_SECONDS:
             return dg.AutomationResult(context, context.get_empty_subset(), cursor=context.cursor)
         view = context.asset_graph_view
         lake = [

@@ -20,7 +20,7 @@ from dagster._core.storage.asset_check_execution_record import (
 from dagster._utils.aiodataloader import BlockingDataLoader, DataLoader
 
 # An outcome that stays is told again after so long: a guard that is not heard may be asleep.
-HEARD_SECONDS = 3600
+REPORT_TTL_SECONDS = 3600
 # The metadata of a check that says who evaluates it, and how often.
 EVALUATED = "evaluated"
 
@@ -111,7 +111,9 @@ async def _is_heard(
     if status not in (_Status.SUCCEEDED, _Status.FAILED) or (renewed and record.run_id):
         return False
     told_at = record.event.timestamp if record.event else 0
-    return now - told_at < HEARD_SECONDS and await record.targets_latest_materialization(loading)
+    return now - told_at < REPORT_TTL_SECONDS and await record.targets_latest_materialization(
+        loading
+    )
 
 
 class _Loading(LoadingContext):

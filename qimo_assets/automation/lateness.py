@@ -13,7 +13,7 @@ from qimo_assets.automation.backoff import newest_planned
 from qimo_assets.contract import TIMEZONE
 
 # Days of one request; the newest go first, the others with the next one.
-MOST_DAYS = 31
+MAX_DAYS = 31
 
 
 @record
@@ -36,7 +36,7 @@ class DueDays(dg.AutomationCondition):
         subset = context.candidate_subset
         days = sorted(day for day in subset.expensively_compute_partition_keys() if day)
         today = str(datetime.fromtimestamp(_now(context), ZoneInfo(TIMEZONE)).date())
-        late = [day for day in days if day < today][-MOST_DAYS:]
+        late = [day for day in days if day < today][-MAX_DAYS:]
         due = {day for day in days if day >= today} | set(
             late if self._are_due(context, late) else ()
         )

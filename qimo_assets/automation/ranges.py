@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import dagster as dg
 
-from qimo_assets.automation.lateness import MOST_DAYS
+from qimo_assets.automation.lateness import MAX_DAYS
 from qimo_assets.partitions import daily
 
 # The tags of a run for a range of days and for one.
@@ -23,7 +23,7 @@ def in_ranges(requests: Sequence[dg.RunRequest]) -> list[dg.RunRequest]:
     """Return requests for a day each as one for all assets of the same days that follow each other;
     other requests as they are.
 
-    Ranges end with the newest day and have `MOST_DAYS` days at most; the newest come first,
+    Ranges end with the newest day and have `MAX_DAYS` days at most; the newest come first,
     and before older ones that wait already.
 
     Args:
@@ -53,15 +53,15 @@ def in_ranges(requests: Sequence[dg.RunRequest]) -> list[dg.RunRequest]:
 
 
 def bounded(days: Collection[str]) -> list[dg.PartitionKeyRange]:
-    """Return days as ranges of those that follow each other, each of `MOST_DAYS` at most, the
+    """Return days as ranges of those that follow each other, each of `MAX_DAYS` at most, the
     newest first.
     """
     ranges = []
     for span in daily.subset_with_partition_keys(days).get_partition_key_ranges(daily):
         keys = daily.get_partition_keys_in_range(span)
         ranges += [
-            dg.PartitionKeyRange(keys[max(end - MOST_DAYS, 0)], keys[end - 1])
-            for end in range(len(keys), 0, -MOST_DAYS)
+            dg.PartitionKeyRange(keys[max(end - MAX_DAYS, 0)], keys[end - 1])
+            for end in range(len(keys), 0, -MAX_DAYS)
         ]
     return sorted(ranges, key=lambda span: span.end, reverse=True)
 

@@ -40,7 +40,7 @@ TICKS_KEPT = timedelta(hours=2)
 SWEEP_SECONDS = 600
 MAX_RUNS = 180
 # A sensor's tick is broken off after 60 s: what one step leaves of this is the next one's.
-LONGEST_SWEEP_SECONDS = 40
+MAX_SWEEP_SECONDS = 40
 
 
 def build_retention_definitions() -> dg.Definitions:
@@ -70,7 +70,7 @@ def sweep_all(
     instance: dg.DagsterInstance,
     now: datetime,
     cursor: str | None,
-    seconds: float = LONGEST_SWEEP_SECONDS,
+    seconds: float = MAX_SWEEP_SECONDS,
 ) -> tuple[dict[str, int], str]:
     """Forget a part of everything that is old.
 

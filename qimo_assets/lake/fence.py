@@ -20,7 +20,7 @@ from qimo_assets.settings import LakeSettings
 
 # A clock that was put right by a time server is behind by less.
 PATIENCE = timedelta(seconds=30)
-LOOK_SECONDS = 0.02
+POLL_SECONDS = 0.02
 
 
 class ClockBehind(ConfigurationError):
@@ -62,7 +62,7 @@ class Clock:
                     "written by one that was ahead: roll it back with Hudi, or wait until it has "
                     "passed."
                 )
-            self.sleep(LOOK_SECONDS)
+            self.sleep(POLL_SECONDS)
 
     def passed(self) -> None:
         """Remember that something was written by now."""

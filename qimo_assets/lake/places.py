@@ -21,16 +21,16 @@ Ranges = list[Range]
 # A line's end is one byte longer where its file has carriage returns, which no event tells of.
 CARRIAGE_RETURN = 1
 # Ranges of one place; more are put together across the shortest gaps.
-MOST_RANGES = 1_000
+MAX_RANGES = 1_000
 # Places that are known one by one, 100 bytes each; of what was not written to for longest
 # only the age is kept.
-MOST_PLACES = 20_000
+MAX_PLACES = 20_000
 SEPARATOR = "\0"
 # Longer than any file.
 ALL = (0, 2**63 - 1)
 
 
-def joined(ranges: Iterable[Sequence[int]], most: int = MOST_RANGES) -> Ranges:
+def joined(ranges: Iterable[Sequence[int]], most: int = MAX_RANGES) -> Ranges:
     """Return ranges in order, with those put together that touch or overlap.
 
     Args:
@@ -123,7 +123,7 @@ class Known:
 
     places: dict[str, Ranges] = field(default_factory=dict)
     forgotten: dict[str, int] = field(default_factory=dict)
-    most: int = MOST_PLACES
+    most: int = MAX_PLACES
 
     def add(self, places: Mapping[str, Iterable[Sequence[int]]]) -> None:
         """Learn ranges that are in the lake."""

@@ -52,7 +52,7 @@ STRATEGIES = {
 }
 # Groups of files that Hudi plans at once; it leaves further ones out without a word, by default
 # those beyond 30.
-MOST_GROUPS = 100_000
+MAX_GROUPS = 100_000
 # Otherwise it waits for five commits of its own.
 COMPACTED = {"hoodie.compact.inline.max.delta.commits": "1"}
 
@@ -171,7 +171,7 @@ class Services:
                 **STRATEGIES,
                 "hoodie.clustering.plan.strategy.small.file.limit": str(LIMITS[level]),
                 "hoodie.clustering.plan.strategy.target.file.max.bytes": str(LARGEST),
-                "hoodie.clustering.plan.strategy.max.num.groups": str(MOST_GROUPS),
+                "hoodie.clustering.plan.strategy.max.num.groups": str(MAX_GROUPS),
                 # Otherwise it waits for so many commits since the last one.
                 "hoodie.clustering.inline.max.commits": "1",
                 "hoodie.clustering.async.max.commits": "1",

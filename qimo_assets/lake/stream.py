@@ -311,12 +311,12 @@ class LakeStream:
 
 
 # Rows of one file; two cores write two files at a time.
-ROWS_OF_A_FILE, MOST_FILES = 20_000, 4
+ROWS_OF_A_FILE, MAX_FILES = 20_000, 4
 
 
 def files_of(rows: int) -> int:
     """Return in how many tasks rows are written: each makes a file of each day."""
-    return min(max(rows // ROWS_OF_A_FILE, 1), MOST_FILES)
+    return min(max(rows // ROWS_OF_A_FILE, 1), MAX_FILES)
 
 
 def topic_name(settings: Settings, checkpoint: TopicCheckpoint) -> str:

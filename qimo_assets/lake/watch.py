@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 
 import dagster as dg
 
-from qimo_assets.automation.checks import EVALUATED, HEARD_SECONDS, news
+from qimo_assets.automation.checks import EVALUATED, REPORT_TTL_SECONDS, news
 from qimo_assets.lake.background import repeated
 
-LOOK_SECONDS = 60
+POLL_SECONDS = 60
 # Figures that move are told so often.
 TOLD_SECONDS = 600
 # How long a stopped run waits for a look; it asks the timeline of each table.
@@ -58,7 +58,7 @@ def watching(watches: Sequence[Watch]) -> Generator[None, None, None]:
         watches: What is looked at, one after the other.
     """
     with repeated(
-        lambda: [watch.look() for watch in watches], LOOK_SECONDS, "watch", PATIENCE_SECONDS
+        lambda: [watch.look() for watch in watches], POLL_SECONDS, "watch", PATIENCE_SECONDS
     ):
         yield
 
@@ -90,8 +90,8 @@ def watched_asset(
         name=check,
         description=meaning,
         metadata={
-            EVALUATED: f"each {LOOK_SECONDS} s by the run of chat_stream, which tells an outcome "
-            f"when it changes and after {HEARD_SECONDS // 60} minutes"
+            EVALUATED: f"each {POLL_SECONDS} s by the run of chat_stream, which tells an outcome "
+            f"when it changes and after {REPORT_TTL_SECONDS // 60} minutes"
         },
     )
     def told(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:

@@ -16,7 +16,7 @@ from qimo_assets.lake.timeline import exists, forget_unmade, meta_client
 from qimo_assets.settings import LakeSettings
 
 # A task keeps a file open for each day that its rows belong to, unless they come day by day.
-MOST_OPEN_DAYS = 8
+MAX_OPEN_DAYS = 8
 
 
 class Operation(str, Enum):
@@ -67,7 +67,7 @@ class TableWriter:
             operation: What is done with the rows.
         """
         by_day = (
-            {"hoodie.bulkinsert.sort.mode": "PARTITION_SORT"} if len(days) > MOST_OPEN_DAYS else {}
+            {"hoodie.bulkinsert.sort.mode": "PARTITION_SORT"} if len(days) > MAX_OPEN_DAYS else {}
         )
         options = {
             **write_options(table),

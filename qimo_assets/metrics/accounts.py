@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import date, timedelta
 
 from qimo_assets.metrics.catalog import METRICS, Metric
-from qimo_assets.metrics.counting import MOST_DAYS, Counting
+from qimo_assets.metrics.counting import MAX_DAYS, Counting
 from qimo_assets.metrics.facts import ACCOUNT_DAYS, ACCOUNTS, Facts
 from qimo_assets.metrics.links import Count, Counted
 from qimo_assets.metrics.publish import SQL_DIR
@@ -134,7 +134,7 @@ def _is_added(counts: Sequence[Count], repaired: Collection[str]) -> bool:
     """
     return (
         sum(count.messages for count in counts) > MAX_UNCOUNTED
-        or len(counts) > MOST_DAYS
+        or len(counts) > MAX_DAYS
         or any(not count.messages for count in counts)
         or any(count.is_root and count.day in repaired for count in counts)
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from qimo_assets.contract import MOST_VALUES, REASONS_ZH
+from qimo_assets.contract import MAX_VALUES, REASONS_ZH
 
 TEXT_LENGTH = 191
 TEXT = f"VARCHAR({TEXT_LENGTH})"
@@ -84,7 +84,7 @@ class Metric:
         partial: Where its view marks rows that are counted already, their columns beside day and
             messages, each with its type in Spark. `latest` is a newest time; the others tell the
             rows apart.
-        most_values: How many values of its grain a day tells apart, those with most messages; the
+        max_values: How many values of its grain a day tells apart, those with most messages; the
             rest is one row, 其他. None for a grain that is bounded by itself.
     """
 
@@ -102,7 +102,7 @@ class Metric:
     looks_back: int = 0
     looks_ahead: int = 0
     partial: tuple[tuple[str, str], ...] = ()
-    most_values: int | None = None
+    max_values: int | None = None
 
     @property
     def key_columns(self) -> tuple[Column, ...]:
@@ -179,7 +179,7 @@ def _by_senders(name: str, dimension: str, dimension_zh: str, title_en: str) -> 
         title_en=title_en,
         unit="条",
         additive="sum",
-        most_values=MOST_VALUES,
+        max_values=MAX_VALUES,
     )
 
 

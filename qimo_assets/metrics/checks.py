@@ -7,14 +7,14 @@ from typing import Any
 import dagster as dg
 from mysql.connector import ProgrammingError, errorcode
 
-from qimo_assets.automation.checks import EVALUATED, HEARD_SECONDS
+from qimo_assets.automation.checks import EVALUATED, REPORT_TTL_SECONDS
 from qimo_assets.metrics.catalog import METRICS, TOTAL, Metric
 from qimo_assets.metrics.publish import SQL_DIR
 from qimo_assets.metrics.specs import metric_key
 from qimo_assets.resources.mysql import MySQLResource
 from qimo_assets.views.sql import render
 
-MOST_FOUND = 20
+MAX_FOUND = 20
 ADDS_UP = "adds_up_to_total"
 INVARIANTS = {
     ADDS_UP: f"The messages add up to those of {TOTAL}, on each day that both published within a "
@@ -26,7 +26,7 @@ INVARIANTS = {
 }
 PACE = (
     "in each run that publishes the metric, and by the sensor freshness_watch within a minute when "
-    f"something newer hides that, and after {HEARD_SECONDS // 60} minutes"
+    f"something newer hides that, and after {REPORT_TTL_SECONDS // 60} minutes"
 )
 
 
@@ -124,7 +124,7 @@ def _result(
     # A commit between the two reads of one instant makes a difference to the total that the next
     # refresh mends.
     severity = dg.AssetCheckSeverity.WARN if key.name == ADDS_UP else dg.AssetCheckSeverity.ERROR
-    found = {"found": len(wrong), "differences": list(wrong[:MOST_FOUND])}
+    found = {"found": len(wrong), "differences": list(wrong[:MAX_FOUND])}
     return dg.AssetCheckResult(
         asset_key=key.asset_key,
         check_name=key.name,

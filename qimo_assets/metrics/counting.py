@@ -14,8 +14,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+from qimo_assets.metrics.cached_rows import STORE_PLAN
 from qimo_assets.metrics.facts import Facts
-from qimo_assets.metrics.kept import KEEP_PLAN
 from qimo_assets.metrics.links import (
     Arrived,
     Count,
@@ -39,7 +39,7 @@ T = TypeVar("T")
 NEW = "new_fact"
 # Of one statement: HiveServer2 ends it after minutes, and each partition that a task writes to
 # takes memory of its own.
-MOST_AT_ONCE, MOST_DAYS = 1_000_000, 8
+MAX_AT_ONCE, MAX_DAYS = 1_000_000, 8
 # How often links are read that others put together meanwhile.
 TRIES = 3
 # Days whose messages are looked at by one statement.
@@ -93,7 +93,7 @@ class Counting:
         """Return whether the links of some days are all there: so they were while they were read,
         for a name that is gone never comes back.
         """
-        now = self.counted(list(counted) if len(counted) <= MOST_DAYS else ())
+        now = self.counted(list(counted) if len(counted) <= MAX_DAYS else ())
         there = {name for known in now.values() for name in (*known.names, *known.left_out)}
         return there.issuperset(_names(counted.values()))
 
@@ -149,7 +149,7 @@ class Counting:
         """
         counted = dict(known)
         newest = max((known.newest for known in counted.values()), default="")
-        for group in in_groups(counts, MOST_AT_ONCE, MOST_DAYS):
+        for group in in_groups(counts, MAX_AT_ONCE, MAX_DAYS):
             for number, step in enumerate(self._steps(group)):
                 if number:
                     step = [replace(count, after=counted[count.day].last) for count in step]
@@ -235,12 +235,12 @@ class Counting:
     def _steps(self, group: list[Count]) -> Iterator[list[Count]]:
         """Yield counts as they are written one after the other."""
         [count, *others] = group
-        if others or count.messages <= MOST_AT_ONCE:
+        if others or count.messages <= MAX_AT_ONCE:
             yield group
             return
         rows = self._query("commits", messages=self._messages, checksum=CHECKSUM, count=count)
         commits = [(row["commit"], row["messages"], row["commits"]) for row in rows]
-        yield from ([step] for step in in_steps(count, commits, MOST_AT_ONCE))
+        yield from ([step] for step in in_steps(count, commits, MAX_AT_ONCE))
 
     def _insert(self, stem: str, counts: Sequence[Count], counted: Mapping[str, Counted]) -> None:
         facts = self._facts.of_messages(counts)
@@ -284,7 +284,7 @@ class Counting:
         """Have the server cache the rows of a query in this session, which takes them along when it
         ends, whatever ends it.
         """
-        self._session.execute(KEEP_PLAN)
+        self._session.execute(STORE_PLAN)
         self._session.execute(f"CREATE OR REPLACE TEMPORARY VIEW {NEW} AS\n{query}")
         try:
             self._session.execute(f"CACHE TABLE {NEW}")

@@ -113,7 +113,7 @@ class Figures:
         self, metric: Metric, of_set: _Cells, links: Sequence[str], session: HiveSession
     ) -> list[Row]:
         cells = _cells_of(metric, of_set)
-        most = metric.most_values
+        most = metric.max_values
         rows: list[Row] = []
         crowded: dict[str, dict[str, _Figures]] = {}
         for day, of_day in cells.items():
@@ -133,7 +133,7 @@ class Figures:
         """Return the rows of days that have more values than are told apart."""
         [(name, _)] = set_names(metric)
         told_apart = {
-            day: [cell for cell in _ranked(of_day)[: metric.most_values] if cell != OTHERS]
+            day: [cell for cell in _ranked(of_day)[: metric.max_values] if cell != OTHERS]
             for day, of_day in cells.items()
         }
         members = session.query(

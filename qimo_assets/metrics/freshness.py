@@ -17,7 +17,7 @@ import dagster as dg
 from dagster._time import get_current_timestamp
 
 from qimo_assets.automation.behind import Touched, days_behind, touched_days
-from qimo_assets.automation.checks import EVALUATED, HEARD_SECONDS, news, unheard
+from qimo_assets.automation.checks import EVALUATED, REPORT_TTL_SECONDS, news, unheard
 from qimo_assets.automation.conditions import MESSAGES
 from qimo_assets.contract import TIMEZONE
 from qimo_assets.lake.assets import STREAM_JOB
@@ -25,7 +25,7 @@ from qimo_assets.lake.reporter import INSTANT
 from qimo_assets.metadata import table
 from qimo_assets.metrics.catalog import METRICS, Metric
 from qimo_assets.metrics.checks import evaluate, invariant_specs
-from qimo_assets.metrics.course import COURSE_REPORT
+from qimo_assets.metrics.report_view import REPORT_VIEW
 from qimo_assets.metrics.specs import metric_key
 from qimo_assets.resources.kafka import KafkaResource
 from qimo_assets.resources.mysql import MySQLResource
@@ -39,10 +39,10 @@ SETTLED_SECONDS = 120
 # A metric is said to be fresh when this part of the time to its policy's warning is over.
 SAID_AFTER = 0.6
 # What a check looks at and names of a metric.
-MOST_DAYS = 50
+MAX_DAYS = 50
 PACE = (
     f"each {WATCH_SECONDS} s by the sensor freshness_watch, which tells an outcome when it changes "
-    f"and after {HEARD_SECONDS // 60} minutes"
+    f"and after {REPORT_TTL_SECONDS // 60} minutes"
 )
 
 Published = Mapping[tuple[str, str], str]
@@ -88,7 +88,7 @@ def build_freshness_definitions(
 
     # Of an asset that is seldom materialized: each run would look through all days.
     @dg.asset_check(
-        asset=metric_key(COURSE_REPORT),
+        asset=metric_key(REPORT_VIEW),
         name=EVERY_DAY,
         description="Fails when any day of any metric is older in MySQL than in the lake for "
         "longer than the catalog allows, and says which.",
@@ -253,14 +253,14 @@ def judge_every_day(
         days = sorted(_behind(instance, metric, tables, touched, today), reverse=True)
         late = [
             day
-            for day in days[:MOST_DAYS]
+            for day in days[:MAX_DAYS]
             if _waits(instance, metric, sources, date.fromisoformat(day), since)
         ]
         if late:
             behind[metric.name] = late
     days = sorted({day for late in behind.values() for day in late}, reverse=True)
     return dg.AssetCheckResult(
-        asset_key=metric_key(COURSE_REPORT),
+        asset_key=metric_key(REPORT_VIEW),
         check_name=EVERY_DAY,
         passed=not days,
         description=f"Behind: {', '.join(days[:10])}. They are wanted again each minute: look at "

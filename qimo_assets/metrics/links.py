@@ -16,9 +16,9 @@ from dataclasses import dataclass, replace
 from uuid import uuid4
 
 # Links of a day that are read one by one before they are put together.
-MOST_LINKS = 30
+MAX_LINKS = 30
 # Links of a day that do not count, before they are removed.
-MOST_LEFT_OUT = 5
+MAX_LEFT_OUT = 5
 # What follows the root is put together by itself while it holds less than this part of the root's
 # messages: so a day is written again a few times, and not with each 30 links.
 RECENT_PART = 10
@@ -232,9 +232,9 @@ def overdue(counted: Counted) -> tuple[Link, ...]:
     if not counted.links:
         return ()
     root, *following = counted.links
-    if len(counted.left_out) > MOST_LEFT_OUT:
+    if len(counted.left_out) > MAX_LEFT_OUT:
         return counted.links
-    if len(counted.links) <= MOST_LINKS:
+    if len(counted.links) <= MAX_LINKS:
         return ()
     recent = sum(link.messages for link in following)
     return tuple(following) if recent * RECENT_PART < root.messages else counted.links

@@ -24,7 +24,7 @@ CHECK = "equals_a_recount"
 RECOUNT_CHECK = dg.AssetCheckKey(metric_key(TOTAL), CHECK)
 # A day that changes while it is recounted says nothing; late lines come seldom at night.
 TRIES = 3
-MOST_FOUND = 20
+MAX_FOUND = 20
 
 
 def build_recount_check(
@@ -60,7 +60,7 @@ def build_recount_check(
         return dg.AssetCheckResult(
             passed=not found,
             severity=dg.AssetCheckSeverity.ERROR,
-            metadata={"day": day, "found": len(found), "differences": found[:MOST_FOUND]},
+            metadata={"day": day, "found": len(found), "differences": found[:MAX_FOUND]},
         )
 
     return equals_a_recount

@@ -19,8 +19,8 @@ from qimo_assets.metrics.publish import (
     ensure_tables,
     publish,
 )
+from qimo_assets.metrics.reader import open_reader
 from qimo_assets.metrics.rows import Row
-from qimo_assets.metrics.source import open_reader
 from qimo_assets.metrics.specs import metric_key
 from qimo_assets.resources.hive import HiveError, HiveResource
 from qimo_assets.resources.mysql import MySQLResource

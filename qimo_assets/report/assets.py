@@ -30,7 +30,7 @@ REFRESHING = "report"
 SECONDS_BETWEEN_TICKS = 30
 # Written by the sensor itself, which is broken off after 60 s: a run is no news, and a process.
 DAYS_IN_A_TICK = 31
-LONGEST_RUN_SECONDS = 900
+MAX_RUN_SECONDS = 900
 DAYS_LISTED = 31
 
 
@@ -104,7 +104,7 @@ def build_report_definitions(
                     most_days=days_in_a_tick,
                 )
             except TooManyDays:
-                return dg.RunRequest(tags={"dagster/max_runtime": str(LONGEST_RUN_SECONDS)})
+                return dg.RunRequest(tags={"dagster/max_runtime": str(MAX_RUN_SECONDS)})
         metadata = _metadata(done, settings.report.address)
         return dg.SensorResult(asset_events=[dg.AssetMaterialization(REPORT, metadata=metadata)])
 

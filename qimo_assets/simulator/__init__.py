@@ -9,7 +9,7 @@ accounts return from feed to feed. What people and lines are drawn from stands i
 from __future__ import annotations
 
 from qimo_assets.simulator.feed import FILES, FeedError, FeedReport, feed
-from qimo_assets.simulator.lines import MOST_TOO_LONG
+from qimo_assets.simulator.lines import MAX_TOO_LONG
 from qimo_assets.simulator.times import ZONE
 
-__all__ = ["FILES", "MOST_TOO_LONG", "ZONE", "FeedError", "FeedReport", "feed"]
+__all__ = ["FILES", "MAX_TOO_LONG", "ZONE", "FeedError", "FeedReport", "feed"]

@@ -17,7 +17,7 @@ RECENT_LINES = 512
 CRLF_SHARE = 0.02
 TOO_LONG_BYTES = 1_048_577
 TOO_LONG_SHARE = 0.002
-MOST_TOO_LONG = 3
+MAX_TOO_LONG = 3
 
 
 class Writer:
@@ -80,7 +80,7 @@ class Writer:
 
     def _broken(self, line: str) -> str:
         self.bad += 1
-        if self._too_long < MOST_TOO_LONG and self.random.random() < TOO_LONG_SHARE:
+        if self._too_long < MAX_TOO_LONG and self.random.random() < TOO_LONG_SHARE:
             self._too_long += 1
             return line + "长" * (TOO_LONG_BYTES // 3)
         reason = self.random.choice([reason for reason in Reason if reason is not Reason.TOO_LONG])

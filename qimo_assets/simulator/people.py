@@ -9,7 +9,7 @@ from itertools import accumulate
 from random import Random
 from typing import Any
 
-from qimo_assets.contract import FEWEST_FIELDS, FIELDS, SEPARATOR, TIMEZONE
+from qimo_assets.contract import FIELDS, MIN_FIELDS, SEPARATOR, TIMEZONE
 from qimo_assets.simulator.tables import TABLES
 
 PEOPLE = 20_000
@@ -148,6 +148,4 @@ def _tail(random: Random) -> str:
         if random.random() < 0.01
         else text,
     }
-    return SEPARATOR.join(
-        shown[field.name] for field in FIELDS[POSITION["msg_type"] : FEWEST_FIELDS]
-    )
+    return SEPARATOR.join(shown[field.name] for field in FIELDS[POSITION["msg_type"] : MIN_FIELDS])

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import dagster as dg
 from dagster._time import get_current_timestamp
 
-from qimo_assets.automation.checks import EVALUATED, HEARD_SECONDS, news
+from qimo_assets.automation.checks import EVALUATED, REPORT_TTL_SECONDS, news
 from qimo_assets.metadata import table
 from qimo_assets.settings import Settings
 from qimo_assets.source.files import LogFile, log_files, what_is_not_read
@@ -74,7 +74,7 @@ def build_source_definitions(settings: Settings) -> dg.Definitions:
         "with the agent's positions, whatever lives or not.",
         metadata={
             EVALUATED: f"each {WATCH_SECONDS} s by the sensor source_watcher, which tells an "
-            f"outcome when it changes and after {HEARD_SECONDS // 60} minutes"
+            f"outcome when it changes and after {REPORT_TTL_SECONDS // 60} minutes"
         },
     )
     def every_line_is_read() -> dg.AssetCheckResult:

@@ -23,7 +23,7 @@ from qimo_assets.source.links import (
 # The keeper of the links looks twice a second, the agent writes its positions every 3 s and may be
 # loading its configuration anew.
 WAIT_SECONDS = 60
-MOST_NAMED = 3
+MAX_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,8 @@ def what_is_not_read(files: Sequence[LogFile]) -> str:
     waiting = [file for file in files if file.unread_because]
     if not waiting:
         return ""
-    named = "; ".join(f"{file.name!r}: {file.unread_because}" for file in waiting[:MOST_NAMED])
-    more = f"; and {len(waiting) - MOST_NAMED} more" if len(waiting) > MOST_NAMED else ""
+    named = "; ".join(f"{file.name!r}: {file.unread_because}" for file in waiting[:MAX_NAMED])
+    more = f"; and {len(waiting) - MAX_NAMED} more" if len(waiting) > MAX_NAMED else ""
     return f"{len(waiting)} of {len(files)} log files are not read: {named}{more}"
 
 

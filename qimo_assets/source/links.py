@@ -38,10 +38,10 @@ QUIET_UNTOLD_SECONDS = 172_800
 # which would send an unterminated last line in two halves.
 RELOAD_SECONDS = 86_400
 # The agent holds removed files open until it loads its configuration anew.
-MOST_REMOVED = 100
+MAX_REMOVED = 100
 # What the agent opens beside the log files: its jars and its connections.
 RESERVED_FILES = 256
-MOST_NAME_BYTES = 255
+MAX_NAME_BYTES = 255
 LINK_NAME = re.compile(r"(.+)~((\d+)-\d+)", re.DOTALL)
 _PROPERTY = re.compile(r"\w+\.sources\.\w+\.(\S+?)\s*=\s*(.*?)\s*")
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))")
@@ -138,7 +138,7 @@ def link_name(name: str, inode: int, born: int) -> str:
     shown = "".join(
         character if character.isprintable() else _escaped(character) for character in name
     )
-    room = MOST_NAME_BYTES - len(end)
+    room = MAX_NAME_BYTES - len(end)
     if len(shown.encode()) > room:
         shown = shown.encode()[: room - 3].decode(errors="ignore") + "\u2026"
     return shown + end
@@ -351,7 +351,7 @@ def main() -> None:
                 print(_printable(complaint), file=sys.stderr, flush=True)
         told = complaints
         is_old = time.time() - configuration.stat().st_mtime > RELOAD_SECONDS
-        if is_old or len(removed) >= MOST_REMOVED:
+        if is_old or len(removed) >= MAX_REMOVED:
             os.utime(configuration)
             removed.clear()
         time.sleep(PAUSE_SECONDS)

@@ -23,7 +23,7 @@ PROFILE_FILE = "profile"
 # The longest path that a Unix socket takes on Linux is 107 bytes (sun_path, unix(7)).
 MAX_SOCKET_PATH = 107
 # The largest process number on Linux (PID_MAX_LIMIT).
-LARGEST_PID = 4_194_304
+MAX_PID = 4_194_304
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ def current_layout(profile: str | None = None) -> Layout:
     layout = Layout(home=home, ports=_ports(chosen), profile=chosen)
     # supervisord binds its socket under a name that ends in its pid, the longest of all, and
     # renames it.
-    if len(os.fsencode(f"{layout.supervisor_socket}.{LARGEST_PID}")) > MAX_SOCKET_PATH:
+    if len(os.fsencode(f"{layout.supervisor_socket}.{MAX_PID}")) > MAX_SOCKET_PATH:
         raise StackError(
             f"{layout.home} is too long a path for Unix sockets; set QIMO_HOME to a shorter one."
         )

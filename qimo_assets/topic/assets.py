@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 from dagster._time import get_current_timestamp
 
-from qimo_assets.automation.checks import EVALUATED, HEARD_SECONDS, news
+from qimo_assets.automation.checks import EVALUATED, REPORT_TTL_SECONDS, news
 from qimo_assets.instance.failures import as_failure
 from qimo_assets.metadata import table
 from qimo_assets.resources.kafka import KafkaResource, PartitionState
@@ -21,7 +21,7 @@ WATCH_SECONDS = 60
 STANDS_SECONDS = 600
 PACE = (
     f"each {WATCH_SECONDS} s by the sensor topic_watcher, which tells an outcome when it changes "
-    f"and after {HEARD_SECONDS // 60} minutes"
+    f"and after {REPORT_TTL_SECONDS // 60} minutes"
 )
 KEEPS_UP, NOTHING_LOST = "lake_keeps_up", "nothing_lost_to_retention"
 CHECKS = {

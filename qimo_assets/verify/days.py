@@ -8,9 +8,9 @@ from datetime import date
 
 from qimo_assets.verify.line import band
 from qimo_assets.verify.metrics import (
+    MAX_TEXTS,
     METRICS,
     MONTH_DAYS,
-    MOST_TEXTS,
     OTHERS,
     TOP_ACCOUNTS,
     UNKNOWN,
@@ -158,7 +158,7 @@ def _told_apart(texts: Mapping[str, _Users]) -> Mapping[str, _Users]:
     ranked = sorted(texts.items(), key=lambda item: (-item[1].messages, item[0]))
     found: defaultdict[str, _Users] = defaultdict(_Users)
     for place, (text, users) in enumerate(ranked):
-        of_text = found[text if place < MOST_TEXTS else OTHERS]
+        of_text = found[text if place < MAX_TEXTS else OTHERS]
         of_text.messages += users.messages
         of_text.users |= users.users
     return found

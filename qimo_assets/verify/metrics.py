@@ -8,7 +8,7 @@ from typing import Any
 
 UNKNOWN = "未知"
 OTHERS = "其他"
-MOST_TEXTS = 100
+MAX_TEXTS = 100
 QUALITY = "data_quality"
 TOP_ACCOUNTS = 100
 WEEK_DAYS, MONTH_DAYS = 7, 30

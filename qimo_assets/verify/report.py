@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-MOST_DIFFERENCES = 20
+MAX_DIFFERENCES = 20
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def shortened(name: str, differences: Iterable[str]) -> list[str]:
     """Keep the first differences and count the others."""
     shown, more = [], 0
     for difference in differences:
-        if len(shown) < MOST_DIFFERENCES:
+        if len(shown) < MAX_DIFFERENCES:
             shown.append(difference)
         else:
             more += 1

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # Partition, offset, time of collection and the line itself.
 PlainLine = tuple[int, int, datetime, bytes]
-MOST_RECORDS = 10_000
+MAX_RECORDS = 10_000
 
 
 def count_arrivals(kafka: KafkaSettings) -> int:
@@ -65,7 +65,7 @@ def plain_lines(kafka: KafkaSettings, ranges: Mapping[int, tuple[int, int]]) -> 
             consumer.assign([TopicPartition(kafka.topic, partition, max(first, start))])
             offset, last = max(first, start) - 1, min(last, end - 1)
             while offset < last:
-                records = consumer.consume(MOST_RECORDS, timeout=kafka.timeout_seconds)
+                records = consumer.consume(MAX_RECORDS, timeout=kafka.timeout_seconds)
                 if not records:
                     raise KafkaException(_no_answer())
                 for record in records:

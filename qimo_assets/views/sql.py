@@ -9,7 +9,7 @@ from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined, Template
 
-from qimo_assets.contract import FIELDS, MOST_VALUES, OTHERS, REASONS_ZH, UNKNOWN
+from qimo_assets.contract import FIELDS, MAX_VALUES, OTHERS, REASONS_ZH, UNKNOWN
 
 SQL_DIR = Path(__file__).parent / "sql"
 MESSAGE_VIEW = "v_message"
@@ -107,7 +107,7 @@ def _values(database: str) -> dict[str, object]:
         "database": database,
         "unknown": UNKNOWN,
         "others": OTHERS,
-        "most_values": MOST_VALUES,
+        "max_values": MAX_VALUES,
         "rejections": {reason.value: text for reason, text in REASONS_ZH.items()},
         "added": {
             column: comment

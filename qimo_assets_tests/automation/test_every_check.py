@@ -11,7 +11,7 @@ import dagster as dg
 import pytest
 from dagster._core.test_utils import create_run_for_test, freeze_time
 
-from qimo_assets.automation.checks import EVALUATED, HEARD_SECONDS, unheard
+from qimo_assets.automation.checks import EVALUATED, REPORT_TTL_SECONDS, unheard
 from qimo_assets.automation.conditions import MESSAGES
 from qimo_assets.lake import pending
 from qimo_assets.lake.assets import REPLAY_JOB, STREAM_JOB
@@ -214,10 +214,10 @@ def test_an_outcome_that_stays_is_told_once_an_hour(night: Night) -> None:
     night.tick("topic_watcher")
     evaluations = [
         minute
-        for minute in range(1, 1 + 2 * HEARD_SECONDS // 60)
+        for minute in range(1, 1 + 2 * REPORT_TTL_SECONDS // 60)
         if told(night.tick("topic_watcher", minutes=1))
     ]
-    assert evaluations == [HEARD_SECONDS // 60, 2 * HEARD_SECONDS // 60]
+    assert evaluations == [REPORT_TTL_SECONDS // 60, 2 * REPORT_TTL_SECONDS // 60]
 
 
 def test_a_change_is_told_at_once_and_the_report_with_it(night: Night) -> None:

@@ -9,8 +9,8 @@ from datetime import date, timedelta
 import dagster as dg
 import pytest
 
-from qimo_assets.automation.backoff import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, pause_seconds
-from qimo_assets.automation.lateness import MOST_DAYS
+from qimo_assets.automation.backoff import FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS, pause_seconds
+from qimo_assets.automation.lateness import MAX_DAYS
 from qimo_assets_tests.automation.graph import METRIC, NOON, VIEW, Graph, running
 
 CANCELED = dg.DagsterRunStatus.CANCELED
@@ -55,11 +55,11 @@ def test_late_days_wait_for_each_other_and_today_for_none() -> None:
 def test_of_many_late_days_the_newest_go_first() -> None:
     graph = running(late_minutes=2)
     days = [
-        str(date.fromisoformat(TODAY) - timedelta(days=number)) for number in range(MOST_DAYS + 3)
+        str(date.fromisoformat(TODAY) - timedelta(days=number)) for number in range(MAX_DAYS + 3)
     ]
     graph.touch(*days)
     first = graph.tick()
-    assert first == set(days[: MOST_DAYS + 1])
+    assert first == set(days[: MAX_DAYS + 1])
     assert graph.tick() == set(days) - first
 
 
@@ -164,7 +164,7 @@ def test_a_failed_day_is_tried_again_with_growing_pauses_until_it_succeeds(graph
         assert graph.tick(minutes=(pause_seconds(failures) - 3) / 60) == set()
         assert graph.tick(minutes=2 / 60) == {OLD}
     assert pause_seconds(1) == FIRST_PAUSE_SECONDS
-    assert pause_seconds(7) == LONGEST_PAUSE_SECONDS
+    assert pause_seconds(7) == MAX_PAUSE_SECONDS
     graph.fails = False
     assert graph.materialize(METRIC, OLD)
     assert graph.tick(minutes=60) == set()

@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from qimo_assets.automation.conditions import MESSAGES
-from qimo_assets.automation.lateness import MOST_DAYS
+from qimo_assets.automation.lateness import MAX_DAYS
 from qimo_assets.automation.ranges import (
     PARTITION_TAG,
     PRIORITY_TAG,
@@ -103,16 +103,16 @@ def test_a_year_of_late_lines_is_a_run_for_each_month_of_days_the_newest_first(
         assert set(run.asset_selection or []) == PLAIN
         assert run.tags["dagster/max_runtime"]
         spans.append((run.tags[RANGE_START_TAG], run.tags[RANGE_END_TAG]))
-    first, last = (YEAR[-MOST_DAYS], YEAR[-1]), (YEAR[0], YEAR[len(YEAR) % MOST_DAYS - 1])
-    assert (spans[0], spans[-1], len(spans)) == (first, last, len(YEAR) // MOST_DAYS + 1)
+    first, last = (YEAR[-MAX_DAYS], YEAR[-1]), (YEAR[0], YEAR[len(YEAR) % MAX_DAYS - 1])
+    assert (spans[0], spans[-1], len(spans)) == (first, last, len(YEAR) // MAX_DAYS + 1)
 
 
 def test_a_range_is_bounded_and_ends_with_the_newest_day() -> None:
     spans = bounded(YEAR)
-    assert [span.end for span in spans] == YEAR[::-1][::MOST_DAYS]
+    assert [span.end for span in spans] == YEAR[::-1][::MAX_DAYS]
     days = [day for span in spans for day in daily.get_partition_keys_in_range(span)]
     assert sorted(days) == YEAR
-    assert max(len(daily.get_partition_keys_in_range(span)) for span in spans) == MOST_DAYS
+    assert max(len(daily.get_partition_keys_in_range(span)) for span in spans) == MAX_DAYS
 
 
 def test_today_passes_the_days_that_wait(platform: Platform) -> None:

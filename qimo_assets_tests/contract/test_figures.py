@@ -17,7 +17,7 @@ import pytest
 from pyhive.hive import HiveParamEscaper
 from pyspark.sql import DataFrame, SparkSession
 
-from qimo_assets.contract import MOST_VALUES, OTHERS
+from qimo_assets.contract import MAX_VALUES, OTHERS
 from qimo_assets.lake.tables import MESSAGE
 from qimo_assets.metrics import accounts, counting, figures, links
 from qimo_assets.metrics.accounts import Accounts
@@ -338,13 +338,13 @@ def test_figures_grow_by_what_is_new_and_say_what_the_views_say(lake: Lake) -> N
     lake.metrics = OF_MESSAGES
     lake.agrees(DAY)
     lake.write(40)
-    lake.write(MOST_VALUES + 20, LATER, os="many")
+    lake.write(MAX_VALUES + 20, LATER, os="many")
     lake.write(5, LATER, os=OTHERS)
     lake.agrees(DAY, LATER)
     assert lake.links() == [3, 40]
     of_many = lake.seen("os", LATER)
     # The most lines have the name of the rest: it is one of the hundred, and holds the rest.
-    assert len(of_many) == MOST_VALUES
+    assert len(of_many) == MAX_VALUES
     assert max(row[2] for row in of_many) == 5 + 20 + 1
     session: Any = lake.spark
     server = session._jsparkSession.sharedState()
@@ -437,7 +437,7 @@ def test_of_two_runs_at_once_one_counts(lake: Lake) -> None:
 def test_a_day_of_many_messages_is_counted_in_steps(
     lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(counting, "MOST_AT_ONCE", 10)
+    monkeypatch.setattr(counting, "MAX_AT_ONCE", 10)
     for _ in range(2):
         lake.write(6)
     lake.agrees(DAY)
@@ -445,7 +445,7 @@ def test_a_day_of_many_messages_is_counted_in_steps(
 
 
 def test_links_are_put_together_and_go_on(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(links, "MOST_LINKS", 2)
+    monkeypatch.setattr(links, "MAX_LINKS", 2)
     lake.write(60)
     lake.write(4, LATER)
     for _ in range(3):
@@ -464,7 +464,7 @@ def test_links_are_put_together_and_go_on(lake: Lake, monkeypatch: pytest.Monkey
 
 
 def test_links_that_do_not_count_are_removed(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(links, "MOST_LEFT_OUT", 0)
+    monkeypatch.setattr(links, "MAX_LEFT_OUT", 0)
     for _ in range(2):
         lake.count(DAY, again=True)
     before = lake.counting().counted([DAY])[DAY]
@@ -479,7 +479,7 @@ def test_links_that_do_not_count_are_removed(lake: Lake, monkeypatch: pytest.Mon
 def test_rows_that_were_put_together_while_they_were_read_are_read_again(
     lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(links, "MOST_LINKS", 1)
+    monkeypatch.setattr(links, "MAX_LINKS", 1)
     lake.count(DAY)
     lake.write(5)
     lake.count(DAY)

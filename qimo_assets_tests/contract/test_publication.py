@@ -28,7 +28,6 @@ from qimo_assets.automation.conditions import MESSAGES
 from qimo_assets.metrics.assets import build_metric_assets
 from qimo_assets.metrics.catalog import METRICS, TEXT, TEXT_LENGTH, Column, Metric
 from qimo_assets.metrics.checks import ADDS_UP, build_metric_checks
-from qimo_assets.metrics.course import build_course_report
 from qimo_assets.metrics.publish import (
     PublicationError,
     PublicationResult,
@@ -38,6 +37,7 @@ from qimo_assets.metrics.publish import (
     ensure_tables,
     publish,
 )
+from qimo_assets.metrics.report_view import build_report_view
 from qimo_assets.partitions import daily
 from qimo_assets.resources.mysql import MySQLError, MySQLResource
 from qimo_assets_tests.contract.conftest import Server
@@ -727,7 +727,7 @@ def test_accounts_are_published_masked_where_it_is_set(
 def test_the_course_s_report_is_a_view_over_the_metrics(
     mysql: MySQLResource, connection: MySQLConnectionAbstract
 ) -> None:
-    assert dg.materialize([build_course_report()], resources={"mysql": mysql}).success
+    assert dg.materialize([build_report_view()], resources={"mysql": mysql}).success
     assert fetch(connection, "SELECT * FROM `7mo_report`") == []
     dg.materialize(
         build_metric_assets("lake"), resources={"hive": FakeHive(), "mysql": mysql}, **ONE_DAY
@@ -750,7 +750,7 @@ def test_the_course_s_report_is_a_view_over_the_metrics(
         ("3", "1", 1),
     ]
     assert {row[0] for row in found} == {str(category) for category in range(1, 13)}
-    assert dg.materialize([build_course_report()], resources={"mysql": mysql}).success
+    assert dg.materialize([build_report_view()], resources={"mysql": mysql}).success
 
 
 def test_a_metric_whose_server_was_away_is_published_by_the_automation(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from qimo_assets import contract
-from qimo_assets.contract import FEWEST_FIELDS, FIELDS, Field
+from qimo_assets.contract import FIELDS, MIN_FIELDS, Field
 from qimo_assets.lake.tables import MESSAGE
 from qimo_assets.verify import line as recount_line
 from qimo_assets.verify.line import FIELD_COUNTS, read_line
@@ -16,13 +16,13 @@ PLACE = Field("server_gps", "gps", "服务器", added=True)
 
 
 def test_added_fields_stand_at_the_end_and_are_not_required() -> None:
-    assert FEWEST_FIELDS == 20
+    assert MIN_FIELDS == 20
     assert [field.added for field in FIELDS] == [False] * 20 + [True] * (len(FIELDS) - 20)
     assert [field.name for field in FIELDS if field.added and field.required] == []
 
 
 def test_the_recount_counts_the_same_lines_as_good() -> None:
-    assert list(FIELD_COUNTS) == list(range(FEWEST_FIELDS, len(FIELDS) + 1))
+    assert list(FIELD_COUNTS) == list(range(MIN_FIELDS, len(FIELDS) + 1))
 
 
 def test_every_column_of_the_contract_is_in_the_table() -> None:

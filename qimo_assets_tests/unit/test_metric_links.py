@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import pytest
 
 from qimo_assets.metrics.links import (
-    MOST_LEFT_OUT,
-    MOST_LINKS,
+    MAX_LEFT_OUT,
+    MAX_LINKS,
     STAMP,
     Arrived,
     Count,
@@ -152,7 +152,7 @@ def test_a_day_of_many_messages_is_counted_in_steps() -> None:
 
 
 def test_what_follows_the_root_is_put_together_by_itself_while_it_is_little() -> None:
-    few, many = row_of(MOST_LINKS), row_of(MOST_LINKS + 1)
+    few, many = row_of(MAX_LINKS), row_of(MAX_LINKS + 1)
     assert overdue(Counted()) == overdue(counted(*few)) == ()
     assert overdue(counted(*many)) == tuple(many)
     large = [link("000", messages=10_000), *many[1:]]
@@ -160,7 +160,7 @@ def test_what_follows_the_root_is_put_together_by_itself_while_it_is_little() ->
 
 
 def test_links_that_do_not_count_are_removed() -> None:
-    lost = [link(f"lost {number}", "gone") for number in range(MOST_LEFT_OUT + 1)]
+    lost = [link(f"lost {number}", "gone") for number in range(MAX_LEFT_OUT + 1)]
     assert overdue(counted(link("a"), *lost[1:])) == ()
     assert overdue(counted(link("a"), *lost)) == (link("a"),)
     assert overdue(counted(*lost)) == ()

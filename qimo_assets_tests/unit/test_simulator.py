@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from qimo_assets.contract import FIELDS, Reason
-from qimo_assets.simulator import MOST_TOO_LONG, FeedError, FeedReport, feed
+from qimo_assets.simulator import MAX_TOO_LONG, FeedError, FeedReport, feed
 
 NOW = datetime(2024, 5, 3, 15, 30, tzinfo=ZoneInfo("Asia/Shanghai"))
 POSITION = {field.name: position for position, field in enumerate(FIELDS)}
@@ -187,7 +187,7 @@ def test_only_the_bad_lines_are_bad(tmp_path: Path) -> None:
 def test_too_long_lines_are_few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("qimo_assets.simulator.lines.TOO_LONG_SHARE", 1.0)
     report = feed(tmp_path, 50, bad=1.0, seed=1, now=NOW)
-    assert sum(len(line) > 1_048_576 for line in lines_of(report)) == MOST_TOO_LONG
+    assert sum(len(line) > 1_048_576 for line in lines_of(report)) == MAX_TOO_LONG
 
 
 def test_rate_is_steady_and_of_the_present(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 import dagster as dg
 import pytest
 
-from qimo_assets.automation.backoff import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS
+from qimo_assets.automation.backoff import FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS
 from qimo_assets.instance.runs import UNFINISHED
 from qimo_assets.lake.supervisor import (
     PastRun,
@@ -182,7 +182,7 @@ def test_failures_before_a_run_that_wrote_do_not_count(worked: int, pause: int) 
 def test_the_pause_is_counted_from_the_last_end() -> None:
     just_failed, hours_ago = run(FAILURE, 1), run(FAILURE, 7200)
     assert not decide([just_failed, hours_ago], NOW, writing=False).launch
-    assert (FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS) == (10, 300)
+    assert (FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS) == (10, 300)
 
 
 def test_a_failure_without_an_end_on_record_waits_for_nothing() -> None:

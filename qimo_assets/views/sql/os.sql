@@ -1,5 +1,5 @@
 -- Messages and senders by the sender's operating system.
--- Clients decide which values there are: those with most messages of a day are told apart (MOST_VALUES in contract.py), the rest is 其他.
+-- Clients decide which values there are: those with most messages of a day are told apart (MAX_VALUES in contract.py), the rest is 其他.
 CREATE OR REPLACE VIEW {{ database }}.os (
   day COMMENT '日期',
   os COMMENT '发件人操作系统',
@@ -10,7 +10,7 @@ COMMENT '各发件人操作系统的消息量'
 AS
 SELECT day, os, sum(messages) AS messages, count(DISTINCT sender_account) AS senders
 FROM (
-  SELECT day, IF(place <= {{ most_values }}, os, '{{ others }}') AS os, sender_account, messages
+  SELECT day, IF(place <= {{ max_values }}, os, '{{ others }}') AS os, sender_account, messages
   FROM (
     SELECT *, dense_rank() OVER (PARTITION BY day ORDER BY of_value DESC, os) AS place
     FROM (

@@ -1,6 +1,6 @@
 """Reading metrics: the instants of the lake first, then the rows of whole days.
 
-The messages of small days are read once and kept in the server's memory while the metrics are made
+The messages of small days are read once and cached by the server while the metrics are made
 from them, each by the definition of its own view. Of a large day the messages that are new are
 counted, and the rest is known (figures.py); accounts of other days are known as well (accounts.py).
 Any other metric is asked of its view.
@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from functools import partial
 
 from qimo_assets.metrics.accounts import Accounts
+from qimo_assets.metrics.cached_rows import cache_rows, drop_cached, drop_expired
 from qimo_assets.metrics.catalog import METRICS, Metric
 from qimo_assets.metrics.counting import sizes
 from qimo_assets.metrics.facts import ACCOUNT_DAYS, FACTS, Facts, Span, rows_over
 from qimo_assets.metrics.figures import Figures
-from qimo_assets.metrics.kept import drop, drop_what_was_left, keep
 from qimo_assets.metrics.links import Counted, overdue
 from qimo_assets.metrics.rows import Row, Rows, read_rows
 from qimo_assets.metrics.sessions import SessionPool
@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 NO_INSTANT = "0" * 17
 # Two at once keep two processors busy: while one is planned the other runs.
 SESSIONS = 2
-KEPT = "kept_message"
+CACHED = "cached_message"
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ class Reader:
     def _messages(
         self, metrics: Sequence[Metric], spans: Sequence[Span]
     ) -> Generator[str, None, None]:
-        """Give the messages of small days as what a query reads: the server keeps them meanwhile,
+        """Give the messages of small days as what a query reads: the server caches them meanwhile,
         so that they are listed and read once, and the figures of all metrics add up.
         """
         query = Facts(self._database, metrics).messages(spans) if spans else ""
@@ -172,13 +172,13 @@ class Reader:
             yield f"({query})"
             return
         with self._sessions.take() as session:
-            drop_what_was_left(session, KEPT)
-            name = keep(session, KEPT, query)
+            drop_expired(session, CACHED)
+            name = cache_rows(session, CACHED, query)
         try:
             yield name
         finally:
             with self._sessions.take() as session:
-                drop(session, name)
+                drop_cached(session, name)
 
     def _read_figures(self, metrics: Sequence[Metric], days: Sequence[str], again: bool) -> Rows:
         with self._figures() as figures:

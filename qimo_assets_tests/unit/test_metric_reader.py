@@ -17,17 +17,17 @@ from qimo_assets.metrics import accounts, figures
 from qimo_assets.metrics.catalog import METRICS
 from qimo_assets.metrics.counting import (
     FEW_MESSAGES,
-    MOST_AT_ONCE,
-    MOST_DAYS,
+    MAX_AT_ONCE,
+    MAX_DAYS,
     NEW,
     Counting,
 )
 from qimo_assets.metrics.facts import ACCOUNTS, Facts
 from qimo_assets.metrics.figures import Figures
-from qimo_assets.metrics.links import MOST_LINKS, STAMP
+from qimo_assets.metrics.links import MAX_LINKS, STAMP
 from qimo_assets.metrics.publish import SQL_DIR
+from qimo_assets.metrics.reader import open_reader
 from qimo_assets.metrics.recount import build_recount_check, differences
-from qimo_assets.metrics.source import open_reader
 from qimo_assets.resources.hive import HiveError
 from qimo_assets.views import sql
 from qimo_assets.views.sql import QUARANTINE_VIEW, read_sql
@@ -121,7 +121,7 @@ def test_a_small_day_is_read_and_a_large_one_is_counted(server: Server, messages
     small = f"day = '{DAY}' AND _hoodie_commit_time > '' AND _hoodie_commit_time <= '{INSTANT}'"
     kept = server.said("CREATE GLOBAL TEMPORARY VIEW")
     assert [small in text for text in kept] == [True] * (messages == 999)
-    assert len(server.said("DROP VIEW IF EXISTS global_temp.kept_message")) == len(kept)
+    assert len(server.said("DROP VIEW IF EXISTS global_temp.cached_message")) == len(kept)
 
 
 def test_one_metric_of_a_small_day_is_read_without_a_copy(server: Server) -> None:
@@ -135,14 +135,14 @@ def test_a_copy_that_cannot_be_kept_is_dropped(server: Server) -> None:
     server.refused = "CACHE TABLE"
     with pytest.raises(HiveError):
         server.read("os", "network", large_day=1000)
-    assert server.said("DROP VIEW IF EXISTS global_temp.kept_message")
+    assert server.said("DROP VIEW IF EXISTS global_temp.cached_message")
 
 
 @pytest.mark.parametrize(("age", "is_dropped"), [(7_100, False), (7_300, True)])
 def test_a_copy_that_a_killed_run_left_is_dropped(
     server: Server, age: int, is_dropped: bool
 ) -> None:
-    name = f"kept_message_{int(time.time()) - age}_12345678"
+    name = f"cached_message_{int(time.time()) - age}_12345678"
     server.kept = [name]
     server.read("os", "network", large_day=1000)
     assert (f"DROP VIEW IF EXISTS global_temp.{name}" in server.statements) is is_dropped
@@ -228,7 +228,7 @@ def test_of_the_days_around_only_those_are_read_that_have_other_messages(server:
 
 
 def test_the_accounts_of_many_days_are_counted_once(server: Server) -> None:
-    days = [f"2021-10-{day:02d}" for day in range(1, MOST_DAYS + 2)]
+    days = [f"2021-10-{day:02d}" for day in range(1, MAX_DAYS + 2)]
     server.messages = dict.fromkeys(days, 1)
     server.read("active_user")
     assert {link["day"] for link in server.links} == {*days, DAY}
@@ -325,10 +325,10 @@ def test_links_that_were_put_together_while_they_were_read_are_read_again(server
 def many(server: Server) -> Server:
     """A server with a day of many links, of which all is counted."""
     last = server.add(0)
-    for number in range(1, MOST_LINKS + 1):
+    for number in range(1, MAX_LINKS + 1):
         last = server.add(number, last, f"{OLD}{number:03d}")
-    server.messages[DAY] = MOST_LINKS + 1
-    server.instant = f"{OLD}{MOST_LINKS:03d}"
+    server.messages[DAY] = MAX_LINKS + 1
+    server.instant = f"{OLD}{MAX_LINKS:03d}"
     server.sets = {"os.senders"}
     return server
 
@@ -374,7 +374,7 @@ def test_a_large_day_that_is_put_together_is_kept_by_kinds(many: Server) -> None
 
 
 def test_many_new_messages_are_counted_in_bounded_statements(server: Server) -> None:
-    server.messages = {BEFORE: MOST_AT_ONCE, DAY: MOST_AT_ONCE}
+    server.messages = {BEFORE: MAX_AT_ONCE, DAY: MAX_AT_ONCE}
     server.counting().bring_up_to_date([BEFORE, DAY])
     assert len(server.said("INSERT INTO")) == 2
     assert not server.said("CACHE")
