@@ -24,7 +24,7 @@ from qimo_assets import overview, simulator, tiers, verify
 from qimo_assets.contract import TIMEZONE
 from qimo_assets.errors import QimoError
 from qimo_assets.query import FORMATS, Format, answer_all, decoded
-from qimo_assets.settings import LOOPBACK, PROJECT_ROOT, Settings, load_settings
+from qimo_assets.settings import LOOPBACK, PROJECT_ROOT, Settings, SettingsError, load_settings
 from qimo_assets.simulator import tail
 from qimo_assets.stack import control, install
 from qimo_assets.stack.accounts import make_kafka_account
@@ -197,6 +197,11 @@ def status(as_json: bool, secrets: bool) -> None:
         click.echo(json.dumps(told, indent=2, ensure_ascii=False))
     else:
         click.echo(overview.render(state, found, endpoints, now))
+    if _is_own_dagster(layout):
+        _say_aside(
+            "That is the embedded stack. QIMO_CONFIG and DAGSTER_HOME name systems of your own; "
+            "./qimo doctor asks each of them."
+        )
     if state != "running":
         sys.exit(1)
 
@@ -307,8 +312,8 @@ def verify_command(as_json: bool, wait: bool) -> None:
 def doctor_command(as_json: bool) -> None:
     """Ask every endpoint of the settings a real question; exit status 1 when one does not work."""
     layout, settings = current_layout(), load_settings()
-    if "DAGSTER_HOME" not in os.environ and (layout.dagster_home / "dagster.yaml").exists():
-        os.environ.update(common_environment(layout))
+    if (layout.dagster_home / "dagster.yaml").exists():
+        os.environ.update(_environment(layout))
     from qimo_assets import doctor
 
     answers = doctor.examine(settings)
@@ -327,10 +332,12 @@ def replay(as_json: bool) -> None:
     """Read the lines in quarantine again by today's contract and move the good ones into the lake;
     exit status 1 when that failed.
     """
-    layout = current_layout()
-    if not control.is_running(layout, "dagster-daemon"):
+    layout, settings = current_layout(), load_settings()
+    if not _is_own_dagster(layout) and not control.is_running(layout, "dagster-daemon"):
         raise StackError("Dagster is not running; ./qimo up starts it.")
-    replayed = _replay(layout)
+    if not settings.dagster.webserver:
+        raise SettingsError("dagster.webserver is not set: the replay is launched there.")
+    replayed = _replay(layout, settings.dagster.webserver)
     moved, changed, kept = (sum(replayed[name].values()) for name in ("moved", "changed", "kept"))
     if as_json:
         click.echo(json.dumps(replayed, indent=2))
@@ -355,7 +362,7 @@ def migrate() -> None:
     from qimo_assets.resources.mysql import MySQLResource
     from qimo_assets.resources.spark import spark_resource
 
-    os.environ.update(common_environment(current_layout()))
+    os.environ.update(_environment(current_layout()))
     settings = load_settings()
     rows = run_migration(
         settings,
@@ -411,6 +418,11 @@ def agent(file: Path) -> None:
 def dagster(arguments: tuple[str, ...]) -> None:
     """Run the dagster command on the embedded stack's instance."""
     layout = current_layout()
+    if _is_own_dagster(layout):
+        raise StackError(
+            "QIMO_CONFIG and DAGSTER_HOME name systems of your own: run dagster itself, with -w "
+            "and your workspace.yaml (docs/deploy.md)."
+        )
     workspace = str(layout.etc / "workspace.yaml")
     _replace_process(layout, [sys.executable, "-m", DAGSTER_COMMAND, workspace, *arguments])
 
@@ -618,11 +630,24 @@ def _progress(settings: Settings) -> tuple[dict[str, int], str]:
     return counts, state
 
 
-def _replay(layout: Layout) -> dict[str, dict[str, int]]:
+def _is_own_dagster(layout: Layout) -> bool:
+    """Return whether the environment names systems and a Dagster of your own, as docs/deploy.md has
+    it set them. One variable alone may be there for another project.
+    """
+    home = os.environ.get("DAGSTER_HOME")
+    return bool(os.environ.get("QIMO_CONFIG") and home and Path(home) != layout.dagster_home)
+
+
+def _environment(layout: Layout) -> dict[str, str]:
+    """Return the variables of the embedded stack, and none where Dagster is your own."""
+    return {} if _is_own_dagster(layout) else common_environment(layout)
+
+
+def _replay(layout: Layout, webserver: str) -> dict[str, dict[str, int]]:
     """Launch the replay, end the live stream, which holds the writer's lock and goes on afterwards
     by itself, and return what became of the rows.
     """
-    os.environ.update(common_environment(layout))
+    os.environ.update(_environment(layout))
     import dagster as dg
 
     from qimo_assets.instance.runs import run_in_place_of
@@ -634,7 +659,7 @@ def _replay(layout: Layout) -> dict[str, dict[str, int]]:
             REPLAY_JOB,
             STREAM_JOB,
             QUARANTINED,
-            layout.ports["dagster"],
+            webserver,
             REPLAY_SECONDS,
         )
     return {

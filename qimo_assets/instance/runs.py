@@ -5,11 +5,11 @@ in their place.
 from __future__ import annotations
 
 import time
+from urllib.parse import urlsplit
 
 import dagster as dg
 
 from qimo_assets.errors import QimoError
-from qimo_assets.settings import LOOPBACK
 from qimo_assets.timeouts import RUNS_STOP_SECONDS, STREAM_STOP_SECONDS
 
 # Set on a run before the platform ends it, so that this is not taken for a stop by a person.
@@ -68,7 +68,7 @@ def run_in_place_of(
     job: str,
     other: str,
     observed: dg.AssetKey,
-    webserver_port: int,
+    webserver: str,
     seconds: float,
 ) -> dg.AssetObservation:
     """Run a job for which the unfinished runs of another one have to end, and return what it
@@ -79,7 +79,7 @@ def run_in_place_of(
         job: The job.
         other: The job whose runs are ended; whoever supervises it launches it again afterwards.
         observed: The asset of which the run observes something.
-        webserver_port: Port of the webserver on this machine.
+        webserver: URL of the webserver.
         seconds: How long the run may take.
 
     Raises:
@@ -88,7 +88,14 @@ def run_in_place_of(
     # It takes long to load, and every run loads this module.
     from dagster_graphql import DagsterGraphQLClient
 
-    client = DagsterGraphQLClient(LOOPBACK, port_number=webserver_port, timeout=GRAPHQL_SECONDS)
+    url = urlsplit(webserver)
+    client = DagsterGraphQLClient(
+        url.hostname or "",
+        port_number=url.port,
+        use_https=url.scheme == "https",
+        path_prefix=url.path.rstrip("/"),
+        timeout=GRAPHQL_SECONDS,
+    )
     # Launched first: it stands in the queue before the next run of the other job, which is launched
     # within seconds.
     run_id = client.submit_job_execution(job)
@@ -105,6 +112,6 @@ def run_in_place_of(
         state = run.status.value if run else "gone"
         raise QimoError(
             f"The job {job} did not succeed (run {run_id} is {state}); see "
-            f"http://{LOOPBACK}:{webserver_port}/runs/{run_id}"
+            f"{webserver.rstrip('/')}/runs/{run_id}"
         )
     return observation

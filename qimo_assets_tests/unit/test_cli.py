@@ -11,16 +11,19 @@ import shutil
 import stat
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import dagster as dg
 import pytest
 from click.testing import CliRunner
 from pydantic import SecretStr
 
 from qimo_assets import __version__, cli, overview, tiers
-from qimo_assets.settings import PROJECT_ROOT, HiveSettings, Settings
+from qimo_assets.instance import runs
+from qimo_assets.settings import PROJECT_ROOT, HiveSettings, Settings, load_settings
 from qimo_assets.stack.beeline import beeline_command
 from qimo_assets.stack.errors import StackError
 from qimo_assets.stack.layout import current_layout
@@ -441,6 +444,63 @@ def test_another_python_that_is_supported_is_taken(tmp_path: Path, named: bool) 
     )
     assert "is needed" not in done.stderr
     assert done.returncode != 0
+
+
+# --- systems of one's own
+
+
+@pytest.fixture
+def own_dagster(required: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Settings and a home of Dagster that are not the embedded stack's."""
+    monkeypatch.setenv("QIMO_CONFIG", str(required / "qimo.toml"))
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "dagster"))
+    return tmp_path / "dagster"
+
+
+@pytest.mark.usefixtures("own_dagster")
+def test_dagster_on_systems_of_ones_own_is_run_by_itself(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert status_of(monkeypatch, "dagster", "run", "list") == 1
+    assert "run dagster itself, with -w and your workspace.yaml" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("gone", ["QIMO_CONFIG", "DAGSTER_HOME"])
+@pytest.mark.usefixtures("own_dagster")
+def test_one_variable_alone_leads_to_no_other_dagster(
+    monkeypatch: pytest.MonkeyPatch, gone: str
+) -> None:
+    monkeypatch.delenv(gone)
+    layout, given = current_layout(), {}
+    layout.secrets.mkdir(parents=True)
+    (layout.secrets / "mysql_dagster").write_text("pw")
+    monkeypatch.setattr(cli.os, "execve", lambda *arguments: given.update(arguments[2]))
+    status_of(monkeypatch, "dagster", "run", "list")
+    assert given["DAGSTER_HOME"] == str(layout.dagster_home)
+
+
+@pytest.mark.usefixtures("own_dagster")
+def test_the_status_says_that_it_is_not_of_systems_of_ones_own(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert status_of(monkeypatch, "status") == 1
+    assert "./qimo doctor asks each of them" in capfd.readouterr().err
+
+
+def test_a_replay_on_systems_of_ones_own_is_launched_at_their_webserver(
+    own_dagster: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+    counts = SimpleNamespace(value={})
+    told = SimpleNamespace(metadata=dict.fromkeys(("moved", "changed", "kept"), counts))
+    monkeypatch.setattr(runs, "run_in_place_of", lambda *given: asked.extend(given) or told)
+    monkeypatch.setattr(dg.DagsterInstance, "get", lambda: nullcontext(os.environ["DAGSTER_HOME"]))
+    refused = CliRunner().invoke(cli.cli, ["replay"])
+    assert str(refused.exception) == ("dagster.webserver is not set: the replay is launched there.")
+    monkeypatch.setenv("QIMO_DAGSTER__WEBSERVER", "https://dagster.example/qimo")
+    load_settings.cache_clear()
+    assert CliRunner().invoke(cli.cli, ["replay"]).exit_code == 0
+    assert (asked[0], asked[4]) == (str(own_dagster), "https://dagster.example/qimo")
 
 
 def test_the_agents_configuration_for_a_chat_server_is_its_owners_alone(
