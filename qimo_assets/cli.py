@@ -26,7 +26,7 @@ from qimo_assets.errors import QimoError
 from qimo_assets.query import FORMATS, Format, answer_all, decoded
 from qimo_assets.settings import LOOPBACK, PROJECT_ROOT, Settings, SettingsError, load_settings
 from qimo_assets.simulator import tail
-from qimo_assets.stack import control, install
+from qimo_assets.stack import code, control, install
 from qimo_assets.stack.accounts import make_kafka_account
 from qimo_assets.stack.beeline import beeline_command
 from qimo_assets.stack.errors import StackError
@@ -136,7 +136,8 @@ def demo(lines: int) -> None:
     help="What the stack is made of; that of the data which is there, or single, if not given.",
 )
 def up(profile: str | None) -> None:
-    """Start the embedded stack and Dagster; what runs already is left alone.
+    """Start the embedded stack and Dagster; what runs already is left alone, but for
+    the platform's own processes where its code changed.
 
     The profile `single` runs one of each. `cluster` runs three brokers that are reached by
     SASL_SSL, two data nodes, Spark's own cluster of two workers, and MariaDB by TLS. `yarn` is
@@ -158,8 +159,13 @@ def down() -> None:
         click.echo("Nothing is running.")
         return
     tail.stop(_tail_record(layout))
-    # First the daemon, which would launch the stream again.
-    control.stop(layout, click.echo, only={"dagster-daemon"})
+    _stop_runs(layout, click.echo)
+    control.stop(layout, click.echo)
+
+
+def _stop_runs(layout: Layout, say: Say) -> None:
+    """End the runs, and before them the daemon, which would launch the stream again."""
+    control.stop(layout, say, only={"dagster-daemon"})
     if control.is_running(layout, "mysql") and control.is_running(layout, "dagster-code"):
         try:
             _end_runs(layout)
@@ -169,7 +175,6 @@ def down() -> None:
                 f"{str(error).splitlines()[0]}",
                 err=True,
             )
-    control.stop(layout, click.echo)
 
 
 @cli.command()
@@ -523,7 +528,12 @@ def _up(layout: Layout, clock: Clock) -> None:
         layout.profile.brokers[-1]: lambda: _ensure_topic(layout, settings),
         "mysql": lambda: _make_room(layout),
     }
+    if control.is_running(layout) and code.has_changed(layout):
+        clock.say("the code changed: what runs of it is started again")
+        _stop_runs(layout, clock.say)
+        control.stop(layout, clock.say, only=set(code.SERVICES))
     control.start(layout, clock.say, once_ready=hooks)
+    code.record(layout)
     clock.end("start")
 
 

@@ -12,6 +12,7 @@ import stat
 import subprocess
 import sys
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -24,6 +25,7 @@ from pydantic import SecretStr
 from qimo_assets import __version__, cli, overview, tiers
 from qimo_assets.instance import runs
 from qimo_assets.settings import PROJECT_ROOT, HiveSettings, Settings, load_settings
+from qimo_assets.stack import code
 from qimo_assets.stack.beeline import beeline_command
 from qimo_assets.stack.errors import StackError
 from qimo_assets.stack.layout import current_layout
@@ -558,3 +560,33 @@ def test_the_embedded_report_is_not_served_to_other_machines(
     monkeypatch.setattr(cli.control, "start", lambda *_, **__: pytest.fail("it is started"))
     with pytest.raises(StackError, match="listens on 127.0.0.1"):
         cli._up(current_layout(), cli.Clock(lambda: 0.0))
+
+
+@pytest.mark.parametrize("has_changed", [True, False])
+@pytest.mark.usefixtures("required")
+def test_up_starts_again_what_runs_of_changed_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_changed: bool
+) -> None:
+    done: list[Any] = []
+    layout, package = current_layout(), tmp_path / "package"
+    layout.make_directories()
+    package.mkdir()
+    (package / "flow.py").write_text("old")
+    code.record(layout, package)
+    (package / "flow.py").write_text("new" if has_changed else "old")
+    assert code.has_changed(layout, package) is has_changed
+    monkeypatch.setattr(code, "has_changed", partial(code.has_changed, code=package))
+    for name in ("install", "configure", "format_data"):
+        monkeypatch.setattr(cli.install, name, lambda _: 0)
+    monkeypatch.setattr(cli, "_render_agent", lambda *_: None)
+    monkeypatch.setattr(cli, "_end_runs", lambda _: done.append("runs ended"))
+    monkeypatch.setattr(cli.control, "refuse_taken_ports", lambda _: None)
+    monkeypatch.setattr(cli.control, "is_running", lambda *_: True)
+    monkeypatch.setattr(cli.control, "stop", lambda _layout, _say, only: done.append(only))
+    monkeypatch.setattr(cli.control, "start", lambda *_, **__: done.append("started"))
+    cli._up(layout, cli.Clock(lambda: 0.0))
+    stopped = [{"dagster-daemon"}, "runs ended", set(code.SERVICES)] if has_changed else []
+    assert done == [*stopped, "started"]
+    assert {service.name for service in services(layout)} >= code.SERVICES
+    monkeypatch.undo()
+    assert not code.has_changed(layout)
