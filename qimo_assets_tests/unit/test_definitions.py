@@ -1,18 +1,15 @@
-"""The graph as data: assets, checks, jobs and sensors, compared in full with graph.json.
+"""The graph as data: assets, checks, jobs and sensors, compared in full with the recorded ones.
 
 After a wanted change write it anew, and read the difference before it is committed:
 
-    QIMO_RENEW_GRAPH=1 ./qimo test qimo_assets_tests/unit/test_definitions.py
+    ./qimo test qimo_assets_tests/unit/test_definitions.py --snapshot-update
 """
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterator
-from difflib import unified_diff
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -20,14 +17,12 @@ import pytest
 from dagster._core.definitions.freshness import TimeWindowFreshnessPolicy
 from dagster._core.remote_representation.external_data import RepositorySnap
 from dagster._serdes import serialize_value
+from syrupy.assertion import SnapshotAssertion
+from syrupy.extensions.json import JSONSnapshotExtension
 
 from qimo_assets.columns import WORDS
 from qimo_assets.settings import Settings, load_settings
 from qimo_assets_tests.unit.conftest import REQUIRED
-
-GRAPH = Path(__file__).with_name("graph.json")
-RENEW = "QIMO_RENEW_GRAPH"
-HOW_TO_RENEW = f"{RENEW}=1 ./qimo test qimo_assets_tests/unit/test_definitions.py"
 
 # Dagster's own use of a name that it will give up; its version is pinned.
 pytestmark = pytest.mark.filterwarnings("ignore:Property `OpDefinition.version`:DeprecationWarning")
@@ -39,7 +34,7 @@ def defs() -> Iterator[dg.Definitions]:
     environment says.
     """
     with pytest.MonkeyPatch.context() as patch:
-        for name in [name for name in os.environ if name.startswith("QIMO_") and name != RENEW]:
+        for name in [name for name in os.environ if name.startswith("QIMO_")]:
             patch.delenv(name)
         for name, value in {**REQUIRED, "QIMO_HOME": "/none"}.items():
             patch.setenv(name, value)
@@ -93,58 +88,28 @@ def sensor(definition: dg.SensorDefinition, graph: Any) -> dict[str, Any]:
     }
 
 
-def snapshot(defs: dg.Definitions) -> dict[str, Any]:
+def graph(defs: dg.Definitions) -> dict[str, Any]:
     """Return what of the graph people and other systems rely on."""
     repository = defs.get_repository_def()
-    graph = repository.asset_graph
+    assets = repository.asset_graph
     jobs = [job for job in repository.get_all_jobs() if not job.name.startswith("__")]
     return {
         "assets": {
-            spec.key.to_user_string(): asset(spec, list(graph.asset_check_keys))
+            spec.key.to_user_string(): asset(spec, list(assets.asset_check_keys))
             for spec in defs.resolve_all_asset_specs()
         },
         "jobs": {
             job.name: {"assets": names(job.asset_layer.selected_asset_keys), "tags": dict(job.tags)}
             for job in jobs
         },
-        "sensors": {item.name: sensor(item, graph) for item in repository.sensor_defs},
+        "sensors": {item.name: sensor(item, assets) for item in repository.sensor_defs},
         "schedules": sorted(item.name for item in repository.schedule_defs),
         "resources": sorted(repository.get_top_level_resources()),
     }
 
 
-def written(found: dict[str, Any]) -> str:
-    """Return the snapshot as JSON, an item a line, so that a difference shows the items that
-    changed.
-    """
-    sections = []
-    for section, items in sorted(found.items()):
-        if isinstance(items, dict):
-            lines = [
-                f"{json.dumps(name)}: {json.dumps(item, sort_keys=True, ensure_ascii=False)}"
-                for name, item in sorted(items.items())
-            ]
-            sections.append(f"{json.dumps(section)}: {{\n" + ",\n".join(lines) + "\n}")
-        else:
-            sections.append(f"{json.dumps(section)}: {json.dumps(items)}")
-    return "{\n" + ",\n".join(sections) + "\n}\n"
-
-
-def test_the_graph_is_the_recorded_one(defs: dg.Definitions) -> None:
-    found = written(snapshot(defs))
-    if os.environ.get(RENEW):
-        GRAPH.write_text(found)
-    difference = "\n".join(
-        unified_diff(
-            GRAPH.read_text().splitlines(),
-            found.splitlines(),
-            GRAPH.name,
-            "the definitions",
-            n=0,
-            lineterm="",
-        )
-    )
-    assert not difference, f"{difference}\nIf it is wanted, run {HOW_TO_RENEW}"
+def test_the_graph_is_the_recorded_one(defs: dg.Definitions, snapshot: SnapshotAssertion) -> None:
+    assert graph(defs) == snapshot(extension_class=JSONSnapshotExtension)
 
 
 def test_each_asset_check_job_and_sensor_says_what_it_is(defs: dg.Definitions) -> None:
