@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -206,7 +207,7 @@ def test_of_the_messages_only_what_is_counted_is_read() -> None:
 def test_a_block_that_takes_messages_away_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     part = view_part("os", FACTS, "lake")
     monkeypatch.setattr("qimo_assets.metrics.facts.view_part", lambda *_: f"{part} WHERE true")
-    with pytest.raises(ValueError, match=r"os\.sql: the block facts must be"):
+    with pytest.raises(ValueError, match=r"os\.sql: the block facts must only select"):
         Facts("lake", [BY_NAME["os"]]).fingerprint()
 
 
@@ -359,7 +360,7 @@ def test_a_page_of_single_figures_shows_the_newest_days_and_nothing_is_drawn_of_
     ]
 
 
-def conditions(assets: list[dg.AssetsDefinition]) -> Iterator[dg.AutomationCondition]:
+def conditions(assets: list[dg.AssetsDefinition]) -> Iterator[dg.AutomationCondition[Any]]:
     """Return all conditions of some assets, with the ones inside."""
     found = [spec.automation_condition for asset in assets for spec in asset.specs]
     while found:
