@@ -25,7 +25,7 @@ import math
 import threading
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -309,7 +309,7 @@ def _first_publications(settings: Settings) -> bool:
 
 
 @contextmanager
-def _watching(bed: Testbed, settings: Settings, watched: Watched) -> Iterator[None]:
+def _watching(bed: Testbed, settings: Settings, watched: Watched) -> Generator[None, None, None]:
     """Look at publications, commits and memory in threads of their own."""
     ended = threading.Event()
     errors: list[BaseException] = []

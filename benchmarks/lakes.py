@@ -5,7 +5,7 @@ with all that it does beside writing.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
@@ -41,7 +41,7 @@ JVM_END_SECONDS = 30
 
 
 @contextmanager
-def spark_session(settings: Settings) -> Iterator[SparkSession]:
+def spark_session(settings: Settings) -> Generator[SparkSession, None, None]:
     """Start a driver with the stream's own properties in this process, and end it with its JVM."""
     session = spark_resource(settings).spark_session
     session.sparkContext.setLogLevel("ERROR")
@@ -58,7 +58,7 @@ def spark_session(settings: Settings) -> Iterator[SparkSession]:
 
 
 @contextmanager
-def own_lake(spark: SparkSession, settings: Settings, name: str) -> Iterator[Settings]:
+def own_lake(spark: SparkSession, settings: Settings, name: str) -> Generator[Settings, None, None]:
     """Give the settings of an empty lake, and delete what was written to it; the metastore goes on
     knowing its tables.
     """

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,7 +116,7 @@ def processor_seconds(process: psutil.Process) -> float:
 
 
 @contextmanager
-def testbed(name: str, port_offset: int) -> Iterator[Testbed]:
+def testbed(name: str, port_offset: int) -> Generator[Testbed, None, None]:
     """Make a stack for a benchmark, and afterwards end what runs of it and remove its directory.
 
     Args:
@@ -206,7 +206,7 @@ def _without_foreign(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 @contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+def _environment(variables: Mapping[str, str]) -> Generator[None, None, None]:
     before = dict(os.environ)
     os.environ.clear()
     os.environ.update(variables)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,7 +64,7 @@ class TopicEnds:
 
 
 @contextmanager
-def topic(settings: Settings, name: str) -> Iterator[Settings]:
+def topic(settings: Settings, name: str) -> Generator[Settings, None, None]:
     """Make a topic, give the settings that name it, and delete it."""
     kafka = settings.kafka.model_copy(update={"topic": name, "progress_group": name})
     KafkaResource.from_settings(kafka).ensure_topic()
@@ -99,7 +99,7 @@ class Agent:
 
 
 @contextmanager
-def running_agent(bed: Testbed, settings: Settings, name: str) -> Iterator[Agent]:
+def running_agent(bed: Testbed, settings: Settings, name: str) -> Generator[Agent, None, None]:
     """Run an agent as the stack runs its own, on an empty log directory; the keeper of its links
     works when files are added.
 

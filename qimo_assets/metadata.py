@@ -26,4 +26,5 @@ def table(names: Sequence[str], rows: Iterable[Sequence[Value]]) -> dg.TableMeta
 
 
 def _kind(value: Value) -> str:
-    return {bool: "bool", int: "int", float: "float"}.get(type(value), "string")
+    kinds: dict[type, str] = {bool: "bool", int: "int", float: "float"}
+    return kinds.get(type(value), "string")

@@ -106,6 +106,8 @@ Identifier = Annotated[
 ]
 Url = Annotated[str, _form(r"https?://\S+", "an http:// or https:// URL")]
 Port = Annotated[int, Field(ge=1, le=65535)]
+# The types of the settings that are secrets.
+SECRETS: tuple[object, ...] = (SecretStr, SecretStr | None)
 
 
 # SASL's GSSAPI: without it a Kerberos login succeeds and no connection does.
@@ -166,9 +168,7 @@ class Group(BaseModel):
             return values
         found = dict(values)
         for name in [
-            name
-            for name, field in cls.model_fields.items()
-            if field.annotation in (SecretStr, SecretStr | None)
+            name for name, field in cls.model_fields.items() if field.annotation in SECRETS
         ]:
             path = found.pop(f"{name}_file", None)
             if path is None:

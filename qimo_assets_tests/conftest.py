@@ -20,7 +20,7 @@ import subprocess
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,7 +140,7 @@ class Stack:
 
 
 @contextmanager
-def environment(variables: Mapping[str, str]) -> Iterator[None]:
+def environment(variables: Mapping[str, str]) -> Generator[None, None, None]:
     """Have variables in this process for a moment.
 
     Threads take turns: of two at once the second would leave the first one's behind.
@@ -335,7 +335,7 @@ def free_ports() -> dict[str, int]:
 
 
 @contextmanager
-def short_directory() -> Iterator[Path]:
+def short_directory() -> Generator[Path, None, None]:
     """Give a directory for Unix sockets, until the end; tmp_path may be too long a path for
     theirs.
     """
@@ -344,7 +344,7 @@ def short_directory() -> Iterator[Path]:
 
 
 @contextmanager
-def own_layout(ports: dict[str, int]) -> Iterator[Layout]:
+def own_layout(ports: dict[str, int]) -> Generator[Layout, None, None]:
     """Give a configured layout for a few services without the others, in a home of its own; what
     was started of it is stopped at the end.
     """
@@ -396,7 +396,7 @@ def stack(still_stack: Stack, request: pytest.FixtureRequest) -> Stack:
 
 
 @contextmanager
-def _environment_of(stack: Stack) -> Iterator[None]:
+def _environment_of(stack: Stack) -> Generator[None, None, None]:
     with pytest.MonkeyPatch.context() as patch, environment(stack.env):
         for name in os.environ.keys() - stack.env.keys():
             if name.startswith(FOREIGN):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import pytest
@@ -16,7 +16,7 @@ from qimo_assets_tests import jvm
 
 
 @contextmanager
-def driver(settings: Settings) -> Iterator[SparkSession]:
+def driver(settings: Settings) -> Generator[SparkSession, None, None]:
     """Start a driver, and end it with its JVM: another one's properties would hold in it."""
     with pytest.MonkeyPatch.context() as patch:
         # Set by spark_resource for the whole process, and by the stack for the workers.

@@ -5,7 +5,7 @@ every view.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 
 from qimo_assets.metrics.catalog import METRICS
@@ -53,7 +53,7 @@ class FakeSession(HiveSession):
         self.before: dict[str, Callable[[], object]] = {}
 
     @contextmanager
-    def session(self) -> Iterator[FakeSession]:
+    def session(self) -> Generator[FakeSession, None, None]:
         """Stand for the resource as well."""
         yield self
 

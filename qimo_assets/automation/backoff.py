@@ -35,7 +35,7 @@ def failures_in_a_row(statuses: Sequence[dg.DagsterRunStatus]) -> int:
     )
 
 
-class PausedAfterFailure(dg.AutomationCondition):
+class PausedAfterFailure(dg.AutomationCondition[dg.AssetKey]):
     """True for failed days until the pause after their last failure is over; decided from the run
     records, nothing is remembered.
 
@@ -48,13 +48,13 @@ class PausedAfterFailure(dg.AutomationCondition):
         """What the page of an asset's automation shows."""
         return "paused_after_failure"
 
-    def evaluate(self, context: AutomationContext) -> dg.AutomationResult:
+    def evaluate(self, context: AutomationContext[dg.AssetKey]) -> dg.AutomationResult[dg.AssetKey]:
         """Return the whole of the candidates or nothing."""
         subset = context.candidate_subset
         paused = not subset.is_empty and self._is_paused(context)
         return dg.AutomationResult(context, subset if paused else context.get_empty_subset())
 
-    def _is_paused(self, context: AutomationContext) -> bool:
+    def _is_paused(self, context: AutomationContext[dg.AssetKey]) -> bool:
         instance = context.asset_graph_view.instance
         failed = context.candidate_subset
         days = (
@@ -75,7 +75,7 @@ class PausedAfterFailure(dg.AutomationCondition):
 
 
 @record
-class RestsAfterRun(dg.AutomationCondition):
+class RestsAfterRun(dg.AutomationCondition[dg.AssetKey]):
     """True for some times as long as the last run of an asset took, from its end on: what reads
     much takes a bounded share of the machine.
 
@@ -89,7 +89,7 @@ class RestsAfterRun(dg.AutomationCondition):
         """What the page of an asset's automation shows."""
         return f"rests_{self.times}_times_its_run"
 
-    def evaluate(self, context: AutomationContext) -> dg.AutomationResult:
+    def evaluate(self, context: AutomationContext[dg.AssetKey]) -> dg.AutomationResult[dg.AssetKey]:
         """Return the whole of the candidates or nothing: days that change one after the other do
         not make a run each.
         """
@@ -99,7 +99,7 @@ class RestsAfterRun(dg.AutomationCondition):
         )
         return dg.AutomationResult(context, subset if rests else context.get_empty_subset())
 
-    def _rests_until(self, context: AutomationContext) -> float:
+    def _rests_until(self, context: AutomationContext[dg.AssetKey]) -> float:
         planned = newest_planned(context, 1)
         run = (
             context.asset_graph_view.instance.get_run_record_by_id(planned[0].run_id)
@@ -112,7 +112,7 @@ class RestsAfterRun(dg.AutomationCondition):
 
 
 def newest_planned(
-    context: AutomationContext, limit: int, days: Sequence[str] = ()
+    context: AutomationContext[dg.AssetKey], limit: int, days: Sequence[str] = ()
 ) -> Sequence[dg.EventLogRecord]:
     """Return the newest requests of an asset, or of some of its days."""
     which = dg.EventRecordsFilter(

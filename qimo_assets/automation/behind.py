@@ -92,7 +92,7 @@ def _ended_without(instance: dg.DagsterInstance, key: dg.AssetKey) -> set[str]:
 
 
 @record
-class LeftBehind(dg.AutomationCondition):
+class LeftBehind(dg.AutomationCondition[dg.AssetKey]):
     """True, at a look each minute, for the days that are older than what they are made from in the
     lake.
     """
@@ -105,7 +105,7 @@ class LeftBehind(dg.AutomationCondition):
         """What the page of an asset's automation shows."""
         return "left_behind_the_lake"
 
-    def evaluate(self, context: AutomationContext) -> dg.AutomationResult:
+    def evaluate(self, context: AutomationContext[dg.AssetKey]) -> dg.AutomationResult[dg.AssetKey]:
         """Return the candidates that are behind; nothing between two looks."""
         now = context.evaluation_time.timestamp()
         if now - float(context.cursor or 0) < POLL_SECONDS:

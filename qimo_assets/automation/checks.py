@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Sequence
-from typing import cast
+from typing import Any, cast
 
 import dagster as dg
 from dagster._core.loader import LoadingContext
@@ -121,12 +121,12 @@ class _Loading(LoadingContext):
 
     def __init__(self, instance: dg.DagsterInstance) -> None:
         self._instance = instance
-        self._loaders: dict[type, tuple[DataLoader, BlockingDataLoader]] = {}
+        self._loaders: dict[type, tuple[DataLoader[Any, Any], BlockingDataLoader[Any, Any]]] = {}
 
     @property
     def instance(self) -> dg.DagsterInstance:
         return self._instance
 
     @property
-    def loaders(self) -> dict[type, tuple[DataLoader, BlockingDataLoader]]:
+    def loaders(self) -> dict[type, tuple[DataLoader[Any, Any], BlockingDataLoader[Any, Any]]]:
         return self._loaders

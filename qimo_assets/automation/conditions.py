@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import reduce
 from operator import and_, or_
+from typing import Any
 
 import dagster as dg
 
@@ -40,7 +41,7 @@ def metric_condition(
     late_minutes: int = 0,
     looks_back: int = 0,
     looks_ahead: int = 0,
-) -> dg.AutomationCondition:
+) -> dg.AutomationCondition[Any]:
     """Request exactly the days whose lake data changed, the days never published, failed days again
     with growing pauses, and days that are behind for any other reason.
 
@@ -72,7 +73,7 @@ def metric_condition(
     return due & ~RestsAfterRun(times=rest) if rest else due
 
 
-def view_condition(deps: Sequence[dg.AssetKey]) -> dg.AutomationCondition:
+def view_condition(deps: Sequence[dg.AssetKey]) -> dg.AutomationCondition[Any]:
     """Request a view when it does not exist or its SQL changed, as soon as all that it reads
     exists, and after a failure with growing pauses.
 
@@ -94,12 +95,12 @@ def view_condition(deps: Sequence[dg.AssetKey]) -> dg.AutomationCondition:
     )
 
 
-def hourly() -> dg.AutomationCondition:
+def hourly() -> dg.AutomationCondition[Any]:
     """Request once an hour."""
     return _Condition.cron_tick_passed(HOURLY_CRON) & ~_Condition.in_progress()
 
 
-def nightly() -> dg.AutomationCondition:
+def nightly() -> dg.AutomationCondition[Any]:
     """Request once a night, by the clock of Shanghai."""
     return (
         _Condition.cron_tick_passed(NIGHTLY_CRON, cron_timezone=TIMEZONE)
@@ -107,9 +108,9 @@ def nightly() -> dg.AutomationCondition:
     )
 
 
-def _pending(cause: dg.AutomationCondition) -> dg.AutomationCondition:
+def _pending(cause: dg.AutomationCondition[Any]) -> dg.AutomationCondition[Any]:
     return cause.since(_Condition.newly_requested())
 
 
-def _resting() -> dg.AutomationCondition:
+def _resting() -> dg.AutomationCondition[Any]:
     return _Condition.execution_failed() & PausedAfterFailure()

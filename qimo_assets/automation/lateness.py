@@ -17,7 +17,7 @@ MAX_DAYS = 31
 
 
 @record
-class DueDays(dg.AutomationCondition):
+class DueDays(dg.AutomationCondition[dg.AssetKey]):
     """True for today, and for the other days once none of them was requested in the last minutes:
     a run for each late line would keep today waiting.
 
@@ -31,7 +31,7 @@ class DueDays(dg.AutomationCondition):
         """What the page of an asset's automation shows."""
         return f"late_days_wait_{self.minutes}_minutes"
 
-    def evaluate(self, context: AutomationContext) -> dg.AutomationResult:
+    def evaluate(self, context: AutomationContext[dg.AssetKey]) -> dg.AutomationResult[dg.AssetKey]:
         """Return the days that are due out of the candidates."""
         subset = context.candidate_subset
         days = sorted(day for day in subset.expensively_compute_partition_keys() if day)
@@ -42,10 +42,10 @@ class DueDays(dg.AutomationCondition):
         )
         return dg.AutomationResult(context, subset.compute_intersection_with_partition_keys(due))
 
-    def _are_due(self, context: AutomationContext, late: list[str]) -> bool:
+    def _are_due(self, context: AutomationContext[dg.AssetKey], late: list[str]) -> bool:
         newest = newest_planned(context, 1, late) if late else ()
         return not newest or _now(context) - newest[0].timestamp >= 60 * self.minutes
 
 
-def _now(context: AutomationContext) -> float:
+def _now(context: AutomationContext[dg.AssetKey]) -> float:
     return context.evaluation_time.timestamp()

@@ -179,8 +179,10 @@ def _rows_of(lines: DataFrame, settings: LakeSettings, *, with_survey: bool) -> 
     return lines.mapInArrow(partial(_read, rules, schema), schema)
 
 
-def _read(
-    rules: Rules, schema: StructType, batches: Iterable[pa.RecordBatch]
+def _read(  # pyright: ignore[reportUnknownParameterType]  # pyarrow has no types
+    rules: Rules,
+    schema: StructType,
+    batches: Iterable[pa.RecordBatch],  # pyright: ignore[reportUnknownParameterType]
 ) -> Iterator[pa.RecordBatch]:
     """Read Arrow batches of lines, in a worker of Spark."""
     import polars as pl

@@ -242,14 +242,13 @@ def _without(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the segments without the range from first up to end: it is nowhere."""
     begin, after = np.searchsorted(starts, np.array([first, end], dtype=np.uint64))
+    at, of = [first], [0]
     # What goes on behind the range begins there.
-    goes_on = [(end, places[after - 1])] if after == len(starts) or starts[after] != end else []
-    inserted = [(first, 0), *goes_on]
+    if after == len(starts) or starts[after] != end:
+        at, of = [first, end], [0, int(places[after - 1])]
     return (
-        np.concatenate(
-            [starts[:begin], np.array([at for at, _ in inserted], dtype=np.uint64), starts[after:]]
-        ),
-        np.concatenate([places[:begin], [place for _, place in inserted], places[after:]]),
+        np.concatenate([starts[:begin], np.array(at, dtype=np.uint64), starts[after:]]),
+        np.concatenate([places[:begin], np.array(of), places[after:]]),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import dagster as dg
 from mysql.connector import Error as MySQLServerError
@@ -77,7 +78,7 @@ class Refresh:
             told[max(told)] |= pictures(self.metric, self.newest)
         return told
 
-    def result(self) -> dg.MaterializeResult:
+    def result(self) -> dg.MaterializeResult[Any]:
         """Return what the events of all days tell."""
         added = (
             {

@@ -5,6 +5,7 @@ read it.
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import dagster as dg
 
@@ -43,7 +44,7 @@ def build_report_view() -> dg.AssetsDefinition:
         # takes no asset without this.
         backfill_policy=dg.BackfillPolicy.single_run(),
     )
-    def report_view(mysql: MySQLResource) -> dg.MaterializeResult:
+    def report_view(mysql: MySQLResource) -> dg.MaterializeResult[Any]:
         with mysql.connect() as connection, connection.cursor() as cursor:
             for metric in metrics:
                 ensure_tables(connection, metric)

@@ -58,7 +58,7 @@ def build_report_definitions(
     )
     def report(
         context: dg.AssetExecutionContext, report_mysql: MySQLResource
-    ) -> dg.MaterializeResult:
+    ) -> dg.MaterializeResult[Any]:
         site = Site(settings.report.directory)
         site.install_map(settings.report.map_file, settings.report.map_note)
         with report_mysql.connect() as connection:

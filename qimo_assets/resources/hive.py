@@ -62,7 +62,7 @@ class HiveSession:
             return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
-class HiveResource(dg.ConfigurableResource):
+class HiveResource(dg.ConfigurableResource[Any]):
     """Connects to HiveServer2 over binary Thrift."""
 
     host: str = Field(description="Host of HiveServer2.")

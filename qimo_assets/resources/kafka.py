@@ -1,6 +1,6 @@
 """The broker: the topic, its offsets, and the lake's progress in it. Every call has a time-out."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -54,7 +54,7 @@ class PartitionState:
         return max(self.low - (self.progress or 0), 0)
 
 
-class KafkaResource(dg.ConfigurableResource):
+class KafkaResource(dg.ConfigurableResource[Any]):
     """The topic of the chat lines and the broker that holds it."""
 
     bootstrap: str = Field(description="host:port of the brokers, comma separated.")
@@ -226,7 +226,7 @@ class KafkaResource(dg.ConfigurableResource):
         return AdminClient(self.client)
 
     @contextmanager
-    def _consumer(self) -> Iterator[Consumer]:
+    def _consumer(self) -> Generator[Consumer, None, None]:
         consumer = Consumer(
             {**self.client, "group.id": self.progress_group, "enable.auto.commit": False}
         )

@@ -5,6 +5,7 @@ Knows connections, time-outs and errors; knows no table.
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import Any
 
 import dagster as dg
 import mysql.connector
@@ -22,7 +23,7 @@ class MySQLError(UnreachableError):
     """MySQL cannot be reached; the message says what to do."""
 
 
-class MySQLResource(dg.ConfigurableResource):
+class MySQLResource(dg.ConfigurableResource[Any]):
     """Connects to the reporting database."""
 
     host: str = Field(description="Host of MySQL.")
@@ -48,7 +49,7 @@ class MySQLResource(dg.ConfigurableResource):
     @classmethod
     def from_settings(cls, settings: MySQLSettings) -> "MySQLResource":
         """Return the resource that the settings describe."""
-        return cls(**{**dict(settings), "ca_file": settings.ca_file and str(settings.ca_file)})
+        return cls(**dict(settings, ca_file=settings.ca_file and str(settings.ca_file)))
 
     @contextmanager
     def connect(self) -> Generator[MySQLConnectionAbstract, None, None]:

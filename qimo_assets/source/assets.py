@@ -1,6 +1,7 @@
 """The log directory and the agent as assets."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import dagster as dg
 from dagster._time import get_current_timestamp
@@ -64,7 +65,7 @@ def build_source_definitions(settings: Settings) -> dg.Definitions:
         },
         code_version=settings.source.agent,
     )
-    def flume_agent() -> dg.MaterializeResult:
+    def flume_agent() -> dg.MaterializeResult[Any]:
         return dg.MaterializeResult(metadata=_metadata(log_files(settings.source)))
 
     @dg.asset_check(

@@ -3,6 +3,7 @@ checks that watch it.
 """
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import dagster as dg
 from dagster._time import get_current_timestamp
@@ -50,7 +51,7 @@ def build_topic_definitions(settings: Settings) -> dg.Definitions:
         description="The topic into which the agents write each line, once. Materialize it to "
         "create it where it is missing, and to see its offsets.",
     )
-    def topic(context: dg.AssetExecutionContext, kafka: KafkaResource) -> dg.MaterializeResult:
+    def topic(context: dg.AssetExecutionContext, kafka: KafkaResource) -> dg.MaterializeResult[Any]:
         with as_failure():
             created = kafka.ensure_topic()
             partitions = kafka.state()

@@ -40,7 +40,7 @@ def compare(
     }
     plain_gone = {of: lake.plain[of][0] for of in deleted}
     days = {day for file, day in lake.rows if file in gone} | {
-        name for partition, name in deleted if name[:1].isdigit()
+        name for _, name in deleted if name[:1].isdigit()
     }
     differences = _lake_differences(counted, lake, gone, plain_gone, rows, quarantined, sent_again)
     expected = {**counted.tables, QUALITY: _quality(counted, lake, published[QUALITY] or {})}

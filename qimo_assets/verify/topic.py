@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -140,7 +140,7 @@ def _no_answer() -> KafkaError:
 
 
 @contextmanager
-def _consumer(kafka: KafkaSettings) -> Iterator[Consumer]:
+def _consumer(kafka: KafkaSettings) -> Generator[Consumer, None, None]:
     """Open a consumer that keeps no place."""
     from confluent_kafka import Consumer, KafkaException
 

@@ -1,6 +1,7 @@
 """The views as assets: materializing one creates it, or replaces it when its SQL changed."""
 
 import hashlib
+from typing import Any
 
 import dagster as dg
 
@@ -59,7 +60,7 @@ def _view_asset(name: str, database: str) -> dg.AssetsDefinition:
         code_version=hashlib.sha256(statement.encode()).hexdigest()[:16],
         automation_condition=view_condition(deps),
     )
-    def view(hive: HiveResource) -> dg.MaterializeResult:
+    def view(hive: HiveResource) -> dg.MaterializeResult[Any]:
         with hive.session() as session:
             session.execute(statement)
         return dg.MaterializeResult(metadata={"sql": sql})

@@ -4,7 +4,7 @@ its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -34,7 +34,7 @@ class HeldClock:
         self._held = ExitStack()
 
     @contextmanager
-    def clock(self, minutes: float = 0) -> Iterator[None]:
+    def clock(self, minutes: float = 0) -> Generator[None, None, None]:
         """Hold the clock, a second after it was last held, and some minutes."""
         self.now += timedelta(minutes=minutes, seconds=1)
         with self._held:

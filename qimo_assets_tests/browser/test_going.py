@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -121,7 +122,7 @@ def test_senders_of_a_range_with_an_open_day_are_not_compared(going: Site, view:
 
 
 def test_in_the_first_minutes_nothing_is_compared(
-    report: Report, going: Site, view: View, tmp_path
+    report: Report, going: Site, view: View, tmp_path: Path
 ) -> None:
     early = Site(tmp_path)
     for name in (
@@ -241,7 +242,7 @@ def test_axes_begin_where_the_figures_begin(going: Site, view: View) -> None:
     ],
 )
 def test_the_page_says_when_it_is_behind_and_when_the_night_is_quiet(
-    report: Report, view: View, tmp_path, state: dict[str, Any], seconds: int, words: str
+    report: Report, view: View, tmp_path: Path, state: dict[str, Any], seconds: int, words: str
 ) -> None:
     site = Site(tmp_path)
     report.refresh(site=site)

@@ -15,7 +15,7 @@ import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -158,7 +158,7 @@ class Collection:
         os.kill(self.pid(service), signal.SIGKILL)
 
     @contextmanager
-    def agent_stopped(self) -> Iterator[None]:
+    def agent_stopped(self) -> Generator[None, None, None]:
         """Do something while no agent runs; what was written before has been linked, as it is
         within a second.
         """
@@ -249,7 +249,9 @@ def collection(software: None) -> Iterator[Collection]:
 
 
 @contextmanager
-def another_agent(collection: Collection, name: str, **source: Any) -> Iterator[Settings]:
+def another_agent(
+    collection: Collection, name: str, **source: Any
+) -> Generator[Settings, None, None]:
     """Run a second agent on the same log directory, with links and positions of its own."""
     home = collection.layout.home / name
     source = {"link_dir": home / "links", "position_file": home / "positions.json", **source}

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -57,7 +57,9 @@ def environment(given: Mapping[str, str]) -> dict[str, str]:
 
 
 @contextmanager
-def running(arguments: list[str], env: Mapping[str, str], directory: Path) -> Iterator[None]:
+def running(
+    arguments: list[str], env: Mapping[str, str], directory: Path
+) -> Generator[None, None, None]:
     process = subprocess.Popen([*ENTRY_POINT, *arguments], env=env, cwd=directory)
     try:
         yield

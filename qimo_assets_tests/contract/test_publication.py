@@ -523,7 +523,7 @@ def test_a_publisher_that_waits_too_long_says_so(
 ) -> None:
     ensure_tables(connection, HOURLY)
     publish(connection, HOURLY, [DAY], hours(DAY, 1), T1)
-    impatient = MySQLResource(**{**dict(mysql), "timeout_seconds": 1})
+    impatient = MySQLResource(**dict(mysql, timeout_seconds=1))
     with connection.cursor() as cursor:
         cursor.execute("SELECT day FROM publication FOR UPDATE")
         cursor.fetchall()
@@ -570,7 +570,7 @@ def test_a_day_without_a_measured_age_has_none_also_in_a_table_from_before(
 ONE_DAY: dict[str, Any] = {"partition_key": "2021-11-07"}
 
 
-class FakeHive(dg.ConfigurableResource):
+class FakeHive(dg.ConfigurableResource[Any]):
     """HiveServer2 as far as a metric sees it; it may refuse one metric."""
 
     refused: str = ""
@@ -717,7 +717,7 @@ def test_accounts_are_published_masked_where_it_is_set(
         build_metric_assets("lake"),
         resources={
             "hive": FakeHive(),
-            "mysql": MySQLResource(**{**dict(mysql), "mask_accounts": True}),
+            "mysql": MySQLResource(**dict(mysql, mask_accounts=True)),
         },
         **ONE_DAY,
     )
@@ -804,10 +804,11 @@ def test_a_metric_whose_server_was_away_is_published_by_the_automation(
 def test_a_server_that_is_away_or_refuses_is_told_without_the_password(
     mysql: MySQLResource,
 ) -> None:
-    for change in ({"port": 1}, {"password": SecretStr("hunter2")}):
+    changes: list[dict[str, Any]] = [{"port": 1}, {"password": SecretStr("hunter2")}]
+    for change in changes:
         with (
             pytest.raises(MySQLError, match="./qimo status") as error,
-            MySQLResource(**{**dict(mysql), **change}).connect(),
+            MySQLResource(**dict(mysql, **change)).connect(),
         ):
             pass
         assert "hunter2" not in str(error.value)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import struct
 import zipfile
+from collections.abc import Callable
 from ipaddress import IPv4Address, IPv6Address
 from random import Random
 
@@ -140,7 +141,9 @@ def test_a_province_has_one_name() -> None:
         ),
     ],
 )
-def test_every_way_to_write_an_address_is_the_same_address(form) -> None:
+def test_every_way_to_write_an_address_is_the_same_address(
+    form: Callable[[IPv6Address], str],
+) -> None:
     random = Random(2)
     addresses = [
         IPv6Address(int("24080000", 16) << 96 | random.getrandbits(24) << 88 | low << shift)

@@ -331,7 +331,7 @@ def test_a_server_of_another_authority_or_name_is_refused(
     for change in ({"ca_file": str(Authority(tmp_path).ca)}, {"host": "localhost"}):
         with (
             pytest.raises(MySQLError, match="(?i)certificate"),
-            MySQLResource(**{**dict(resource), **change}).connect(),
+            MySQLResource(**dict(resource, **change)).connect(),
         ):
             pass
 
@@ -339,7 +339,7 @@ def test_a_server_of_another_authority_or_name_is_refused(
 def test_a_server_without_tls_is_refused(mysql: MySQLResource, tmp_path: Path) -> None:
     with (
         pytest.raises(MySQLError, match="SSL"),
-        MySQLResource(**{**dict(mysql), "ca_file": str(Authority(tmp_path).ca)}).connect(),
+        MySQLResource(**dict(mysql, ca_file=str(Authority(tmp_path).ca))).connect(),
     ):
         pass
 

@@ -11,7 +11,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,7 +77,7 @@ class Fault:
 
 
 @contextmanager
-def nothing(stack: Stack, random: Random) -> Iterator[None]:
+def nothing(stack: Stack, random: Random) -> Generator[None, None, None]:
     """Do no harm: how long a line takes to MySQL when nothing is hit."""
     yield
 
@@ -86,7 +86,7 @@ def kill(service: str) -> Hit:
     """Return the kill -9 of the process that the supervisor started for a service."""
 
     @contextmanager
-    def hit(stack: Stack, random: Random) -> Iterator[None]:
+    def hit(stack: Stack, random: Random) -> Generator[None, None, None]:
         os.kill(service_pid(stack, service), signal.SIGKILL)
         yield
 
@@ -101,7 +101,7 @@ def kill_one_of(members: Callable[[Profile], Sequence[str]]) -> Hit:
     """
 
     @contextmanager
-    def hit(stack: Stack, random: Random) -> Iterator[None]:
+    def hit(stack: Stack, random: Random) -> Generator[None, None, None]:
         os.kill(service_pid(stack, random.choice(members(stack.layout().profile))), signal.SIGKILL)
         yield
 
@@ -114,7 +114,7 @@ def pause(service: str) -> Hit:
     """
 
     @contextmanager
-    def hit(stack: Stack, random: Random) -> Iterator[None]:
+    def hit(stack: Stack, random: Random) -> Generator[None, None, None]:
         pid = service_pid(stack, service)
         os.kill(pid, signal.SIGSTOP)
         try:
@@ -127,21 +127,21 @@ def pause(service: str) -> Hit:
 
 
 @contextmanager
-def kill_driver(stack: Stack, random: Random) -> Iterator[None]:
+def kill_driver(stack: Stack, random: Random) -> Generator[None, None, None]:
     """Kill the run of the stream: the Python process that drives the JVM."""
     driver_jvm(stack).parent().kill()  # pyright: ignore[reportOptionalMemberAccess]  # a JVM without a parent fails the row
     yield
 
 
 @contextmanager
-def kill_driver_jvm(stack: Stack, random: Random) -> Iterator[None]:
+def kill_driver_jvm(stack: Stack, random: Random) -> Generator[None, None, None]:
     """Kill the JVM of the stream and leave its Python process."""
     driver_jvm(stack).kill()
     yield
 
 
 @contextmanager
-def hang_driver_jvm(stack: Stack, random: Random) -> Iterator[None]:
+def hang_driver_jvm(stack: Stack, random: Random) -> Generator[None, None, None]:
     """Stop the JVM of the stream for good, as one that hangs: the supervising sensor has to see
     that nothing moves.
     """
@@ -150,14 +150,14 @@ def hang_driver_jvm(stack: Stack, random: Random) -> Iterator[None]:
 
 
 @contextmanager
-def kill_executor(stack: Stack, random: Random) -> Iterator[None]:
+def kill_executor(stack: Stack, random: Random) -> Generator[None, None, None]:
     """Kill one of the processes that do the stream's work outside of its driver."""
     random.choice(wait_for(lambda: stream_executors(stack))).kill()
     yield
 
 
 @contextmanager
-def kill_code_worker(stack: Stack, random: Random) -> Iterator[None]:
+def kill_code_worker(stack: Stack, random: Random) -> Generator[None, None, None]:
     """Kill the process in which the code server holds the definitions, and not the one that the
     supervisor knows.
     """
@@ -169,7 +169,7 @@ def kill_code_worker(stack: Stack, random: Random) -> Iterator[None]:
 
 
 @contextmanager
-def kill_metric_run(stack: Stack, random: Random) -> Iterator[None]:
+def kill_metric_run(stack: Stack, random: Random) -> Generator[None, None, None]:
     """Kill the next run of metrics at a random moment of it."""
     deadline = time.monotonic() + WAIT_FOR_RUN_SECONDS
     while time.monotonic() < deadline:
@@ -188,7 +188,7 @@ def kill_metric_run(stack: Stack, random: Random) -> Iterator[None]:
 
 
 @contextmanager
-def kill_mysql_in_transaction(stack: Stack, random: Random) -> Iterator[None]:
+def kill_mysql_in_transaction(stack: Stack, random: Random) -> Generator[None, None, None]:
     """Kill MariaDB while a publication has deleted a day's rows and not committed the new ones."""
     # Not before an insert: in MariaDB such a trigger lets INSERT ... SELECT find NULL in columns
     # that have a value.
@@ -216,7 +216,7 @@ def fill(disk: str) -> Hit:
     """
 
     @contextmanager
-    def hit(stack: Stack, random: Random) -> Iterator[None]:
+    def hit(stack: Stack, random: Random) -> Generator[None, None, None]:
         ballast = Path(f"/proc/{service_pid(stack, 'kafka')}/root{stack.home}/{disk}/ballast")
         try:
             with pytest.raises(OSError, match="No space left"):
@@ -230,7 +230,7 @@ def fill(disk: str) -> Hit:
 
 
 @contextmanager
-def reboot(stack: Stack, random: Random) -> Iterator[None]:
+def reboot(stack: Stack, random: Random) -> Generator[None, None, None]:
     """Kill every process of the stack at once, the supervisor first, then start it as after a
     reboot.
     """
@@ -321,7 +321,7 @@ def _write_for_ever(path: Path) -> NoReturn:
 
 
 @contextmanager
-def _root(stack: Stack) -> Iterator[Any]:
+def _root(stack: Stack) -> Generator[Any, None, None]:
     """Give a cursor of the account that may make triggers; that of the host "localhost" comes by
     the socket.
     """

@@ -10,7 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -93,7 +93,7 @@ def run(env: Mapping[str, str], *command: str | Path) -> str:
 @contextmanager
 def running(
     home: Path, env: Mapping[str, str], commands: Mapping[str, tuple[str | Path, ...]]
-) -> Iterator[None]:
+) -> Generator[None, None, None]:
     """Let processes run, each in a group of its own, whose last members are ended as well."""
     processes: list[subprocess.Popen[bytes]] = []
     try:

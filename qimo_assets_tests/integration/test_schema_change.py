@@ -4,7 +4,7 @@ column arrives in Hudi, Hive and MySQL.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -47,7 +47,7 @@ def send(lake: Lake, *lines: bytes) -> None:
 
 
 @contextmanager
-def stream(lake: Lake) -> Iterator[None]:
+def stream(lake: Lake) -> Generator[None, None, None]:
     """Run the live stream."""
     process = lake.start("live")
     try:

@@ -8,11 +8,12 @@ import json
 from pathlib import Path
 
 import pytest
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from qimo_assets.settings import (
     PROJECT_ROOT,
+    SECRETS,
     Settings,
     SettingsError,
     load_settings,
@@ -326,7 +327,7 @@ def test_no_secret_has_a_default() -> None:
         f"{group}.{name}": field.default
         for group, model in GROUPS.items()
         for name, field in model.model_fields.items()
-        if field.annotation in (SecretStr, SecretStr | None)
+        if field.annotation in SECRETS
     }
     assert len(secrets) >= 5
     assert all(default in (None, PydanticUndefined) for default in secrets.values()), secrets

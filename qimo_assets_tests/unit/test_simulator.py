@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -218,9 +219,10 @@ def test_progress_and_nothing_to_do(tmp_path: Path) -> None:
         ({"lines": -1}, "lines"),
     ],
 )
-def test_wrong_arguments_are_named(tmp_path: Path, arguments: dict, named: str) -> None:
+def test_wrong_arguments_are_named(tmp_path: Path, arguments: dict[str, Any], named: str) -> None:
+    given: dict[str, Any] = {"lines": 10, "now": NOW, **arguments}
     with pytest.raises(ValueError, match=named):
-        feed(tmp_path, **({"lines": 10, "now": NOW} | arguments))
+        feed(tmp_path, **given)
 
 
 def test_a_write_cut_short_leaves_whole_lines(

@@ -13,6 +13,7 @@ from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -576,7 +577,10 @@ def counted(settings: Settings) -> Recount:
 
 def agreeing(counted: Recount) -> LakeAnswer:
     rows = sum(counted.rows.values())
-    arrivals = {"2024-04-30": (1, None, None), DAY: (0, 5, 9)}
+    arrivals: dict[str, tuple[int, int | None, int | None]] = {
+        "2024-04-30": (1, None, None),
+        DAY: (0, 5, 9),
+    }
     return LakeAnswer(
         of_file(counted.rows),
         of_file(counted.quarantined),
@@ -818,7 +822,7 @@ def test_a_file_is_counted_through_its_link_under_its_first_name(settings: Setti
     ],
 )
 def test_metric_differences_are_named(
-    counted: Recount, table: str, key: tuple, value: tuple | None, named: str
+    counted: Recount, table: str, key: tuple[Any, ...], value: tuple[Any, ...] | None, named: str
 ) -> None:
     rows = {
         other: measures for other, measures in published(counted)[table].items() if other != key
@@ -892,7 +896,7 @@ def test_lake_answer_out_of_queries(settings: Settings) -> None:
         ],
     }
 
-    def ask(query: str) -> list[tuple]:
+    def ask(query: str) -> list[tuple[Any, ...]]:
         # The quality of a day counts what was first rejected on it, also what is in the lake since.
         of_day = "min(struct(collected_at, kafka_partition, kafka_offset, day, reason))" in query
         assert ("reason" in query and not of_day) == (REJECTED in query)
@@ -922,7 +926,7 @@ def test_lake_answer_out_of_queries(settings: Settings) -> None:
 
 @pytest.mark.parametrize("databases", [["default"], ["default", "qimo"]])
 def test_what_is_not_there_yet_has_no_rows(settings: Settings, databases: list[str]) -> None:
-    def ask(query: str) -> list[tuple]:
+    def ask(query: str) -> list[tuple[Any, ...]]:
         assert query.startswith("SHOW")
         if query == "SHOW DATABASES":
             return [(name,) for name in databases]
@@ -935,7 +939,7 @@ def test_what_is_not_there_yet_has_no_rows(settings: Settings, databases: list[s
 def test_metric_tables_out_of_queries() -> None:
     queries: list[str] = []
 
-    def ask(query: str) -> list[tuple]:
+    def ask(query: str) -> list[tuple[Any, ...]]:
         queries.append(query)
         return (
             [("message_hourly",), ("publication",)]
@@ -958,7 +962,7 @@ def test_progress_out_of_queries() -> None:
         "SELECT coalesce": [(Decimal(7),)],
     }
 
-    def ask(query: str) -> list[tuple]:
+    def ask(query: str) -> list[tuple[Any, ...]]:
         return next(rows for beginning, rows in answers.items() if query.startswith(beginning))
 
     assert progress(ask) == (7, f"3 {NOW}")
