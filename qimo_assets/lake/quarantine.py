@@ -102,8 +102,7 @@ def build_quarantine_check(key: dg.AssetKey, database: str) -> dg.AssetChecksDef
         automation_condition=hourly(),
         metadata={EVALUATED: "once an hour in a run of hourly_checks"},
         description=f"Warns when more than {RISE} times the share of the {DAYS_BEFORE} days before "
-        "is "
-        f"rejected today, and {SLACK_LINES} lines more.",
+        f"is rejected today, and {SLACK_LINES} lines more.",
     )
     def share_of_rejected_lines(hive: HiveResource) -> dg.AssetCheckResult:
         today = datetime.now(ZoneInfo(TIMEZONE)).date()
@@ -113,9 +112,8 @@ def build_quarantine_check(key: dg.AssetKey, database: str) -> dg.AssetChecksDef
         return dg.AssetCheckResult(
             passed=not rise.is_rising,
             severity=dg.AssetCheckSeverity.WARN,
-            description="Look at v_quarantine: SELECT reason, raw_text FROM v_quarantine WHERE day "
-            "= "
-            "today."
+            description="Look at v_quarantine: SELECT reason, raw_text FROM v_quarantine WHERE "
+            "day = today."
             if rise.is_rising
             else None,
             metadata={
