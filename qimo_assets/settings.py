@@ -197,7 +197,8 @@ class SourceSettings(Group):
     )
     host: str = Field(
         default_factory=socket.gethostname,
-        description="Name of this chat server; part of a line's identity.",
+        description="Name of this chat server, part of a line's identity; the machine's own "
+        "unless set.",
     )
     position_file: Path = Field(description="Where the agent keeps how far it read each file.")
     link_dir: Path = Field(
@@ -230,7 +231,7 @@ class KafkaSettings(Group):
     ca_file: FilePath | None = Field(
         default=None,
         description="PEM file of the CAs that may have signed a broker's certificate; "
-        "None takes the system's.",
+        "Unset: the system's.",
     )
     client_file: FilePath | None = Field(
         default=None,
@@ -331,11 +332,11 @@ class SparkSettings(Group):
         description="Hudi bundle, Kafka connector and Avro, on the driver's class path.",
     )
     java_home: Path | None = Field(
-        default=None, description="A Java 17; None takes JAVA_HOME or PATH."
+        default=None, description="A Java 17. Unset: JAVA_HOME, then PATH."
     )
     scratch_dir: Path | None = Field(
         default=None,
-        description="Directory of shuffle and spill files; None takes Spark's own default.",
+        description="Directory of shuffle and spill files. Unset: Spark's own default.",
     )
     conf: dict[str, str] = Field(
         default_factory=dict,
@@ -484,7 +485,7 @@ class ReportSettings(Group):
 
     directory: Path = Field(
         default_factory=lambda: qimo_home() / "report",
-        description="Directory of the report's files.",
+        description="Directory of the report's files. Unset: `report` in QIMO_HOME.",
     )
     host: str = Field(default="127.0.0.1", description="Address on which the report is served.")
     port: Port = Field(default=8088, description="Port on which the report is served.")

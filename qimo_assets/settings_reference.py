@@ -34,7 +34,7 @@ in a file of its own, named by the setting with `_file` (`QIMO_GROUP__NAME_FILE`
 
 This page is made from `qimo_assets/settings.py`:
 
-    python -m qimo_assets.settings_reference > docs/settings.md
+    .qimo/install/venv/bin/python -m qimo_assets.settings_reference > docs/settings.md
 """
 
 
