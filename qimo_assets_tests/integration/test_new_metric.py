@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -140,16 +141,19 @@ def test_a_metric_is_one_sql_file_and_one_catalog_entry(
     before, head, after = catalog.read_text().partition("METRICS: tuple[Metric, ...] = (\n")
     catalog.write_text(before + head + ENTRY + after)
 
-    days = [
-        str(day) for (day,) in ask_mysql("SELECT day FROM message_total ORDER BY day DESC LIMIT 2")
+    every = [day for (day,) in ask_mysql("SELECT day FROM message_total ORDER BY day DESC")]
+    # The newest day of some minutes ago is held against the publications. It may be any of the last
+    # week, whose days came one after the other, or the newest of long ago, which tests before bring.
+    last_week = [day for day in every if every[0] - day < timedelta(days=7)]
+    week = [
+        str(every[0] - timedelta(days=back)) for back in range((every[0] - last_week[-1]).days + 1)
     ]
+    long_ago = [str(day) for day in every[len(last_week) :][:1]]
     materialize(copy, f"hive/{NAME}")
-    # First the day that may have been the newest one until a few minutes ago, which is held against
-    # the publications: tests before bring lines of long ago.
-    [(first,)] = ask_mysql("SELECT min(day) FROM message_total")
-    materialize(copy, f"mysql/{NAME}", "--partition", str(first))
-    materialize(copy, f"mysql/{NAME}", "--partition-range", f"{days[-1]}...{days[0]}")
-    days = sorted({*days, str(first)}, reverse=True)
+    for day in long_ago:
+        materialize(copy, f"mysql/{NAME}", "--partition", day)
+    materialize(copy, f"mysql/{NAME}", "--partition-range", f"{week[-1]}...{week[0]}")
+    days = [*week, *long_ago]
     materialize(copy, "report/daily")
 
     columns = {"day": "日期", "os": "收件人操作系统", "messages": "消息数", "receivers": "收件人数"}
