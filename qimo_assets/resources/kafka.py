@@ -25,7 +25,14 @@ from qimo_assets.settings import KafkaSettings
 
 PAUSE_SECONDS = 0.2
 # What a broker answers while it starts, or while a partition changes its leader.
-PASSING = {KafkaError.NOT_COORDINATOR, KafkaError.UNKNOWN_TOPIC_OR_PART}
+PASSING = {
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+}
 
 
 class KafkaUnreachable(UnreachableError):

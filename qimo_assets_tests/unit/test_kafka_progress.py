@@ -58,8 +58,19 @@ def kafka(admin: Admin) -> KafkaResource:
     )
 
 
-def test_a_partition_that_is_refused_while_the_broker_starts_is_committed_again() -> None:
-    admin = Admin(2, KafkaError.UNKNOWN_TOPIC_OR_PART)
+@pytest.mark.parametrize(
+    "code",
+    [
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+    ],
+)
+def test_a_partition_that_is_refused_while_the_broker_starts_is_committed_again(code: int) -> None:
+    admin = Admin(2, code)
     kafka(admin).commit_progress({0: 5, 1: 7})
     assert admin.asked == [{0: 5, 1: 7}] * 3
 
