@@ -361,6 +361,22 @@ def test_nothing_is_wider_than_the_screen(view: View, width: int, language: str)
     assert view.page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+@pytest.mark.parametrize("language", ["zh", "en"])
+@pytest.mark.parametrize("width", [390, 768, 1180, 1440])
+@pytest.mark.parametrize("dates", [1, 2])
+def test_every_date_can_be_read_whole(view: View, width: int, language: str, dates: int) -> None:
+    view.page.set_viewport_size({"width": width, "height": 844})
+    of_days = f"range=own&from={DAYS[-8]}&to={DAYS[-2]}" if dates == 2 else DAY
+    view.open(f"lang={language}&{of_days}")
+    widths = view.page.evaluate(
+        "[...document.querySelectorAll('.days input')].filter(one => one.checkVisibility())"
+        ".map(one => one.clientWidth)"
+    )
+    assert len(widths) == dates
+    # Ten characters of 14 px and the padding; the browser's button for the calendar beside them.
+    assert min(widths) >= 120
+
+
 def test_the_printed_page_fits_its_paper(view: View) -> None:
     view.open(WEEK)
     view.page.evaluate("""() => {
