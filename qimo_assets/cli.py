@@ -337,12 +337,15 @@ def replay(as_json: bool) -> None:
     """Read the lines in quarantine again by today's contract and move the good ones into the lake;
     exit status 1 when that failed.
     """
-    layout, settings = current_layout(), load_settings()
-    if not _is_own_dagster(layout) and not control.is_running(layout, "dagster-daemon"):
+    layout = current_layout()
+    webserver: str | None = f"http://{layout.address('dagster')}"
+    if _is_own_dagster(layout):
+        webserver = load_settings().dagster.webserver
+    elif not control.is_running(layout, "dagster-daemon"):
         raise StackError("Dagster is not running; ./qimo up starts it.")
-    if not settings.dagster.webserver:
+    if not webserver:
         raise SettingsError("dagster.webserver is not set: the replay is launched there.")
-    replayed = _replay(layout, settings.dagster.webserver)
+    replayed = _replay(layout, webserver)
     moved, changed, kept = (sum(replayed[name].values()) for name in ("moved", "changed", "kept"))
     if as_json:
         click.echo(json.dumps(replayed, indent=2))
