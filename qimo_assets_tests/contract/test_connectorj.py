@@ -32,13 +32,15 @@ TEXTS = {
 OPTIONS = (
     "useUnicode=true&characterEncoding=utf8&characterSetResults=UTF-8&serverTimezone=Asia/Shanghai"
 )
-# Group of its jar, class and scheme of each driver that BI tools bring.
+# Group of its jar, class, scheme and further options of each driver that BI tools bring.
 DRIVERS = {
-    "connectorj_5": ("com.mysql.jdbc.Driver", "jdbc:mysql"),
-    "connectorj_8": ("com.mysql.cj.jdbc.Driver", "jdbc:mysql"),
-    "connectorj": ("com.mysql.cj.jdbc.Driver", "jdbc:mysql"),
-    "connectorj_26": ("com.mysql.cj.jdbc.Driver", "jdbc:mysql"),
-    "mariadb_client": ("org.mariadb.jdbc.Driver", "jdbc:mariadb"),
+    "connectorj_5": ("com.mysql.jdbc.Driver", "jdbc:mysql", ""),
+    "connectorj_8": ("com.mysql.cj.jdbc.Driver", "jdbc:mysql", ""),
+    "connectorj": ("com.mysql.cj.jdbc.Driver", "jdbc:mysql", ""),
+    "connectorj_26": ("com.mysql.cj.jdbc.Driver", "jdbc:mysql", ""),
+    "mariadb_client_3": ("org.mariadb.jdbc.Driver", "jdbc:mariadb", ""),
+    # It demands TLS unless it is told not to; the embedded MariaDB has none.
+    "mariadb_client": ("org.mariadb.jdbc.Driver", "jdbc:mariadb", "&sslMode=disable"),
 }
 # java.sql.Types
 NUMBERS, TEXT_TYPE, DATE_TYPE = {-6, 5, 4, -5, 3, 8}, 12, 91
@@ -81,11 +83,11 @@ def connected(server: Server, driver: str, options: str = OPTIONS) -> Generator[
     port, token = cast("tuple[int, str]", launched)
     gateway = JavaGateway(gateway_parameters=GatewayParameters(port=port, auth_token=token))
     jvm: Any = gateway.jvm
-    name, scheme = DRIVERS[driver]
+    name, scheme, more = DRIVERS[driver]
     account = jvm.java.util.Properties()
     account.setProperty("user", "finebi_reader")
     account.setProperty("password", server.layout.secret("mysql_reader"))
-    url = f"{scheme}://{LOOPBACK}:{server.layout.ports['mysql']}/qimo_report?{options}"
+    url = f"{scheme}://{LOOPBACK}:{server.layout.ports['mysql']}/qimo_report?{options}{more}"
     place = jvm
     for part in name.split("."):
         place = getattr(place, part)
