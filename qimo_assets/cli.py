@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from io import TextIOWrapper
@@ -33,12 +33,10 @@ from qimo_assets.stack.errors import StackError
 from qimo_assets.stack.layout import Layout, current_layout
 from qimo_assets.stack.profiles import PROFILES
 from qimo_assets.stack.services import DEFINITIONS, common_environment, flume_configuration
-from qimo_assets.timeouts import REPLAY_SECONDS, VERIFY_STALLED_SECONDS
+from qimo_assets.timeouts import REPLAY_SECONDS
 
 # The module that stands for Dagster's own command; loading it takes seconds.
 DAGSTER_COMMAND = "qimo_assets.dagster_command"
-WAIT_POLL_SECONDS = 3
-QUIET_SECONDS = 8
 Say = Callable[[str], None]
 # The live lines of the demo: an hour of them, few enough for two processors.
 TAIL_RATE, TAIL_LINES = 20.0, 72_000
@@ -106,7 +104,7 @@ def demo(lines: int) -> None:
         now=today - timedelta(seconds=1),
     )
     clock.say(fed)
-    verification = _wait_until_verified(settings, clock.say)
+    verification = _waited(settings, clock.say)
     clock.say("recounted")
     clock.end("data")
     click.echo(f"\n{verify.render(verification)}\n\n{clock.sum()}")
@@ -302,7 +300,7 @@ def verify_command(as_json: bool, wait: bool) -> None:
     exit status 1 on any difference.
     """
     settings = load_settings()
-    verification = _wait_until_verified(settings, _say_aside) if wait else verify.verify(settings)
+    verification = _waited(settings, _say_aside) if wait else verify.verify(settings)
     click.echo(
         json.dumps(verification.as_dict(), indent=2, ensure_ascii=False)
         if as_json
@@ -597,50 +595,11 @@ def _tail_record(layout: Layout) -> Path:
     return layout.run / "tail.json"
 
 
-def _wait_until_verified(settings: Settings, say: Say) -> verify.Verification:
-    """Wait until what is under way has arrived everywhere, then verify; give the answer as it is
-    when nothing moves any more.
-    """
-    seen: Mapping[str, int] = {}
-    published = recounted = None
-    moved = time.monotonic()
-    while True:
-        counts, state = _progress(settings)
-        if counts != seen:
-            say(" · ".join(f"{name} {count:,}" for name, count in counts.items()))
-        if (counts, state) != (seen, published):
-            seen, published, moved = counts, state, time.monotonic()
-        # A recount costs seconds of a processor, so it waits for figures that stand still, and for
-        # other ones after one that did not agree.
-        stands = (
-            time.monotonic() - moved > QUIET_SECONDS
-            and not counts["bytes unread"]
-            and counts["topic"] == counts["in the lake"]
-        )
-        stalled = time.monotonic() - moved > VERIFY_STALLED_SECONDS
-        if stalled or (stands and recounted != (seen, published)):
-            recounted = seen, published
-            if (verification := verify.verify(settings)).ok or stalled:
-                return verification
-        time.sleep(WAIT_POLL_SECONDS)
+def _waited(settings: Settings, say: Say) -> verify.Verification:
+    # It loads the Kafka client and Dagster, for which no other command has to wait.
+    from qimo_assets.waiting import wait_until_verified
 
-
-def _progress(settings: Settings) -> tuple[dict[str, int], str]:
-    """Return how far the lines have come at each station, and what changes with every
-    publication.
-    """
-    from qimo_assets.resources.kafka import KafkaResource
-    from qimo_assets.source.files import log_files
-
-    partitions = KafkaResource.from_settings(settings.kafka).state()
-    messages, state = verify.read_progress(settings.mysql)
-    counts = {
-        "bytes unread": sum(file.unread for file in log_files(settings.source)),
-        "topic": sum(partition.high for partition in partitions),
-        "in the lake": sum(partition.progress or 0 for partition in partitions),
-        "in MySQL": messages,
-    }
-    return counts, state
+    return wait_until_verified(settings, say)
 
 
 def _is_own_dagster(layout: Layout) -> bool:

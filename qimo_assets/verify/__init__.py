@@ -18,12 +18,26 @@ from dataclasses import replace
 from datetime import datetime
 
 from qimo_assets.settings import Settings
+from qimo_assets.verify.behind import behind, is_published
 from qimo_assets.verify.compare import compare
 from qimo_assets.verify.errors import VerifyError
-from qimo_assets.verify.lake import LAKE_TABLE, QUARANTINE_TABLE, LakeAnswer, lake_answer, read_lake
+from qimo_assets.verify.lake import (
+    LAKE_TABLE,
+    QUARANTINE_TABLE,
+    LakeAnswer,
+    lake_answer,
+    newest_commits,
+    read_lake,
+)
 from qimo_assets.verify.line import ZONE
 from qimo_assets.verify.metrics import METRICS, Table, masked
-from qimo_assets.verify.published import metric_tables, progress, read_metrics, read_progress
+from qimo_assets.verify.published import (
+    instants,
+    metric_tables,
+    progress,
+    read_metrics,
+    read_progress,
+)
 from qimo_assets.verify.recount import Recount, SourceFile, recount
 from qimo_assets.verify.report import Verification, render
 from qimo_assets.verify.topic import count_arrivals, plain_lines, topic_starts
@@ -38,10 +52,14 @@ __all__ = [
     "Table",
     "Verification",
     "VerifyError",
+    "behind",
     "compare",
     "count_arrivals",
+    "instants",
+    "is_published",
     "lake_answer",
     "metric_tables",
+    "newest_commits",
     "progress",
     "read_lake",
     "read_metrics",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from qimo_assets.clients import hive_transport
 from qimo_assets.settings import HiveSettings, Settings
@@ -16,6 +17,8 @@ from qimo_assets.verify.errors import Ask, VerifyError, first_line
 from qimo_assets.verify.line import ZONE, latest_time
 from qimo_assets.verify.metrics import Row
 from qimo_assets.verify.recount import SourceFile
+
+Answer = TypeVar("Answer")
 
 LAKE_TABLE = "chat_message_rt"
 QUARANTINE_TABLE = "chat_quarantine_rt"
@@ -38,6 +41,7 @@ FROM (
 GROUP BY 1
 """  # nosec B608  # this file's names
 
+_NEWEST = "SELECT day, max(_hoodie_commit_time) FROM {table} GROUP BY day"  # nosec B608  # this file's names
 # A rejected line counts on the day of its first arrival.
 _REJECTED = """
 SELECT arrival.day, arrival.reason, count(*)
@@ -102,10 +106,31 @@ def read_lake(settings: Settings) -> LakeAnswer:
     Raises:
         VerifyError: HiveServer2 does not answer.
     """
+    return _with_hive(settings.hive, lambda ask: lake_answer(ask, settings))
+
+
+def read_newest_commits(settings: Settings) -> dict[str, dict[str, str]]:
+    """Return the newest commit that wrote a row of each day, of messages and of quarantine.
+
+    Raises:
+        VerifyError: HiveServer2 does not answer.
+    """
+    return _with_hive(settings.hive, lambda ask: newest_commits(ask, settings.lake.database))
+
+
+def newest_commits(ask: Ask, database: str) -> dict[str, dict[str, str]]:
+    """Put `read_newest_commits` together out of queries."""
+    present = _tables(ask, database)
+    return {
+        table: dict(ask(_NEWEST.format(table=f"`{database}`.`{table}`")))
+        for table in (LAKE_TABLE, QUARANTINE_TABLE)
+        if table in present
+    }
+
+
+def _with_hive(hive: HiveSettings, read: Callable[[Ask], Answer]) -> Answer:
     from pyhive.exc import Error
     from thrift.Thrift import TException
-
-    hive = settings.hive
 
     def ask(query: str) -> list[Row]:
         # A connection of its own: one at a time asks through it.
@@ -114,7 +139,7 @@ def read_lake(settings: Settings) -> LakeAnswer:
             return cursor.fetchall()
 
     try:
-        return lake_answer(ask, settings)
+        return read(ask)
     except (Error, TException, OSError) as error:
         raise VerifyError(
             f"HiveServer2 at {hive.host}:{hive.port} cannot be read: "
@@ -133,13 +158,7 @@ def lake_answer(ask: Ask, settings: Settings) -> LakeAnswer:
         What lake and quarantine say; a table that is not there yet has no rows.
     """
     database = settings.lake.database
-    # The stream makes the database when it first starts; on a cluster, whose executors start first,
-    # `verify` asked before it.
-    present = (
-        {row[1] for row in ask(f"SHOW TABLES IN `{database}`")}
-        if (database,) in ask("SHOW DATABASES")
-        else set()
-    )
+    present = _tables(ask, database)
 
     def rows_of(table: str, query: str) -> list[Row]:
         if table not in present:
@@ -178,6 +197,16 @@ def lake_answer(ask: Ask, settings: Settings) -> LakeAnswer:
             (partition, name): (count, first, last)
             for partition, name, count, first, last in found["plain days"] + found["plain reasons"]
         },
+    )
+
+
+def _tables(ask: Ask, database: str) -> set[str]:
+    # The stream makes the database when it first starts; on a cluster, whose executors start first,
+    # `verify` asked before it.
+    return (
+        {row[1] for row in ask(f"SHOW TABLES IN `{database}`")}
+        if (database,) in ask("SHOW DATABASES")
+        else set()
     )
 
 

@@ -50,6 +50,23 @@ def progress(ask: Ask) -> tuple[int, str]:
     return int(messages), " ".join(map(str, state))
 
 
+def read_instants(mysql: MySQLSettings) -> dict[tuple[str, str], str]:
+    """Return the commit of the lake that each metric's day was published as of.
+
+    Raises:
+        VerifyError: MySQL does not answer.
+    """
+    return _with_mysql(mysql, instants)
+
+
+def instants(ask: Ask) -> dict[tuple[str, str], str]:
+    """Put `read_instants` together out of queries."""
+    if ("publication",) not in ask("SHOW TABLES"):
+        return {}
+    found = ask("SELECT metric, day, source_instant FROM publication")
+    return {(metric, _day_text(day)): instant for metric, day, instant in found}
+
+
 def _with_mysql(mysql: MySQLSettings, read: Callable[[Ask], Answer]) -> Answer:
     from mysql.connector import Error, connect
 

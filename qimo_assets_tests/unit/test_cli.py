@@ -15,7 +15,7 @@ from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -24,7 +24,7 @@ from pydantic import SecretStr
 
 from qimo_assets import __version__, cli, overview, tiers
 from qimo_assets.instance import runs
-from qimo_assets.settings import PROJECT_ROOT, HiveSettings, Settings, load_settings
+from qimo_assets.settings import PROJECT_ROOT, HiveSettings, load_settings
 from qimo_assets.stack import code
 from qimo_assets.stack.beeline import beeline_command
 from qimo_assets.stack.errors import StackError
@@ -126,35 +126,6 @@ def test_logs_shows_the_end_of_a_services_log(tmp_path: Path) -> None:
     unknown = qimo(home, "logs", "flum")
     assert unknown.returncode == 1
     assert "There is no service flum; there are kafka, " in unknown.stderr
-
-
-def test_waiting_recounts_when_all_stands_still_and_again_only_when_something_moved(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    now, published, recounted = 0.0, {0: "first", 60: "second"}, []
-
-    def sleep(seconds: float) -> None:
-        nonlocal now
-        now += seconds
-
-    def progress(_: object) -> tuple[dict[str, int], str]:
-        return {"bytes unread": 0, "topic": 5, "in the lake": 5}, published[
-            max(second for second in published if second <= now)
-        ]
-
-    def recount(_: object) -> SimpleNamespace:
-        recounted.append(now)
-        return SimpleNamespace(ok=now > 60)
-
-    monkeypatch.setattr(cli, "time", SimpleNamespace(monotonic=lambda: now, sleep=sleep))
-    monkeypatch.setattr(cli, "_progress", progress)
-    monkeypatch.setattr(cli.verify, "verify", recount)
-    assert cli._wait_until_verified(cast("Settings", None), lambda _: None).ok
-    assert [
-        cli.QUIET_SECONDS < moment <= cli.QUIET_SECONDS + 2 * cli.WAIT_POLL_SECONDS
-        for moment in (recounted[0], recounted[1] - 60)
-    ] == [True, True]
-    assert len(recounted) == 2
 
 
 # --- wrong use
