@@ -8,7 +8,7 @@ from itertools import accumulate
 from itertools import repeat as endless
 from random import Random
 
-from qimo_assets.contract import SEPARATOR, Reason
+from qimo_assets.contract import FIELDS, MIN_FIELDS, SEPARATOR, Reason
 from qimo_assets.simulator.people import POSITION, everybody
 from qimo_assets.simulator.tables import TABLES
 from qimo_assets.simulator.times import TIME
@@ -104,7 +104,7 @@ class Writer:
                 shapes = (
                     "",
                     SEPARATOR.join(fields[:cut]),
-                    line + SEPARATOR,
+                    line + SEPARATOR * (len(FIELDS) - MIN_FIELDS + 1),
                     line.replace(SEPARATOR, "\t"),
                     line + SEPARATOR + line,
                 )

@@ -48,6 +48,7 @@ def test_an_added_field_is_a_column_at_the_end_of_the_view(monkeypatch: pytest.M
 def test_the_recount_may_take_lines_of_both_kinds(monkeypatch: pytest.MonkeyPatch) -> None:
     line = "\x01".join(["2024-05-01 10:00:00", "", "A", *[""] * 8, "B", *[""] * 8])
     longer = f"{line}\x018.1"
+    monkeypatch.setattr(recount_line, "FIELD_COUNTS", (20,))
     assert read_line(longer.encode(), 1000, "2021-01-01", "9999") == "field_count"
     monkeypatch.setattr(recount_line, "FIELD_COUNTS", (20, 21))
     assert [
