@@ -65,7 +65,9 @@ def plain_lines(kafka: KafkaSettings, ranges: Mapping[int, tuple[int, int]]) -> 
             consumer.assign([TopicPartition(kafka.topic, partition, max(first, start))])
             offset, last = max(first, start) - 1, min(last, end - 1)
             while offset < last:
-                records = consumer.consume(MAX_RECORDS, timeout=kafka.timeout_seconds)
+                # Asked for more than there is, it waits for its whole time-out.
+                wanted = min(MAX_RECORDS, last - offset)
+                records = consumer.consume(wanted, timeout=kafka.timeout_seconds)
                 if not records:
                     raise KafkaException(_no_answer())
                 for record in records:

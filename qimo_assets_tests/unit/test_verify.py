@@ -9,14 +9,17 @@ import socket
 import struct
 import zipfile
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from confluent_kafka import TopicPartition
 from pydantic import SecretStr
 
 from qimo_assets.metrics.publish import shorten
@@ -38,15 +41,19 @@ from qimo_assets.verify import (
     VerifyError,
     compare,
     count_arrivals,
+    instants,
     lake_answer,
     metric_tables,
+    newest_commits,
     progress,
     read_lake,
     read_metrics,
     recount,
     render,
+    topic,
     verify,
 )
+from qimo_assets.verify.line import FIELD_COUNTS
 from qimo_assets.verify.topic import PlainLine, plain_line
 from qimo_assets_tests.records import event
 
@@ -198,7 +205,7 @@ def test_files_are_those_of_the_pattern(settings: Settings) -> None:
         (b"\xed\xa0\x80", "not_utf8"),
         (b"", "field_count"),
         (b"\x01" * 18, "field_count"),
-        (line() + b"\x01", "field_count"),
+        (line() + b"\x01" * (FIELD_COUNTS[-1] - 19), "field_count"),
         (line(""), "bad_time"),
         (line("2023-02-29 10:00:00"), "bad_time"),
         (line("2024-05-01T10:00:00"), "bad_time"),
@@ -442,6 +449,45 @@ def test_what_a_record_of_the_topic_holds_beside_the_files(
     record: bytes, text: bytes | None
 ) -> None:
     assert plain_line(record) == text
+
+
+class ImpatientConsumer:
+    """Has the records of one partition, and fails where a real one waits for more than it has."""
+
+    def __init__(self, *values: bytes) -> None:
+        self.values = values
+        self.at = 0
+
+    def get_watermark_offsets(self, *_: object, timeout: float) -> tuple[int, int]:
+        return 0, len(self.values)
+
+    def assign(self, places: list[TopicPartition]) -> None:
+        [place] = places
+        self.at = place.offset
+
+    def consume(self, count: int, timeout: float) -> list[SimpleNamespace]:
+        assert self.at + count <= len(self.values), "it waits until the time-out"
+        offsets = range(self.at, self.at + count)
+        self.at += count
+        return [
+            SimpleNamespace(
+                error=lambda: None,
+                offset=lambda offset=offset: offset,
+                value=lambda offset=offset: self.values[offset],
+                timestamp=lambda: (1, int(NOW.timestamp() * 1000)),
+            )
+            for offset in offsets
+        ]
+
+
+def test_no_more_records_are_waited_for_than_there_are(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = [b"before", b"plain", event(b"line", file="a.log"), b"another", b"after"]
+    monkeypatch.setattr(topic, "_consumer", lambda _: nullcontext(ImpatientConsumer(*values)))
+    found = list(topic.plain_lines(settings.kafka, {0: (1, 3)}))
+    assert [(offset, line) for _, offset, _, line in found] == [(1, b"plain"), (3, b"another")]
+    assert [line for *_, line in topic.plain_lines(settings.kafka, {0: (4, 99)})] == [b"after"]
 
 
 def test_masked_accounts_are_expected_where_they_are_published_so(
@@ -934,6 +980,31 @@ def test_what_is_not_there_yet_has_no_rows(settings: Settings, databases: list[s
         return []
 
     assert lake_answer(ask, settings) == EMPTY
+    assert newest_commits(ask, "qimo") == {}
+
+
+def test_newest_commits_out_of_queries() -> None:
+    answers = {
+        "SHOW DATABASES": [("qimo",)],
+        "SHOW TABLES": [("qimo", "chat_message_rt", False), ("qimo", "chat_total", False)],
+        "FROM `qimo`.`chat_message_rt` GROUP BY day": [(DAY, "20240501120000000")],
+    }
+
+    def ask(query: str) -> list[tuple[Any, ...]]:
+        [answer] = [rows for part, rows in answers.items() if part in query]
+        return answer
+
+    assert newest_commits(ask, "qimo") == {"chat_message_rt": {DAY: "20240501120000000"}}
+
+
+@pytest.mark.parametrize("tables", [[], ["publication"]])
+def test_instants_out_of_queries(tables: list[str]) -> None:
+    def ask(query: str) -> list[tuple[Any, ...]]:
+        if query == "SHOW TABLES":
+            return [(name,) for name in tables]
+        return [("os", date(2024, 5, 1), "20240501120000000")]
+
+    assert instants(ask) == dict.fromkeys([("os", DAY)] if tables else [], "20240501120000000")
 
 
 def test_metric_tables_out_of_queries() -> None:
