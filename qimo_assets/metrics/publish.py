@@ -16,6 +16,7 @@ from typing import Any, cast
 
 from mysql.connector import DatabaseError, errorcode
 from mysql.connector.abstracts import MySQLConnectionAbstract, MySQLCursorAbstract
+from tenacity import Retrying, retry_if_exception, stop_after_attempt
 
 from qimo_assets.errors import RefusedError
 from qimo_assets.metrics.catalog import TEXT_LENGTH, Column, Metric
@@ -127,27 +128,33 @@ def publish(
     """
     content = _by_day(metric, days, rows)
     connection.rollback()
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            _stage(connection, metric, content)
-            result = _replace(connection, metric, content, source_instant)
-            connection.commit()
-            return result
-        except DatabaseError as error:
-            connection.rollback()
-            if error.errno == errorcode.ER_LOCK_WAIT_TIMEOUT:
-                raise PublicationError(
-                    f"Another publisher holds {metric.name} for longer than the lock "
-                    "time-out. Run this one again."
-                ) from error
-            # The server resolves a deadlock by undoing one of the two; the undone one simply tries
-            # again.
-            if error.errno != errorcode.ER_LOCK_DEADLOCK or attempt == ATTEMPTS:
-                raise
-        except BaseException:
-            connection.rollback()
-            raise
-    raise AssertionError("unreachable")
+    # The server resolves a deadlock by undoing one of the two; the undone one simply tries again.
+    again = Retrying(
+        retry=retry_if_exception(_is_deadlock), stop=stop_after_attempt(ATTEMPTS), reraise=True
+    )
+    return again(_publish_once, connection, metric, content, source_instant)
+
+
+def _publish_once(
+    connection: MySQLConnectionAbstract, metric: Metric, content: Days, source_instant: str
+) -> PublicationResult:
+    try:
+        _stage(connection, metric, content)
+        result = _replace(connection, metric, content, source_instant)
+        connection.commit()
+    except BaseException as error:
+        connection.rollback()
+        if isinstance(error, DatabaseError) and error.errno == errorcode.ER_LOCK_WAIT_TIMEOUT:
+            raise PublicationError(
+                f"Another publisher holds {metric.name} for longer than the lock "
+                "time-out. Run this one again."
+            ) from error
+        raise
+    return result
+
+
+def _is_deadlock(error: BaseException) -> bool:
+    return isinstance(error, DatabaseError) and error.errno == errorcode.ER_LOCK_DEADLOCK
 
 
 def checksum(rows: Iterable[Row]) -> str:
