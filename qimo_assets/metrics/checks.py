@@ -24,6 +24,10 @@ INVARIANTS = {
     "is_published_whole": "The rows of the days published within a day are those recorded, and no "
     f"day is missing that {TOTAL} has had for long.",
 }
+REPAIR = (
+    "Materialize the days named in `differences` again. Where it comes back, ./qimo verify says "
+    "which figures are wrong."
+)
 PACE = (
     "in each run that publishes the metric, and by the sensor freshness_watch within a minute when "
     f"something newer hides that, and after {REPORT_TTL_SECONDS // 60} minutes"
@@ -130,5 +134,6 @@ def _result(
         check_name=key.name,
         passed=not wrong,
         severity=severity,
+        description=REPAIR if wrong else None,
         metadata={**metadata, **found},
     )

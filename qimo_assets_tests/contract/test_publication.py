@@ -27,7 +27,7 @@ from pydantic import SecretStr
 from qimo_assets.automation.conditions import MESSAGES
 from qimo_assets.metrics.assets import build_metric_assets
 from qimo_assets.metrics.catalog import METRICS, TEXT, TEXT_LENGTH, Column, Metric
-from qimo_assets.metrics.checks import ADDS_UP, build_metric_checks
+from qimo_assets.metrics.checks import ADDS_UP, REPAIR, build_metric_checks
 from qimo_assets.metrics.publish import (
     PublicationError,
     PublicationResult,
@@ -659,6 +659,8 @@ def test_the_assets_publish_a_range_of_days_and_the_checks_add_up(
         ("sex_pair", "is_published_whole"): ["day 2021-11-06, published 1, present 0"],
         ("os", "is_published_whole"): ["day 2021-11-07, published None, present 0"],
     }
+    # Who is woken up reads what to do.
+    assert {evaluation.description for evaluation in found.values()} == {REPAIR}
 
 
 def test_a_metric_that_fails_leaves_the_others_alone_and_is_tried_again_by_itself(
