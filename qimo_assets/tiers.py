@@ -10,6 +10,7 @@ TIERS = {
     "automation": "Dagster's conditions and runs on an instance of their own",
     "contract": "one real service each: Kafka, Flume, MariaDB, Spark's parser",
     "browser": "the report in Chromium",
+    "lakes": "the streaming job on systems without the platform, killed at any moment",
     "integration": "everything together on one stack",
     "faults": "each process killed while lines flow; by its name the full matrix, more than an "
     "hour of it, which writes docs/reliability.md",

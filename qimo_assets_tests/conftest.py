@@ -45,23 +45,17 @@ from qimo_assets_tests import jvm
 TIERS = tuple(tiers.TIERS)
 # Tiers on the shared stack.
 ON_THE_STACK = {"integration", "faults", "cluster", "yarn"}
-# Tests with systems, or with lakes, of their own: they neither follow the shared stack's flow of
-# lines nor stop a service. They come first, in this order, while nothing else of it runs.
-BESIDE_THE_FLOW = tuple(
-    f"integration/test_{name}.py"
-    for name in ("own_systems", "backup", "exactly_once", "rejected_lines", "schema_change")
-)
 # What a company has already, and the platform works on.
 SYSTEMS = {"kafka", "namenode", "datanode", "metastore", "thriftserver", "mysql"}
 STACK = "stack"
 # The order in which workers take places: what takes longest first. The browser comes last: its
 # driver leaves an event loop in its process, and Dagster's conditions run one of their own.
-PLACES = (STACK, "contract", "automation", "unit", "browser")
+PLACES = (STACK, "lakes", "contract", "automation", "unit", "browser")
 # Of the tiers whose branch coverage is measured.
 COVERED = {"unit", "automation"}
 # Beside a stack of one's own at the usual ports; 21,000 would give the webserver the port of that
 # one's code server.
-TEST_PORT_OFFSET = os.environ.get("QIMO_TEST_PORT_OFFSET", "21500")
+TEST_PORT_OFFSET = int(os.environ.get("QIMO_TEST_PORT_OFFSET", "21500"))
 UP_SECONDS = 900
 # More than the recount waits for a figure that does not move.
 COMMAND_SECONDS = 600
@@ -258,17 +252,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     strangers = [item.nodeid for item in items if tier_of(item.nodeid) not in TIERS]
     if strangers:
         raise pytest.UsageError(f"tests outside the tiers {', '.join(TIERS)}: {strangers}")
-    items.sort(key=lambda item: (TIERS.index(tier_of(item.nodeid)), _rank(item.nodeid)))
+    items.sort(key=lambda item: TIERS.index(tier_of(item.nodeid)))
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: PLACES.index(_turn(item.nodeid)))
     for item in items:
         if tier_of(item.nodeid) not in COVERED:
             item.add_marker(pytest.mark.no_cover)
-
-
-def _rank(nodeid: str) -> int:
-    file = file_of(nodeid)
-    return BESIDE_THE_FLOW.index(file) if file in BESIDE_THE_FLOW else len(BESIDE_THE_FLOW)
 
 
 def _turn(nodeid: str) -> str:
@@ -320,6 +309,8 @@ def new_stack(home: Path, port_offset: int) -> Stack:
         # accounts.
         "QIMO_DAGSTER__LATE_MINUTES": "0",
         "QIMO_DAGSTER__REST": "0",
+        # A second batch of a feed would be told ten seconds after the first, and published apart.
+        "QIMO_LAKE__REPORT_SECONDS": "1",
         "JAVA_TOOL_OPTIONS": jvm.options(),
     }
     return Stack(home, {**own_environment(), **own})
@@ -359,44 +350,26 @@ def own_layout(ports: dict[str, int]) -> Generator[Layout, None, None]:
 
 
 @pytest.fixture(scope="session")
-def still_stack(software: None) -> Iterator[Stack]:
-    """The stack that the tests share; nothing runs of it until a test asks for `systems` or for
-    `stack`.
+def stack(software: None, request: pytest.FixtureRequest) -> Iterator[Stack]:
+    """The whole stack, of the profile that the session asks for.
 
     `QIMO_TEST_KEEP` names a directory (short, for Unix sockets) for a stack that is left running
     with its data, so that the next run begins at once.
     """
     kept = os.environ.get("QIMO_TEST_KEEP")
     home = Path(kept) if kept else Path("/tmp", f"qimo-{uuid4().hex[:8]}")
-    stack = new_stack(home, int(TEST_PORT_OFFSET))
-    yield stack
-    if not kept:
-        _end(stack)
-
-
-@pytest.fixture(scope="session")
-def systems(still_stack: Stack) -> Stack:
-    """The systems of the shared stack: on two processors its platform would take a good part of
-    one from tests that do not look at it.
-    """
-    with _environment_of(still_stack):
-        layout = current_layout()
-        if not control.is_running(layout, "thriftserver"):
-            install.configure(layout)
-            install.format_data(layout)
-            control.start(layout, print, only=SYSTEMS)
-    return still_stack
-
-
-@pytest.fixture(scope="session")
-def stack(still_stack: Stack, request: pytest.FixtureRequest) -> Stack:
-    """The whole stack, of the profile that the session asks for."""
-    still_stack.qimo("up", "--profile", request.config.option.profile, timeout=UP_SECONDS)
-    return still_stack
+    stack = new_stack(home, TEST_PORT_OFFSET)
+    try:
+        stack.qimo("up", "--profile", request.config.option.profile, timeout=UP_SECONDS)
+        yield stack
+    finally:
+        if not kept:
+            end(stack)
 
 
 @contextmanager
-def _environment_of(stack: Stack) -> Generator[None, None, None]:
+def environment_of(stack: Stack) -> Generator[None, None, None]:
+    """Have the variables of a stack in this process, and of no other one."""
     with pytest.MonkeyPatch.context() as patch, environment(stack.env):
         for name in os.environ.keys() - stack.env.keys():
             if name.startswith(FOREIGN):
@@ -404,7 +377,8 @@ def _environment_of(stack: Stack) -> Generator[None, None, None]:
         yield
 
 
-def _end(stack: Stack) -> None:
+def end(stack: Stack) -> None:
+    """End a stack, and delete its home."""
     assert stack.qimo("down").stderr == "", "down had to break something off"
     assert not control.processes_of(stack.home), "down left processes behind"
     shutil.rmtree(stack.home)

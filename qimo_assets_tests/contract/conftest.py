@@ -24,7 +24,7 @@ from qimo_assets_tests.conftest import TEST_PORT_OFFSET, own_layout
 
 # Beside the stack of the other tests; the other services are not started, their ports are only
 # named.
-PORT_OFFSET = int(TEST_PORT_OFFSET) + 1150
+PORT_OFFSET = TEST_PORT_OFFSET + 1150
 # Each worker that runs some of these tests has a server of its own.
 WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 

@@ -77,7 +77,7 @@ def small_disks(
             "a small disk needs a user and mount namespace, which this machine does not give"
         )
     with short_directory() as home:
-        stack = new_stack(home, int(TEST_PORT_OFFSET) + SMALL_DISKS_PORT_OFFSET)
+        stack = new_stack(home, TEST_PORT_OFFSET + SMALL_DISKS_PORT_OFFSET)
         mounts = [
             f"mkdir -p {home}/{disk} && mount -t tmpfs -o size={size} tmpfs {home}/{disk}"
             for disk, size in SMALL_DISKS.items()

@@ -36,6 +36,7 @@ from qimo_assets.stack.layout import DEFAULT_PORT_OFFSET as STACK_PORT_OFFSET
 from qimo_assets.stack.profiles import PROFILES
 from qimo_assets_tests.conftest import TEST_PORT_OFFSET
 from qimo_assets_tests.contract.conftest import PORT_OFFSET as CONTRACT_PORT_OFFSET
+from qimo_assets_tests.lakes.conftest import PORT_OFFSET as LAKES_PORT_OFFSET
 
 # The least of Linux's net.ipv4.ip_local_port_range unless it is set otherwise.
 FIRST_OUTGOING_PORT = 32_768
@@ -195,7 +196,9 @@ def test_what_tunes_is_taken_over_and_what_names_another_system_is_not(tmp_path:
     assert tuning(variables, file) == {"QIMO_LAKE__TRIGGER_SECONDS": "4"}
 
 
-@pytest.mark.parametrize("other", [STACK_PORT_OFFSET, int(TEST_PORT_OFFSET), CONTRACT_PORT_OFFSET])
+@pytest.mark.parametrize(
+    "other", [STACK_PORT_OFFSET, TEST_PORT_OFFSET, CONTRACT_PORT_OFFSET, LAKES_PORT_OFFSET]
+)
 def test_no_port_of_another_stack_is_taken(other: int) -> None:
     usual = {port for profile in PROFILES.values() for port in profile.ports.values()}
     assert max(usual) + DEFAULT_PORT_OFFSET < FIRST_OUTGOING_PORT

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from qimo_assets_tests.conftest import (
-    BESIDE_THE_FLOW,
     ON_THE_STACK,
     PLACES,
     STACK,
@@ -16,8 +13,6 @@ from qimo_assets_tests.conftest import (
     tier_of,
 )
 
-TESTS = Path(__file__).parents[1]
-
 
 @pytest.mark.parametrize(
     "test",
@@ -25,20 +20,17 @@ TESTS = Path(__file__).parents[1]
         "integration/test_end_to_end.py",
         "integration/test_another.py",
         "faults/test_matrix.py",
-        *BESIDE_THE_FLOW,
     ],
 )
 def test_what_needs_the_stack_shares_a_worker(test: str) -> None:
     assert place_of(f"qimo_assets_tests/{test}::test_it[a::b]") == STACK
 
 
-@pytest.mark.parametrize("test", ["contract/test_agent.py", "unit/test_cli.py"])
+@pytest.mark.parametrize(
+    "test", ["contract/test_agent.py", "lakes/test_backup.py", "unit/test_cli.py"]
+)
 def test_any_other_file_is_a_place_of_its_own(test: str) -> None:
     assert place_of(f"qimo_assets_tests/{test}::test_it") == f"qimo_assets_tests/{test}"
-
-
-def test_each_file_beside_the_flow_is_there() -> None:
-    assert [name for name in BESIDE_THE_FLOW if not (TESTS / name).is_file()] == []
 
 
 def test_each_tier_has_its_turn() -> None:

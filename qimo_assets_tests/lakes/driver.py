@@ -1,7 +1,7 @@
 """The streaming job in a process of its own, which a test may kill at a point of its choice.
 
-    python -m qimo_assets_tests.integration.driver live|catch_up|replay [none|CRASH]
-    python -m qimo_assets_tests.integration.driver serve none
+    python -m qimo_assets_tests.lakes.driver live|catch_up|replay [none|CRASH]
+    python -m qimo_assets_tests.lakes.driver serve none
 
 The second form does run after run, each of a lake that a line on its standard input names, and
 answers with its exit status: a JVM that has run the code before takes a third of the time.

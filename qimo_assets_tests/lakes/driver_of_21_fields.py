@@ -14,7 +14,7 @@ APP_VERSION = contract.Field("app_version", "text", "客户端版本", added=Tru
 def main() -> None:
     """Change the contract before anything is derived from it, and run."""
     contract.FIELDS = (*contract.FIELDS, APP_VERSION)
-    from qimo_assets_tests.integration import driver
+    from qimo_assets_tests.lakes import driver
 
     driver.main(sys.argv[1:])
 

@@ -18,7 +18,7 @@ from qimo_assets import verify
 from qimo_assets.clients import librdkafka_options
 from qimo_assets.resources.hive import HiveResource
 from qimo_assets.views.sql import QUARANTINE_VIEW, view_statement
-from qimo_assets_tests.integration.lakes import Lake
+from qimo_assets_tests.lakes.lake import Lake
 from qimo_assets_tests.records import event
 
 ZONE = ZoneInfo("Asia/Shanghai")

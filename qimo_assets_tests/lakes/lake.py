@@ -1,22 +1,19 @@
-"""A lake of a test's own: a topic, a database and checkpoints on the shared stack, and a streaming
-job that may be killed.
+"""A lake of a test's own: a topic, a database and checkpoints on the shared systems, and a
+streaming job that may be killed.
 """
 
 from __future__ import annotations
 
-import getpass
 import json
 import os
 import select
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
-from urllib.request import Request, urlopen
 
 from confluent_kafka import Producer
 
@@ -26,7 +23,8 @@ from qimo_assets.resources.kafka import KafkaResource
 from qimo_assets.settings import Settings
 from qimo_assets.stack.layout import Layout
 from qimo_assets.stack.services import common_environment
-from qimo_assets_tests.conftest import Stack, environment
+from qimo_assets_tests.conftest import Stack, environment, wait_for
+from qimo_assets_tests.hdfs import hdfs
 from qimo_assets_tests.records import event
 
 PARTITIONS = 2
@@ -34,7 +32,7 @@ PARTITIONS = 2
 # processors, and minutes on a busy one.
 LINES, LINES_PER_BATCH = 480, 240
 DRIVER_SECONDS, TIMED_OUT = 600, -1
-PACKAGE, DRIVER = "qimo_assets_tests.integration", "driver"
+PACKAGE, DRIVER = "qimo_assets_tests.lakes", "driver"
 # For a few hundred lines, compiling the plan takes longer than all the work.
 UNCOMPILED = {"spark.sql.codegen.wholeStage": "false"}
 
@@ -88,7 +86,7 @@ class Lake:
     """What one test writes, and how.
 
     Attributes:
-        stack: The shared stack.
+        stack: The shared systems.
         name: Name of the topic, of the database and of the consumer group.
         warm: Does the runs that come to their end.
         env: Settings of the driver that are not the usual ones.
@@ -177,6 +175,15 @@ class Lake:
                 start_new_session=True,
                 cwd=self.layout.run,
             )
+
+    def wait_for(self, process: subprocess.Popen[bytes], what: Callable[[], bool]) -> None:
+        """Wait until something is true while a driver runs."""
+
+        def is_so() -> bool:
+            assert process.poll() is None, self.log()[-3000:]
+            return what()
+
+        wait_for(is_so, DRIVER_SECONDS)
 
     def run(self, mode: str = "catch_up", crash: str = "none") -> int:
         """Run the streaming job to its end; return its exit status."""
@@ -270,22 +277,6 @@ def line(number: int) -> bytes:
         f"line {number}",
     ]
     return "\x01".join(fields).encode()
-
-
-def hdfs(layout: Layout, path: str, operation: str, method: str = "GET") -> dict[str, Any]:
-    """Ask the name node; what is not there is empty."""
-    address = f"http://127.0.0.1:{layout.ports['namenode_http']}/webhdfs/v1{quote(path)}"
-    try:
-        with urlopen(
-            Request(
-                f"{address}?op={operation}&recursive=true&user.name={getpass.getuser()}",
-                method=method,
-            ),
-            timeout=60,
-        ) as answer:
-            return json.load(answer)
-    except OSError:
-        return {}
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:

@@ -20,7 +20,7 @@ from confluent_kafka.admin import AdminClient
 from qimo_assets.clients import librdkafka_options
 from qimo_assets.lake.writer_lock import WriterLock
 from qimo_assets.resources.mysql import MySQLResource
-from qimo_assets_tests.integration.lakes import DRIVER_SECONDS, Lake, kill
+from qimo_assets_tests.lakes.lake import DRIVER_SECONDS, Lake, kill
 
 KILLS = 3
 # A driver needs about 12 s to its first batch.

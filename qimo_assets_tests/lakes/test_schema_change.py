@@ -4,7 +4,7 @@ column arrives in Hudi, Hive and MySQL.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -18,9 +18,8 @@ from qimo_assets.metrics.publish import ensure_tables, publish
 from qimo_assets.resources.hive import HiveResource
 from qimo_assets.resources.mysql import MySQLResource
 from qimo_assets.views import sql
-from qimo_assets_tests.conftest import wait_for
-from qimo_assets_tests.integration.driver_of_21_fields import APP_VERSION
-from qimo_assets_tests.integration.lakes import Lake, kill
+from qimo_assets_tests.lakes.driver_of_21_fields import APP_VERSION
+from qimo_assets_tests.lakes.lake import Lake, kill
 
 DAY = "2024-05-01"
 VERSIONED = "versioned"
@@ -47,28 +46,31 @@ def send(lake: Lake, *lines: bytes) -> None:
 
 
 @contextmanager
-def stream(lake: Lake) -> Generator[None, None, None]:
-    """Run the live stream."""
+def stream(lake: Lake) -> Generator[Callable[[int, int], None], None, None]:
+    """Run the live stream; give what waits until messages and quarantine have so many rows."""
     process = lake.start("live")
+
+    def wait_for_rows(messages: int, quarantined: int) -> None:
+        lake.wait_for(process, lambda: counts(lake) == (messages, quarantined))
+
     try:
-        yield
+        yield wait_for_rows
         assert process.poll() is None, lake.log()[-3000:]
     finally:
         kill(process)
 
 
-def count(lake: Lake, table: str) -> int:
-    """Return the rows of a table; none where there is no table yet."""
-    present = (
-        {name for _, name, _ in lake.ask(f"SHOW TABLES IN {lake.name}")}
-        if lake.ask(f"SHOW DATABASES LIKE '{lake.name}'")
-        else set()
-    )
-    return (
-        lake.ask(f"SELECT count(*) FROM {lake.name}.{table}_rt")[0][0]
-        if f"{table}_rt" in present
-        else 0
-    )
+def counts(lake: Lake) -> tuple[int, int]:
+    """Return the rows of messages and quarantine; none where there is no table yet."""
+    there = bool(lake.ask(f"SHOW DATABASES LIKE '{lake.name}'"))
+    present = {name for _, name, _ in lake.ask(f"SHOW TABLES IN {lake.name}")} if there else set()
+
+    def rows(table: str) -> int:
+        return (
+            lake.ask(f"SELECT count(*) FROM {lake.name}.{table}")[0][0] if table in present else 0
+        )
+
+    return rows("chat_message_rt"), rows("chat_quarantine_rt")
 
 
 def versions(lake: Lake, table: str) -> dict[str, str | None]:
@@ -79,22 +81,20 @@ def versions(lake: Lake, table: str) -> dict[str, str | None]:
 def test_a_field_more_is_quarantined_then_read_and_arrives_everywhere(
     lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with stream(lake):
+    with stream(lake) as wait_for_rows:
         send(lake, line("old 1"))
-        wait_for(lambda: count(lake, "chat_message") == 1, 400)
+        wait_for_rows(1, 0)
         # The servers are ahead of the contract: the new lines wait in quarantine, the old ones go
         # on.
         send(lake, line("early 1", "8.1"), line("old 2"), line("early 2", ""))
-        wait_for(
-            lambda: (count(lake, "chat_message"), count(lake, "chat_quarantine")) == (2, 2), 400
-        )
+        wait_for_rows(2, 2)
     with HiveResource.from_settings(lake.settings.hive).session() as session:
         session.execute(sql.view_statement(sql.MESSAGE_VIEW, lake.name))
 
     # The contract knows the field: lines of both kinds in one batch, and of both kinds in one file
     # of the table.
     lake.driver = "driver_of_21_fields"
-    with stream(lake):
+    with stream(lake) as wait_for_rows:
         send(
             lake,
             line("old 3"),
@@ -102,9 +102,7 @@ def test_a_field_more_is_quarantined_then_read_and_arrives_everywhere(
             line("new 2", ""),
             line("too many", "8.2", "x"),
         )
-        wait_for(
-            lambda: (count(lake, "chat_message"), count(lake, "chat_quarantine")) == (5, 3), 400
-        )
+        wait_for_rows(5, 3)
         expected = {"old 1": None, "old 2": None, "old 3": None, "new 1": "8.2", "new 2": None}
         assert versions(lake, "chat_message_rt") == expected
         # The view of before still answers, and knows nothing of the column.
