@@ -48,13 +48,18 @@ def spark_session(settings: Settings) -> Generator[SparkSession, None, None]:
     try:
         yield session
     finally:
-        session.stop()
-        gateway: Any = SparkContext._gateway
-        gateway.shutdown()
-        # The JVM ends when this pipe does.
-        gateway.proc.stdin.close()
-        gateway.proc.wait(JVM_END_SECONDS)
-        SparkContext._gateway = SparkContext._jvm = None
+        end_driver(session)
+
+
+def end_driver(session: SparkSession) -> None:
+    """End a driver with its JVM: in the next one that uses it, its properties would hold."""
+    session.stop()
+    gateway: Any = SparkContext._gateway
+    gateway.shutdown()
+    # The JVM ends when this pipe does.
+    gateway.proc.stdin.close()
+    gateway.proc.wait(JVM_END_SECONDS)
+    SparkContext._gateway = SparkContext._jvm = None
 
 
 @contextmanager

@@ -17,6 +17,7 @@ import pytest
 from pyhive.hive import HiveParamEscaper
 from pyspark.sql import DataFrame, SparkSession
 
+from benchmarks.lakes import end_driver
 from qimo_assets.contract import MAX_VALUES, OTHERS
 from qimo_assets.lake.tables import MESSAGE
 from qimo_assets.metrics import accounts, counting, figures, links
@@ -325,7 +326,7 @@ def spark(software: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         )
         session.sparkContext.setLogLevel("ERROR")
         yield session
-        session.stop()
+        end_driver(session)
 
 
 @pytest.fixture
