@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
+
+import pytest
 
 from qimo_assets.lake.assets import STREAM_JOB
 from qimo_assets.metrics import figures
@@ -228,6 +231,41 @@ def test_a_large_day_is_counted_by_what_is_new(stack: Stack, ask_hive: Ask, ask_
     assert stack.verified()["ok"]
 
 
+@dataclass(frozen=True)
+class Backfill:
+    """A backfill that a person has asked for.
+
+    Attributes:
+        id: Its id.
+        days: Its days.
+        before: The runs that had materialized just these.
+    """
+
+    id: str
+    days: list[str]
+    before: set[str]
+
+
+@pytest.fixture(scope="module")
+def backfill(stack: Stack, ask_mysql: Ask) -> Backfill:
+    """A range asked for in the UI; Dagster looks at it each half minute, and others test
+    meanwhile.
+    """
+    days = [
+        str(day) for (day,) in ask_mysql("SELECT day FROM message_total ORDER BY day DESC LIMIT 3")
+    ][::-1]
+    params = {
+        "assetSelection": [{"path": ["mysql", "sender_province"]}],
+        "partitionNames": days,
+        "fromFailure": False,
+        "title": "some days again",
+    }
+    before = runs_over(stack, days, "mysql", "sender_province")
+    launched = stack.graphql(BACKFILL, params=params)["launchPartitionBackfill"]
+    return Backfill(launched["backfillId"], days, before)
+
+
+@pytest.mark.usefixtures("backfill")
 def test_a_metric_is_materialized_for_a_day_and_for_a_range(stack: Stack, ask_mysql: Ask) -> None:
     days = [
         str(day) for (day,) in ask_mysql("SELECT day FROM message_total ORDER BY day DESC LIMIT 2")
@@ -239,27 +277,6 @@ def test_a_metric_is_materialized_for_a_day_and_for_a_range(stack: Stack, ask_my
         before = runs_over(stack, wanted, "mysql", metric)
         stack.qimo("dagster", "asset", "materialize", "--select", f"key:mysql/{metric}", *option)
         assert len(runs_over(stack, wanted, "mysql", metric) - before) == 1
-
-
-def test_a_range_is_backfilled_from_the_ui(stack: Stack, ask_mysql: Ask) -> None:
-    days = [
-        str(day) for (day,) in ask_mysql("SELECT day FROM message_total ORDER BY day DESC LIMIT 3")
-    ][::-1]
-    params = {
-        "assetSelection": [{"path": ["mysql", "sender_province"]}],
-        "partitionNames": days,
-        "fromFailure": False,
-        "title": "some days again",
-    }
-    before = runs_over(stack, days, "mysql", "sender_province")
-    backfill = stack.graphql(BACKFILL, params=params)["launchPartitionBackfill"]["backfillId"]
-    wait_for(
-        lambda: (
-            stack.graphql(BACKFILL_STATUS, id=backfill)["partitionBackfillOrError"]["status"]
-            == "COMPLETED_SUCCESS"
-        )
-    )
-    assert len(runs_over(stack, days, "mysql", "sender_province") - before) == 1
 
 
 def test_a_second_live_run_is_not_let_in(stack: Stack) -> None:
@@ -300,6 +317,17 @@ def test_a_stream_stopped_by_a_person_stays_stopped_and_a_catch_up_still_works(
     assert live_run(stack)["runId"] == again
 
 
+def test_a_range_is_backfilled_from_the_ui(stack: Stack, backfill: Backfill) -> None:
+    wait_for(
+        lambda: (
+            stack.graphql(BACKFILL_STATUS, id=backfill.id)["partitionBackfillOrError"]["status"]
+            == "COMPLETED_SUCCESS"
+        )
+    )
+    made = runs_over(stack, backfill.days, "mysql", "sender_province") - backfill.before
+    assert len(made) == 1
+
+
 def test_up_leaves_what_runs_alone(stack: Stack) -> None:
     pids = {item["name"]: item["pid"] for item in stack.status()["components"]}
     stack.qimo("up")
@@ -316,7 +344,7 @@ def test_a_taken_port_is_named_with_its_owner(stack: Stack) -> None:
     finally:
         second.qimo("down")
     assert refused.returncode == 1
-    assert f"port {9092 + int(TEST_PORT_OFFSET)} (kafka) is taken by process" in refused.stderr
+    assert f"port {9092 + TEST_PORT_OFFSET} (kafka) is taken by process" in refused.stderr
     assert "QIMO_PORT_KAFKA" in refused.stderr
     assert "Traceback" not in refused.stderr
     assert not (second.home / "data" / "mysql").exists()
