@@ -363,6 +363,23 @@ def test_a_hostile_file_name_is_a_name_and_nothing_else(collection: Collection, 
     collection.expect(name, content)
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["聊天.log".encode("gbk"), b"n" * 251 + b".log", ("聊" * 83).encode() + b".log"],
+    ids=["GBK", "255 bytes", "253 bytes of Chinese"],
+)
+def test_a_name_that_java_cannot_read_or_a_link_cannot_hold_is_read(
+    collection: Collection, name: bytes
+) -> None:
+    content = some_lines(3, "of an odd name")
+    path = Path(os.fsdecode(os.fsencode(collection.layout.chat) + b"/" + name))
+    path.write_bytes(content)
+    link = wait_for(lambda: collection.links().get(path.stat().st_ino))
+    shown = LINK_NAME.fullmatch(link.name)
+    assert shown
+    collection.expect(shown[1], content)
+
+
 def test_rename_inside_the_pattern(collection: Collection) -> None:
     path = collection.path("inside.log")
     path.write_bytes(some_lines(1_000))
