@@ -32,6 +32,7 @@ INSTANT = "instant"
 # The broker forgets the progress of a group without members partition by partition, seven days
 # after it was committed.
 COMMITTED_AGAIN_SECONDS = 3600
+EVENTS_PER_PAGE = 1000
 logger = logging.getLogger(__name__)
 
 
@@ -199,13 +200,17 @@ def sent_again_reporter(
 
 
 def last_instant(instance: dg.DagsterInstance, key: dg.AssetKey, name: str = INSTANT) -> str | None:
-    """Return the instant up to which a table's commits were reported, as the newest event carries
-    it under `name`.
+    """Return the instant up to which a table's commits were reported, as the newest of the events
+    that carry one has it under `name`.
     """
-    event = instance.get_latest_materialization_event(key)
-    value = (
-        event.asset_materialization.metadata.get(name)
-        if event and event.asset_materialization
-        else None
-    )
-    return str(value.value) or None if value is not None else None
+    cursor = None
+    while True:
+        # Catch-ups and replays add events of their own without it.
+        page = instance.fetch_materializations(key, limit=EVENTS_PER_PAGE, cursor=cursor)
+        for record in page.records:
+            event = record.asset_materialization
+            if event and (value := event.metadata.get(name)) is not None:
+                return str(value.value) or None
+        if not page.has_more:
+            return None
+        cursor = page.cursor

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import dagster as dg
 import pytest
 
+from qimo_assets.lake import reporter
 from qimo_assets.lake.reporter import StreamReporter, TableReporter, last_instant
 from qimo_assets.lake.tables import MESSAGE, QUARANTINE
 from qimo_assets.lake.timeline import Commit, Touched, days_after, summed
@@ -209,6 +210,22 @@ def test_the_next_run_begins_at_the_instant_of_the_newest_event(world: World) ->
             dg.AssetMaterialization(table.key, partition=MONDAY, metadata={"instant": "5"})
         )
         assert last_instant(instance, table.key) == "5"
+
+
+def test_what_a_catch_up_tells_of_itself_leaves_the_beginning_where_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reporter, "EVENTS_PER_PAGE", 2)
+    key = dg.AssetKey("m")
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.report_runless_asset_event(
+            dg.AssetMaterialization(key, partition=MONDAY, metadata={"instant": "5"})
+        )
+        for day in (MONDAY, TUESDAY, WEDNESDAY):
+            instance.report_runless_asset_event(
+                dg.AssetMaterialization(key, partition=day, metadata={"caught up": True})
+            )
+        assert last_instant(instance, key) == "5"
 
 
 def test_an_event_without_an_instant_is_no_beginning() -> None:
