@@ -15,6 +15,7 @@ from dagster._core.definitions.sensor_definition import SensorExecutionData
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from qimo_assets.automation.ranges import PARTITION_TAG, RANGE_START_TAG, in_ranges
+from qimo_assets.automation.ticks import each
 
 A_DAY = 86_400
 
@@ -105,7 +106,7 @@ def build_automation(
     @dg.sensor(
         name=name,
         jobs=[jobs.dated, jobs.undated, jobs.checks],
-        minimum_interval_seconds=seconds,
+        minimum_interval_seconds=each(seconds),
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=description,
     )

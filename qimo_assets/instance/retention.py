@@ -17,6 +17,7 @@ import dagster as dg
 from dagster._core.definitions.repository_definition import SINGLETON_REPOSITORY_NAME
 from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 
+from qimo_assets.automation.ticks import each
 from qimo_assets.instance.rows import (
     forget_asset_events,
     forget_check_executions,
@@ -48,7 +49,7 @@ def build_retention_definitions() -> dg.Definitions:
 
     @dg.sensor(
         name="old_runs",
-        minimum_interval_seconds=SWEEP_SECONDS,
+        minimum_interval_seconds=each(SWEEP_SECONDS),
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Forgets finished runs, their events and their logs "
         f"({KEPT[dg.DagsterRunStatus.SUCCESS].days} days after they went well, "

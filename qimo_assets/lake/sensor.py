@@ -6,6 +6,7 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from qimo_assets.automation.backoff import TRIES_LOOKED_AT
+from qimo_assets.automation.ticks import each
 from qimo_assets.instance.runs import STOPPED_BY_TAG
 from qimo_assets.lake.supervisor import (
     Decision,
@@ -30,7 +31,7 @@ def build_stream_sensor(job: UnresolvedAssetJobDefinition, database: str) -> dg.
     @dg.sensor(
         name="chat_stream_supervisor",
         job=job,
-        minimum_interval_seconds=10,
+        minimum_interval_seconds=each(10),
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Launches the live stream when none runs, and ends one that stands still; "
         "leaves it alone after a person stopped it.",

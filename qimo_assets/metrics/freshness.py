@@ -19,6 +19,7 @@ from dagster._time import get_current_timestamp
 from qimo_assets.automation.behind import Touched, days_behind, touched_days
 from qimo_assets.automation.checks import EVALUATED, REPORT_TTL_SECONDS, news, unheard
 from qimo_assets.automation.conditions import MESSAGES
+from qimo_assets.automation.ticks import each
 from qimo_assets.contract import TIMEZONE
 from qimo_assets.lake.assets import STREAM_JOB
 from qimo_assets.lake.reporter import INSTANT
@@ -99,7 +100,7 @@ def build_freshness_definitions(
 
     @dg.sensor(
         name="freshness_watch",
-        minimum_interval_seconds=WATCH_SECONDS,
+        minimum_interval_seconds=each(WATCH_SECONDS),
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Tells which days wait too long for their publication, keeps the metrics fresh "
         "while nothing is new, and their checks evaluated.",

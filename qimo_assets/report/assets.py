@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 
 from qimo_assets.automation.backoff import TRIES_LOOKED_AT, failures_in_a_row, pause_seconds
+from qimo_assets.automation.ticks import each
 from qimo_assets.errors import UnreachableError
 from qimo_assets.metrics.catalog import METRICS
 from qimo_assets.metrics.specs import metric_key
@@ -79,7 +80,7 @@ def build_report_definitions(
         name=REFRESHING,
         job=job,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        minimum_interval_seconds=SECONDS_BETWEEN_TICKS,
+        minimum_interval_seconds=each(SECONDS_BETWEEN_TICKS),
         description="Brings the report up to date when MySQL holds a publication that it does not "
         "show, and tells the page how many lines wait.",
     )

@@ -7,6 +7,7 @@ import dagster as dg
 from dagster._time import get_current_timestamp
 
 from qimo_assets.automation.checks import EVALUATED, REPORT_TTL_SECONDS, news
+from qimo_assets.automation.ticks import each
 from qimo_assets.metadata import table
 from qimo_assets.settings import Settings
 from qimo_assets.source.files import LogFile, log_files, what_is_not_read
@@ -83,7 +84,7 @@ def build_source_definitions(settings: Settings) -> dg.Definitions:
 
     @dg.sensor(
         name="source_watcher",
-        minimum_interval_seconds=WATCH_SECONDS,
+        minimum_interval_seconds=each(WATCH_SECONDS),
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Reports the files and how far the agent has read them when they changed, and "
         f"evaluates {EVERY_LINE_IS_READ.name}.",

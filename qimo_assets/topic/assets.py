@@ -9,6 +9,7 @@ import dagster as dg
 from dagster._time import get_current_timestamp
 
 from qimo_assets.automation.checks import EVALUATED, REPORT_TTL_SECONDS, news
+from qimo_assets.automation.ticks import each
 from qimo_assets.instance.failures import as_failure
 from qimo_assets.metadata import table
 from qimo_assets.resources.kafka import KafkaResource, PartitionState
@@ -77,7 +78,7 @@ def build_topic_definitions(settings: Settings) -> dg.Definitions:
 
     @dg.sensor(
         name="topic_watcher",
-        minimum_interval_seconds=WATCH_SECONDS,
+        minimum_interval_seconds=each(WATCH_SECONDS),
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Reports the topic's end offsets and the lake's lag when they changed, and "
         "evaluates the topic's checks.",

@@ -20,6 +20,8 @@ from dagster._serdes import serialize_value
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.json import JSONSnapshotExtension
 
+from qimo_assets.automation.sensor import HeldConditions
+from qimo_assets.automation.ticks import EARLY_SECONDS
 from qimo_assets.columns import WORDS
 from qimo_assets.settings import Settings, load_settings
 from qimo_assets_tests.unit.conftest import REQUIRED
@@ -110,6 +112,17 @@ def graph(defs: dg.Definitions) -> dict[str, Any]:
 
 def test_the_graph_is_the_recorded_one(defs: dg.Definitions, snapshot: SnapshotAssertion) -> None:
     assert graph(defs) == snapshot(extension_class=JSONSnapshotExtension)
+
+
+def test_no_sensor_waits_for_a_look_longer_than_it_says(defs: dg.Definitions) -> None:
+    intervals = {
+        item.name: item.minimum_interval_seconds or 0
+        for item in defs.get_repository_def().sensor_defs
+        if not isinstance(item, HeldConditions)
+    }
+    assert intervals
+    late = [name for name, seconds in intervals.items() if (seconds + EARLY_SECONDS) % 5]
+    assert late == []
 
 
 def test_each_asset_check_job_and_sensor_says_what_it_is(defs: dg.Definitions) -> None:
