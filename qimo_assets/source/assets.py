@@ -24,7 +24,14 @@ def build_source_definitions(settings: Settings) -> dg.Definitions:
     """Return the directory and the agent as assets, and the sensor that reports when
     they changed.
     """
+    return dg.Definitions(
+        assets=[_directory(settings), _agent(settings)],
+        asset_checks=[_every_line_is_read(settings)],
+        sensors=[_watcher(settings)],
+    )
 
+
+def _directory(settings: Settings) -> dg.SourceAsset:
     @dg.observable_source_asset(
         key=DIRECTORY,
         group_name="source",
@@ -43,6 +50,10 @@ def build_source_definitions(settings: Settings) -> dg.Definitions:
             metadata=_metadata(files),
         )
 
+    return chat
+
+
+def _agent(settings: Settings) -> dg.AssetsDefinition:
     @dg.asset(
         key=AGENT,
         deps=[DIRECTORY],
@@ -69,6 +80,10 @@ def build_source_definitions(settings: Settings) -> dg.Definitions:
     def flume_agent() -> dg.MaterializeResult[Any]:
         return dg.MaterializeResult(metadata=_metadata(log_files(settings.source)))
 
+    return flume_agent
+
+
+def _every_line_is_read(settings: Settings) -> dg.AssetChecksDefinition:
     @dg.asset_check(
         asset=AGENT,
         name=EVERY_LINE_IS_READ.name,
@@ -82,6 +97,10 @@ def build_source_definitions(settings: Settings) -> dg.Definitions:
     def every_line_is_read() -> dg.AssetCheckResult:
         return _judge(log_files(settings.source))
 
+    return every_line_is_read
+
+
+def _watcher(settings: Settings) -> dg.SensorDefinition:
     @dg.sensor(
         name="source_watcher",
         minimum_interval_seconds=each(WATCH_SECONDS),
@@ -104,11 +123,7 @@ def build_source_definitions(settings: Settings) -> dg.Definitions:
         ]
         return dg.SensorResult(asset_events=[*(events if moved else []), *told], cursor=cursor)
 
-    return dg.Definitions(
-        assets=[chat, flume_agent],
-        asset_checks=[every_line_is_read],
-        sensors=[source_watcher],
-    )
+    return source_watcher
 
 
 def shown(name: str) -> str:
