@@ -39,15 +39,17 @@ def systems(
     shared = base.parent if is_worker else base
     session = os.getppid() if is_worker else os.getpid()
     mine = shared / f"uses-systems-{os.getpid()}"
-    with alone(shared):
-        mine.touch()
-        stack = new_stack(Path("/tmp", f"qimo-lakes-{session}"), PORT_OFFSET)
-        _start(stack)
-    yield stack
-    with alone(shared):
-        mine.unlink()
-        if not list(shared.glob("uses-systems-*")):
-            end(stack)
+    stack = new_stack(Path("/tmp", f"qimo-lakes-{session}"), PORT_OFFSET)
+    try:
+        with alone(shared):
+            mine.touch()
+            _start(stack)
+        yield stack
+    finally:
+        with alone(shared):
+            mine.unlink()
+            if not list(shared.glob("uses-systems-*")):
+                end(stack)
 
 
 def _start(stack: Stack) -> None:
