@@ -32,7 +32,7 @@ INSTANT = "instant"
 # The broker forgets the progress of a group without members partition by partition, seven days
 # after it was committed.
 COMMITTED_AGAIN_SECONDS = 3600
-EVENTS_PER_PAGE = 1000
+EVENTS_PER_PAGE = 100
 logger = logging.getLogger(__name__)
 
 
