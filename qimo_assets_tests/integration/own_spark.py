@@ -11,7 +11,7 @@ import json
 import sys
 from typing import Any
 
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.avro.functions import from_avro
 
 TABLE = "qimo.chat_message_rt"
@@ -23,18 +23,18 @@ def lake(spark: SparkSession, day: str) -> dict[str, Any]:
     description = spark.sql(f"DESCRIBE FORMATTED {TABLE}")
     [[_, place, _]] = description.where("col_name = 'Location'").collect()
     newest, before = spark.sql(f"CALL show_commits(table => '{TABLE}', limit => 2)").collect()
-    hudi = spark.read.format("hudi")
+
+    def read(**options: str) -> DataFrame:
+        return spark.read.format("hudi").options(**options).load(place)
 
     def since(commit: Any) -> int:
-        incremental = hudi.options(
-            **{
-                "hoodie.datasource.query.type": "incremental",
-                "hoodie.datasource.read.begin.instanttime": commit["state_transition_time"],
-            }
-        )
-        return incremental.load(place).count()
+        incremental = {
+            "hoodie.datasource.query.type": "incremental",
+            "hoodie.datasource.read.begin.instanttime": commit["state_transition_time"],
+        }
+        return read(**incremental).count()
 
-    past = spark.read.format("hudi").option("as.of.instant", before["commit_time"]).load(place)
+    past = read(**{"as.of.instant": before["commit_time"]})
     rows = spark.table(TABLE).where(f"day = '{day}'")
     return {
         "place": place,

@@ -35,7 +35,7 @@ PACKAGES = ("dbt-core==1.11.16", "dbt-spark[PyHive]==1.10.3", "hudi==0.5.0")
 
 
 def block(begins: str) -> list[str]:
-    """Return the lines of the page's block that begins so, at this stack's own addresses."""
+    """Return the lines of the page's block that begins so."""
     [found] = [part for part in TEXT.split("\n\n") if part.lstrip().startswith(begins)]
     return [line.strip() for line in found.splitlines()]
 
