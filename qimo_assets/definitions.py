@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import dagster as dg
 
 from qimo_assets.automation.sensor import NamedJobs, build_automation
+from qimo_assets.instance.forked_runs import fork_runs
 from qimo_assets.instance.retention import build_retention_definitions
 from qimo_assets.lake.assets import build_lake_definitions
 from qimo_assets.lake.quarantine import build_quarantine_check
@@ -67,8 +68,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         asset_checks=[build_metric_checks(), *own_checks],
         jobs=[jobs.dated, jobs.undated, jobs.checks],
         sensors=automation,
-        # One process a run: a process for each step would load the definitions anew, 2.5 s of a
-        # processor.
+        # One process a run: its steps follow each other, and each process costs.
         executor=dg.in_process_executor,
         resources={
             "kafka": KafkaResource.from_settings(settings.kafka),
@@ -116,4 +116,5 @@ def named_jobs(
     )
 
 
+fork_runs(__name__)
 defs = build_definitions(load_settings())

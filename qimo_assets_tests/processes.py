@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import psutil
 
+from qimo_assets.instance.leftovers import is_of_a_run
 from qimo_assets.settings import LOOPBACK
 from qimo_assets_tests.conftest import Stack
 
@@ -59,7 +60,7 @@ def executors(stack: Stack) -> list[psutil.Process]:
 
 def run_processes(stack: Stack) -> list[psutil.Process]:
     """Return the processes of Dagster's runs, the stream's own among them."""
-    return [process for process in processes_of(stack) if runs(process, "spawn_main")]
+    return [process for process in processes_of(stack) if is_of_a_run(process)]
 
 
 def runs(process: psutil.Process, *words: str) -> bool:

@@ -3,7 +3,7 @@
 Dagster forgets a run once it is finished, whoever finished it: over its `dagster/max_runtime` a run
 is failed at the moment that its process is asked to end, after its cancel time-out or by force it
 is canceled whatever its process does. A process that hangs then lives on, with its memory and its
-connections. The code server, whose children the runs are, looks for such processes itself.
+connections. The code server, from which the runs descend, looks for such processes itself.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from datetime import datetime, timedelta, timezone
 import dagster as dg
 import psutil
 
+from qimo_assets.instance.code_server import WORKER
 from qimo_assets.instance.launcher import INTERRUPTED_TAG, LocalRunLauncher, kill
 from qimo_assets.timeouts import KILL_AFTER_SECONDS, LEFTOVER_SECONDS
 
@@ -28,8 +29,8 @@ FINISHED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.Dagster
 # A run that is over for longer was looked at many times.
 LOOKED_BACK = timedelta(hours=6)
 MAX_RUNS = 500
-# How Python's multiprocessing, by which the code server starts a run, names a process.
-RUN_PROCESS = "multiprocessing.spawn"
+# How Python's fork server, by which the code server starts a run, names itself and what it forks.
+FORKED = "multiprocessing.forkserver"
 
 
 @dataclass
@@ -112,6 +113,25 @@ def _interrupt(process: psutil.Process) -> None:
     process.send_signal(signal.SIGINT)
 
 
+def is_of_a_run(process: psutil.Process) -> bool:
+    """Return whether a living process was started for a run."""
+    try:
+        parent = process.parent()
+        return (
+            _is_forked(process)
+            and process.status() != psutil.STATUS_ZOMBIE
+            # The fork server itself is a child of the worker, and of nobody once that is gone.
+            and not (parent and WORKER in " ".join(parent.cmdline()))
+            and not any(_is_forked(child) for child in process.children())
+        )
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return False
+
+
+def _is_forked(process: psutil.Process) -> bool:
+    return FORKED in " ".join(process.cmdline())
+
+
 def run_processes() -> set[int]:
     """Return the processes that were started as runs of this Dagster home, and not just now."""
     home, young = os.environ.get("DAGSTER_HOME"), time.time() - LEFTOVER_SECONDS
@@ -119,9 +139,8 @@ def run_processes() -> set[int]:
     for process in psutil.process_iter():
         try:
             if (
-                RUN_PROCESS in " ".join(process.cmdline())
+                is_of_a_run(process)
                 and process.environ().get("DAGSTER_HOME") == home
-                and process.status() != psutil.STATUS_ZOMBIE
                 and process.create_time() < young
             ):
                 found.add(process.pid)

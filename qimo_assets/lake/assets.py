@@ -10,9 +10,9 @@ from qimo_assets.automation.conditions import MESSAGES
 from qimo_assets.columns import column_schema
 from qimo_assets.instance.failures import as_failure
 from qimo_assets.lake.gaps import build_gaps_definitions
+from qimo_assets.lake.mode import Mode
 from qimo_assets.lake.pace import Pace
 from qimo_assets.lake.pending import build_pending_definitions
-from qimo_assets.lake.run import Mode, run_stream
 from qimo_assets.lake.sensor import build_stream_sensor
 from qimo_assets.lake.tables import MESSAGE, QUARANTINE, SENT_AGAIN, Table
 from qimo_assets.lake.write import TableWriter
@@ -75,6 +75,9 @@ def _tables(
         kafka: KafkaResource,
         mysql: MySQLResource,
     ):
+        # Its libraries start threads, which a run forked from loaded definitions would lack.
+        from qimo_assets.lake.run import run_stream
+
         with as_failure():
             run_stream(
                 context,

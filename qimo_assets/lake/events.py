@@ -8,6 +8,9 @@ from collections.abc import Callable, Mapping
 
 import dagster as dg
 
+# Under this name an event carries the instant of the lake up to which was reported.
+INSTANT = "instant"
+
 
 def emit_days(
     emit: Callable[[dg.AssetMaterialization], None],

@@ -19,7 +19,7 @@ import dagster as dg
 from pyspark.sql import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
-from qimo_assets.lake.events import emit_days
+from qimo_assets.lake.events import INSTANT, emit_days
 from qimo_assets.lake.sent_again import SENT_AGAIN_SCHEMA, SentAgainReporter, Total, Totals
 from qimo_assets.lake.stream import end_offsets
 from qimo_assets.lake.tables import SENT_AGAIN, Table
@@ -28,7 +28,6 @@ from qimo_assets.lake.write import Operation, TableWriter
 from qimo_assets.resources.kafka import KafkaResource
 from qimo_assets.settings import Settings
 
-INSTANT = "instant"
 # The broker forgets the progress of a group without members partition by partition, seven days
 # after it was committed.
 COMMITTED_AGAIN_SECONDS = 3600

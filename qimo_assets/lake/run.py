@@ -10,7 +10,6 @@ import signal
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from enum import Enum
 
 import dagster as dg
 from dagster_pyspark import LazyPySparkResource
@@ -25,6 +24,7 @@ from qimo_assets.lake.continuity import WAYS_ON, LinesLost, open_checkpoint
 from qimo_assets.lake.fence import Fence, open_clock
 from qimo_assets.lake.gaps import Gaps
 from qimo_assets.lake.migrate import migrate
+from qimo_assets.lake.mode import Mode
 from qimo_assets.lake.pace import Pace
 from qimo_assets.lake.replay import replay
 from qimo_assets.lake.reporter import (
@@ -49,14 +49,6 @@ logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5
 LOCK_SECONDS = 15
-
-
-class Mode(str, Enum):
-    """What a run writes, and how long it goes on."""
-
-    LIVE = "live"
-    CATCH_UP = "catch_up"
-    REPLAY = "replay"
 
 
 def run_stream(

@@ -22,7 +22,7 @@ from qimo_assets.automation.conditions import MESSAGES
 from qimo_assets.automation.ticks import each
 from qimo_assets.contract import TIMEZONE
 from qimo_assets.lake.assets import STREAM_JOB
-from qimo_assets.lake.reporter import INSTANT
+from qimo_assets.lake.events import INSTANT
 from qimo_assets.metadata import table
 from qimo_assets.metrics.catalog import METRICS, Metric
 from qimo_assets.metrics.checks import evaluate, invariant_specs

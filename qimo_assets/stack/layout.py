@@ -140,13 +140,22 @@ def current_layout(profile: str | None = None) -> Layout:
     home = qimo_home()
     chosen = _profile(home, profile)
     layout = Layout(home=home, ports=_ports(chosen), profile=chosen)
-    # supervisord binds its socket under a name that ends in its pid, the longest of all, and
-    # renames it.
-    if len(os.fsencode(f"{layout.supervisor_socket}.{MAX_PID}")) > MAX_SOCKET_PATH:
+    if max(len(os.fsencode(path)) for path in _longest_sockets(layout)) > MAX_SOCKET_PATH:
         raise StackError(
             f"{layout.home} is too long a path for Unix sockets; set QIMO_HOME to a shorter one."
         )
     return layout
+
+
+def _longest_sockets(layout: Layout) -> tuple[str, str]:
+    """Return paths as long as those of Unix sockets may become: supervisord binds its own under a
+    name that ends in its pid and renames it; Python's multiprocessing, which forks the runs, names
+    its socket and the directory by chance.
+    """
+    return (
+        f"{layout.supervisor_socket}.{MAX_PID}",
+        str(layout.tmp / "pymp-xxxxxxxx" / "listener-xxxxxxxx"),
+    )
 
 
 def _profile(home: Path, wanted: str | None) -> Profile:

@@ -16,7 +16,7 @@ from qimo_assets.automation.behind import SENSOR_TAG
 from qimo_assets.automation.conditions import MESSAGES, metric_condition, view_condition
 from qimo_assets.automation.ranges import PARTITION_TAG, RANGE_END_TAG, RANGE_START_TAG
 from qimo_assets.contract import TIMEZONE
-from qimo_assets.lake.reporter import INSTANT
+from qimo_assets.lake.events import INSTANT
 from qimo_assets.partitions import daily, window
 
 VIEW, METRIC = dg.AssetKey(["hive", "m"]), dg.AssetKey(["mysql", "m"])

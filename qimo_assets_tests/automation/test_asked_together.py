@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 
 from qimo_assets.automation.conditions import MESSAGES
-from qimo_assets.lake import assets
+from qimo_assets.lake import run
 from qimo_assets.lake.assets import QUARANTINED, SENT_AGAIN_KEY, build_lake_definitions
 from qimo_assets.partitions import daily
 from qimo_assets.settings import load_settings
@@ -32,7 +32,7 @@ def test_a_metric_asked_for_with_the_lake_is_made_after_it(
     def metric() -> None:
         done.append("metric")
 
-    monkeypatch.setattr(assets, "run_stream", lambda *_: done.append("lake"))
+    monkeypatch.setattr(run, "run_stream", lambda *_: done.append("lake"))
     lake = build_lake_definitions(load_settings()).assets or []
     resources: dict[str, Any] = dict.fromkeys(("spark", "kafka", "mysql"), object())
     result = dg.materialize(

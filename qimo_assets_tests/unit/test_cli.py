@@ -30,7 +30,7 @@ from qimo_assets.stack.beeline import beeline_command
 from qimo_assets.stack.errors import StackError
 from qimo_assets.stack.layout import current_layout
 from qimo_assets.stack.services import services
-from qimo_assets_tests.conftest import TIERS, own_environment
+from qimo_assets_tests.conftest import TIERS, own_environment, short_directory
 
 FEED = ["feed", "--lines", "1"]
 # What runs on a cluster and on YARN beside their own tiers.
@@ -117,13 +117,13 @@ def test_the_version_is_that_of_the_package(tmp_path: Path) -> None:
     assert 'version = { attr = "qimo_assets.__version__" }' in project
 
 
-def test_logs_shows_the_end_of_a_services_log(tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    (home / "log").mkdir(parents=True)
-    (home / "log" / "flume.log").write_text("first\nlast\n")
-    done = qimo(home, "logs", "flume", "-n", "1")
+def test_logs_shows_the_end_of_a_services_log() -> None:
+    with short_directory() as home:
+        (home / "log").mkdir()
+        (home / "log" / "flume.log").write_text("first\nlast\n")
+        done = qimo(home, "logs", "flume", "-n", "1")
+        unknown = qimo(home, "logs", "flum")
     assert (done.returncode, done.stdout) == (0, "last\n")
-    unknown = qimo(home, "logs", "flum")
     assert unknown.returncode == 1
     assert "There is no service flum; there are kafka, " in unknown.stderr
 

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ import pytest
 from qimo_assets.stack.errors import StackError
 from qimo_assets.stack.layout import DEFAULT_PORT_OFFSET, MAX_SOCKET_PATH, Layout, current_layout
 from qimo_assets.stack.profiles import PROFILES, USUAL_PORTS
+from qimo_assets_tests.conftest import short_directory
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -140,10 +143,26 @@ def test_a_home_too_deep_for_a_socket_is_refused(
         current_layout()
 
 
+FORK_SERVER = """
+from multiprocessing import forkserver
+forkserver.ensure_running()
+print(forkserver._forkserver._forkserver_address)
+"""
+
+
 def test_the_deepest_home_that_is_taken_is_short_enough_for_every_socket(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     longest_pid = int(Path("/proc/sys/kernel/pid_max").read_text()) - 1
+    with short_directory() as directory:
+        address = subprocess.run(
+            [sys.executable, "-c", FORK_SERVER],
+            env={**os.environ, "TMPDIR": str(directory)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+        fork_server = Path(address).relative_to(directory)
 
     def accepted(length: int) -> bool:
         monkeypatch.setenv("QIMO_HOME", deep_home(length))
@@ -153,7 +172,12 @@ def test_the_deepest_home_that_is_taken_is_short_enough_for_every_socket(
             return False
 
     deepest = max(length for length in range(20, 120) if accepted(length))
-    sockets = ("run/mysql.sock", "run/mysql.sock.lock", f"run/supervisor.sock.{longest_pid}")
+    sockets = (
+        "run/mysql.sock",
+        "run/mysql.sock.lock",
+        f"run/supervisor.sock.{longest_pid}",
+        f"run/tmp/{fork_server}",
+    )
     assert max(len(f"{deep_home(deepest)}/{name}") for name in sockets) <= MAX_SOCKET_PATH
 
 

@@ -21,7 +21,9 @@ socket.socket.connect = socket.socket.connect_ex = refuse
 import psutil, sys
 import qimo_assets.definitions
 heavy = {"pandas", "pyecharts"} & set(sys.modules)
-assert not heavy, "each run would spend half a second of a processor on them"
+assert not heavy, "each command would spend half a second of a processor on them"
+with_threads = {"polars", "pyarrow", "grpc"} & set(sys.modules)
+assert not with_threads, "a run, forked from what is loaded here, would lack their threads"
 assert not psutil.Process().children(), psutil.Process().children()
 print(len(list(qimo_assets.definitions.defs.resolve_all_asset_specs())), "assets")
 """

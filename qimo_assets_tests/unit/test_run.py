@@ -19,9 +19,9 @@ from qimo_assets.lake import run as lake_run
 from qimo_assets.lake.background import repeated
 from qimo_assets.lake.continuity import LinesLost
 from qimo_assets.lake.fence import ClockBehind
+from qimo_assets.lake.mode import Mode
 from qimo_assets.lake.pace import Pace
 from qimo_assets.lake.places import Known
-from qimo_assets.lake.run import Mode
 from qimo_assets.lake.tables import MESSAGE
 from qimo_assets.lake.writer_lock import WriterLockHeld
 
