@@ -5,7 +5,7 @@ of the tables lies ahead of the clock.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -76,12 +76,12 @@ class Fence:
 
     Attributes:
         clock: The clock.
-        check: Raises what keeps this writer from writing, such as a lost lock.
+        checks: Each raises what keeps this writer from writing, such as a lost lock.
         refused: What kept a write from being done, the last time that one was.
     """
 
     clock: Clock
-    check: Callable[[], None] = field(default=lambda: None)
+    checks: Sequence[Callable[[], None]] = ()
     refused: QimoError | None = field(default=None, init=False)
 
     @contextmanager
@@ -89,7 +89,8 @@ class Fence:
         """Hold while something is written."""
         try:
             self.clock.wait()
-            self.check()
+            for check in self.checks:
+                check()
         except QimoError as error:
             # The query that asked ends with a text of Java's.
             self.refused = error

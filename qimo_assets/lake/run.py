@@ -21,6 +21,7 @@ from qimo_assets.errors import QimoError
 from qimo_assets.lake import pending
 from qimo_assets.lake.background import repeated
 from qimo_assets.lake.continuity import WAYS_ON, LinesLost, open_checkpoint
+from qimo_assets.lake.epoch import Epoch
 from qimo_assets.lake.fence import Fence, open_clock
 from qimo_assets.lake.gaps import Gaps
 from qimo_assets.lake.migrate import migrate
@@ -216,10 +217,14 @@ def _replay(
 
 
 def _take_over(session: SparkSession, settings: Settings, lock: WriterLock) -> Fence:
-    """End what another writer has begun, so that it cannot be committed any more, and return what
-    each write has to pass; a clock that is far behind ends the run before anything is written.
+    """Have another writer begin no write any more, end what it has begun, so that it cannot be
+    committed, and return what each write has to pass; a clock that is far behind ends the run
+    before anything is written.
     """
-    fence = Fence(open_clock(session, settings.lake, TABLES), lock.check)
+    clock = open_clock(session, settings.lake, TABLES)
+    clock.wait()
+    epoch = Epoch(session, settings.lake)
+    fence = Fence(clock, [lock.check, epoch.check])
     for table in TABLES:
         with fence():
             roll_back(session, settings.lake, table)

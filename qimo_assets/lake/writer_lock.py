@@ -1,7 +1,8 @@
 """One writer at a time: a named lock in MySQL that lives as long as its connection.
 
 A lock that a dead process cannot keep needs no clean-up and no time-out. While MySQL is away the
-holder goes on and nobody else can begin, so the rule holds then as well.
+holder goes on, and nobody else can begin. Should another begin before the holder has asked MySQL
+again, the holder is stopped by its epoch (`epoch.py`).
 """
 
 from __future__ import annotations

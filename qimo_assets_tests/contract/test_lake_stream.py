@@ -5,18 +5,23 @@ half, in another order, or after a crash between any two steps.
 from __future__ import annotations
 
 import shutil
+import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import timedelta
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
-from pyspark.sql import SparkSession
+from pyspark.errors import IllegalArgumentException
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from qimo_assets.lake.epoch import Epoch
 from qimo_assets.lake.fence import Clock, ClockBehind, Fence, open_clock
 from qimo_assets.lake.known import MigrationNeeded, OptionsDiffer, places_of
 from qimo_assets.lake.migrate import migrate
@@ -29,10 +34,12 @@ from qimo_assets.lake.state import StateFiles
 from qimo_assets.lake.stream import topic_name
 from qimo_assets.lake.tables import BATCH_TABLES, MESSAGE, QUARANTINE, SENT_AGAIN, Table
 from qimo_assets.lake.timeline import Kind, news_since, pending_services
-from qimo_assets.lake.write import Operation, TableWriter
+from qimo_assets.lake.write import Operation, TableWriter, roll_back
+from qimo_assets.lake.writer_lock import WriterLockHeld
 from qimo_assets.settings import (
     Settings,
 )
+from qimo_assets_tests.conftest import wait_for
 from qimo_assets_tests.drivers import driver
 from qimo_assets_tests.local_lake import (
     CHECKPOINT,
@@ -456,6 +463,88 @@ def test_a_clock_behind_the_lake_stops_the_writer(world: LocalLake, table: Table
     world.guard = Fence(open_clock(world.spark, world.settings.lake, BATCH_TABLES))
     world.open().write(world.batch(5), 1)
     assert_once(world, 1, 11)
+
+
+def test_a_writer_whom_another_has_followed_writes_nothing_more(world: LocalLake) -> None:
+    world.write(*File().append(*numbered(1, 6)))
+    clock = open_clock(world.spark, world.settings.lake, BATCH_TABLES)
+    first = Epoch(world.spark, world.settings.lake)
+    world.guard = Fence(clock, [first.check])
+    world.open()
+    first.check()
+    # Another run, which got the lock in MySQL while the first one did not reach it.
+    second = Epoch(world.spark, world.settings.lake)
+    with pytest.raises(WriterLockHeld, match="epoch 1 .* has ended"):
+        world.write(*numbered(6, 11))
+    assert_once(world, 1, 6)
+    world.guard = Fence(clock, [second.check])
+    world.open().write(world.batch(5), 1)
+    assert_once(world, 1, 11)
+
+
+class HeldWriter(TableWriter):
+    """Is at its write of the messages until there is a file."""
+
+    go_on: str = ""
+
+    def write(self, table: Table, rows: DataFrame, *arguments: Any, **more: Any) -> None:
+        """Write as the platform does, with rows that wait."""
+        go_on = self.go_on
+
+        @F.udf("string")
+        def held(text: str) -> str:
+            while not Path(go_on).exists():
+                time.sleep(0.05)
+            return text
+
+        if table == MESSAGE:
+            rows = rows.withColumn("message", held(F.col("message")))
+        super().write(table, rows, *arguments, **more)
+
+
+def test_a_write_under_way_is_not_completed_once_another_writer_has_begun(
+    world: LocalLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = File().append(*numbered(1, 11))
+    world.write(*events[:5])
+    go_on = tmp_path / "go on"
+    monkeypatch.setattr(HeldWriter, "go_on", str(go_on))
+    world.open(HeldWriter)
+
+    def begun() -> set[Path]:
+        return set(world.path(MESSAGE).glob(".hoodie/timeline/*.inflight"))
+
+    done = begun()
+    with ThreadPoolExecutor(1) as pool:
+        write = pool.submit(world.write, *events[5:])
+        try:
+            wait_for(lambda: begun() - done, 60)
+            roll_back(world.spark, world.settings.lake, MESSAGE)
+        finally:
+            go_on.touch()
+        with pytest.raises(IllegalArgumentException, match="inflight does not exist"):
+            write.result(120)
+    assert world.rows() == expected(1, 6)[MESSAGE]
+    world.open().write(world.batch(5), 1)
+    assert_once(world, 1, 11)
+
+
+def test_of_two_writers_that_begin_in_the_same_moment_one_is_refused(
+    world: LocalLake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = world.settings.lake
+    Epoch(world.spark, lake)
+    seen = Epoch._numbers
+
+    def both(epoch: Epoch) -> list[int]:
+        found = seen(epoch)
+        monkeypatch.setattr(Epoch, "_numbers", seen)
+        Epoch(world.spark, lake)
+        return found
+
+    monkeypatch.setattr(Epoch, "_numbers", both)
+    with pytest.raises(WriterLockHeld, match="Another run begins epoch 2"):
+        Epoch(world.spark, lake)
 
 
 # --- tables of an earlier release

@@ -63,7 +63,7 @@ def test_nothing_is_written_by_a_writer_that_lost_its_lock() -> None:
         raise WriterLockHeld("somebody else writes")
 
     written: list[int] = []
-    fence = Fence(World().clock(None), check)
+    fence = Fence(World().clock(None), [check])
     with pytest.raises(WriterLockHeld), fence():
         written.append(1)
     assert not written
