@@ -30,8 +30,9 @@ from qimo_assets.views.sql import SNAPSHOT, has_part
 logger = logging.getLogger(__name__)
 
 NO_INSTANT = "0" * 17
-# Two at once keep two processors busy: while one is planned the other runs.
-SESSIONS = 2
+# While one query is planned another runs. Figures of large days are counted in one and read in
+# three; the accounts of other days are asked for meanwhile.
+SESSIONS, FIGURE_SESSIONS = 4, 3
 CACHED = "cached_message"
 
 
@@ -204,7 +205,7 @@ class Reader:
     @contextmanager
     def _figures(self) -> Generator[Figures, None, None]:
         with ExitStack() as stack:
-            sessions = [stack.enter_context(self._sessions.take()) for _ in range(SESSIONS)]
+            sessions = [stack.enter_context(self._sessions.take()) for _ in range(FIGURE_SESSIONS)]
             figures = Figures(sessions, self._database, METRICS)
             figures.counting.open()
             yield figures
