@@ -169,6 +169,15 @@ def kill_code_worker(stack: Stack, random: Random) -> Generator[None, None, None
 
 
 @contextmanager
+def kill_fork_server(stack: Stack, random: Random) -> Generator[None, None, None]:
+    """Kill the process that the stream's run is forked from: the run goes on, and Dagster takes it
+    for dead.
+    """
+    driver_jvm(stack).parents()[1].kill()
+    yield
+
+
+@contextmanager
 def kill_metric_run(stack: Stack, random: Random) -> Generator[None, None, None]:
     """Kill the next run of metrics at a random moment of it."""
     deadline = time.monotonic() + WAIT_FOR_RUN_SECONDS
@@ -264,6 +273,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault("kill -9 dagster-webserver", kill("dagster-webserver"), flow="agent"),
     Fault("kill -9 dagster-code", kill("dagster-code"), flow="topic"),
     Fault("kill -9 dagster-code's worker", kill_code_worker, in_reduced=False),
+    Fault("kill -9 the runs' fork server", kill_fork_server, in_reduced=False),
     Fault("kill -9 a metric run", kill_metric_run, flow="topic"),
     Fault("kill -9 links", kill("links"), flow="agent"),
     Fault("kill -9 report", kill("report"), flow="agent"),
