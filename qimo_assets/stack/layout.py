@@ -22,8 +22,6 @@ DEFAULT_PORT_OFFSET = 20_000
 PROFILE_FILE = "profile"
 # The longest path that a Unix socket takes on Linux is 107 bytes (sun_path, unix(7)).
 MAX_SOCKET_PATH = 107
-# The largest process number on Linux (PID_MAX_LIMIT).
-MAX_PID = 4_194_304
 
 
 @dataclass(frozen=True)
@@ -140,22 +138,14 @@ def current_layout(profile: str | None = None) -> Layout:
     home = qimo_home()
     chosen = _profile(home, profile)
     layout = Layout(home=home, ports=_ports(chosen), profile=chosen)
-    if max(len(os.fsencode(path)) for path in _longest_sockets(layout)) > MAX_SOCKET_PATH:
+    # The longest of all: Python's multiprocessing, which forks the runs, names socket and directory
+    # by chance.
+    longest = layout.tmp / "pymp-xxxxxxxx" / "listener-xxxxxxxx"
+    if len(os.fsencode(longest)) > MAX_SOCKET_PATH:
         raise StackError(
             f"{layout.home} is too long a path for Unix sockets; set QIMO_HOME to a shorter one."
         )
     return layout
-
-
-def _longest_sockets(layout: Layout) -> tuple[str, str]:
-    """Return paths as long as those of Unix sockets may become: supervisord binds its own under a
-    name that ends in its pid and renames it; Python's multiprocessing, which forks the runs, names
-    its socket and the directory by chance.
-    """
-    return (
-        f"{layout.supervisor_socket}.{MAX_PID}",
-        str(layout.tmp / "pymp-xxxxxxxx" / "listener-xxxxxxxx"),
-    )
 
 
 def _profile(home: Path, wanted: str | None) -> Profile:
