@@ -47,10 +47,11 @@ def wait_for_loss(
 
 def living_workers() -> set[int]:
     """Return the processes that this one started to hold the definitions."""
-    return {child.pid for child in psutil.Process().children() if _is_living_worker(child)}
+    return {child.pid for child in psutil.Process().children() if is_living_worker(child)}
 
 
-def _is_living_worker(process: psutil.Process) -> bool:
+def is_living_worker(process: psutil.Process) -> bool:
+    """Return whether a process holds the definitions for a code server."""
     try:
         # A dead child stays a zombie until its parent asks for it, which the server does each five
         # seconds.

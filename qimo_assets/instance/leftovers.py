@@ -19,7 +19,7 @@ from datetime import datetime, timedelta, timezone
 import dagster as dg
 import psutil
 
-from qimo_assets.instance.code_server import WORKER
+from qimo_assets.instance.code_server import is_living_worker
 from qimo_assets.instance.launcher import INTERRUPTED_TAG, LocalRunLauncher, kill
 from qimo_assets.timeouts import KILL_AFTER_SECONDS, LEFTOVER_SECONDS
 
@@ -116,14 +116,15 @@ def _interrupt(process: psutil.Process) -> None:
 def is_of_a_run(process: psutil.Process) -> bool:
     """Return whether a living process was started for a run."""
     try:
+        # First what most processes of the machine are not: the rest reads all of them.
+        if not _is_forked(process) or process.status() == psutil.STATUS_ZOMBIE:
+            return False
+        # The fork server itself is a child of the worker, and of nobody once that is gone.
         parent = process.parent()
-        return (
-            _is_forked(process)
-            and process.status() != psutil.STATUS_ZOMBIE
-            # The fork server itself is a child of the worker, and of nobody once that is gone.
-            and not (parent and WORKER in " ".join(parent.cmdline()))
-            and not any(_is_forked(child) for child in process.children())
+        is_fork_server = (parent is not None and is_living_worker(parent)) or any(
+            _is_forked(child) for child in process.children()
         )
+        return not is_fork_server
     except (psutil.NoSuchProcess, psutil.AccessDenied):
         return False
 
