@@ -222,8 +222,9 @@ def _take_over(session: SparkSession, settings: Settings, lock: WriterLock) -> F
     before anything is written.
     """
     clock = open_clock(session, settings.lake, TABLES)
-    clock.wait()
-    epoch = Epoch(session, settings.lake)
+    # Else one that lost the lock while its driver started would end the epoch of who has it now.
+    with Fence(clock, [lock.check])():
+        epoch = Epoch(session, settings.lake)
     fence = Fence(clock, [lock.check, epoch.check])
     for table in TABLES:
         with fence():

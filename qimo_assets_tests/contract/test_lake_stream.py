@@ -21,6 +21,7 @@ from pyspark.errors import IllegalArgumentException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from qimo_assets.lake import run as lake_run
 from qimo_assets.lake.epoch import Epoch
 from qimo_assets.lake.fence import Clock, ClockBehind, Fence, open_clock
 from qimo_assets.lake.known import MigrationNeeded, OptionsDiffer, places_of
@@ -35,7 +36,7 @@ from qimo_assets.lake.stream import topic_name
 from qimo_assets.lake.tables import BATCH_TABLES, MESSAGE, QUARANTINE, SENT_AGAIN, Table
 from qimo_assets.lake.timeline import Kind, news_since, pending_services
 from qimo_assets.lake.write import Operation, TableWriter, roll_back
-from qimo_assets.lake.writer_lock import WriterLockHeld
+from qimo_assets.lake.writer_lock import WriterLock, WriterLockHeld
 from qimo_assets.settings import (
     Settings,
 )
@@ -480,6 +481,24 @@ def test_a_writer_whom_another_has_followed_writes_nothing_more(world: LocalLake
     world.guard = Fence(clock, [second.check])
     world.open().write(world.batch(5), 1)
     assert_once(world, 1, 11)
+
+
+class LostLock(WriterLock):
+    """Was taken by another run while the driver started."""
+
+    def __init__(self) -> None:
+        """Know no server."""
+
+    def check(self) -> None:
+        """Tell it."""
+        raise WriterLockHeld("Another run writes the lake")
+
+
+def test_a_run_that_has_lost_its_lock_ends_nobodys_epoch(world: LocalLake) -> None:
+    epoch = Epoch(world.spark, world.settings.lake)
+    with pytest.raises(WriterLockHeld, match="Another run writes the lake"):
+        lake_run._take_over(world.spark, world.settings, LostLock())
+    epoch.check()
 
 
 class HeldWriter(TableWriter):
