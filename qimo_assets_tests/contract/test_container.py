@@ -69,11 +69,11 @@ def running(
         process.wait(120)
 
 
-def test_the_report_answers(secrets: dict[str, str], tmp_path: Path) -> None:
+def test_the_report_answers(secrets: dict[str, str], tmp_path: Path, short_path: Path) -> None:
     report, port = container("report"), str(free_ports()["report"])
-    env = environment({**report.lay_out(tmp_path, secrets), "QIMO_REPORT__PORT": port})
+    env = environment({**report.lay_out(short_path, secrets), "QIMO_REPORT__PORT": port})
     own_file = tmp_path / "authority" / "report.pem"
-    with running(report.spec["args"], env, tmp_path):
+    with running(report.spec["args"], env, short_path):
         wait_for(lambda: answers(f"https://{LOOPBACK}:{port}/", own_file), 60)
 
 
@@ -121,11 +121,11 @@ def test_the_code_server_loads_the_definitions_and_is_well(
         (["links"], 1, "usage: links.py AGENT_CONFIGURATION"),
     ],
 )
-def test_wrong_use_is_told(tmp_path: Path, arguments: list[str], status: int, says: str) -> None:
+def test_wrong_use_is_told(short_path: Path, arguments: list[str], status: int, says: str) -> None:
     done = subprocess.run(
         [*ENTRY_POINT, *arguments],
-        env=environment({"QIMO_HOME": str(tmp_path)}),
-        cwd=tmp_path,
+        env=environment({"QIMO_HOME": str(short_path)}),
+        cwd=short_path,
         capture_output=True,
         text=True,
         timeout=60,
