@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import dagster as dg
 
+from qimo_assets.automation.jobs import CREATE_VIEWS, HOURLY_CHECKS, PUBLISH_METRICS
 from qimo_assets.automation.sensor import NamedJobs, build_automation
 from qimo_assets.instance.forked_runs import fork_runs
 from qimo_assets.instance.retention import build_retention_definitions
@@ -99,17 +100,17 @@ def named_jobs(
     report = dg.AssetSelection.assets(metric_key(REPORT_VIEW))
     return NamedJobs(
         dated=dg.define_asset_job(
-            "publish_metrics",
+            PUBLISH_METRICS,
             selection=selected - report,
             description="Publishes days of metrics to MySQL, and checks them.",
         ),
         undated=dg.define_asset_job(
-            "create_views",
+            CREATE_VIEWS,
             selection=dg.AssetSelection.assets(*views) | report,
             description="Creates the views whose SQL changed.",
         ),
         checks=dg.define_asset_job(
-            "hourly_checks",
+            HOURLY_CHECKS,
             selection=checks,
             description="Evaluates the checks that read the lake.",
         ),

@@ -1,7 +1,11 @@
-"""One row a planned check, also in a run for a range of days.
+"""What Dagster keeps of a check that a run is going to evaluate: nothing, where such runs follow
+each other, and else one row.
 
-Dagster 1.13 writes a row for each day of the range and fills one more when the check has been
-evaluated, so that each day of a backfill showed as a check that was skipped.
+Dagster 1.13 shows a planned check in the place of its last outcome. While lines flow one run of
+metrics follows the other, and their checks would be in progress for hours.
+
+For a range of days it writes a row for each, and fills one more when the check has been evaluated,
+so that each day of a backfill showed as a check that was skipped.
 """
 
 from __future__ import annotations
@@ -15,19 +19,23 @@ from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from dagster_shared.record import replace
 
+from qimo_assets.automation.jobs import PUBLISH_METRICS
+
 if TYPE_CHECKING:
     _Storage = SqlEventLogStorage
 else:
     _Storage = object
 
 
-class OnePlannedRow(_Storage):
+class PlannedChecks(_Storage):
     """A storage of events, before whose class this one stands, for checks that have no days."""
 
     def _store_asset_check_evaluation_planned(
         self, event: EventLogEntry, event_id: int | None
     ) -> None:
-        super()._store_asset_check_evaluation_planned(without_days(event), event_id)
+        # The evaluation finds no row to fill then, and adds one.
+        if event.job_name != PUBLISH_METRICS:
+            super()._store_asset_check_evaluation_planned(without_days(event), event_id)
 
 
 def without_days(event: EventLogEntry) -> EventLogEntry:

@@ -31,7 +31,7 @@ from dagster_mysql import (
 from dagster_mysql.utils import mysql_isolation_level, mysql_url_from_config
 from sqlalchemy import Engine, create_engine, text
 
-from qimo_assets.instance.planned_checks import OnePlannedRow
+from qimo_assets.instance.planned_checks import PlannedChecks
 
 # Table -> its column that holds a serialized object of any length.
 BODIES = {
@@ -92,7 +92,7 @@ class _Pooled:
         """Drop the engine that the parent made; it has not connected yet."""
 
 
-class PooledEventLogStorage(_Pooled, OnePlannedRow, MySQLEventLogStorage):
+class PooledEventLogStorage(_Pooled, PlannedChecks, MySQLEventLogStorage):
     """Dagster's events, over connections that are kept."""
 
 
