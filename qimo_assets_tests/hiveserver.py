@@ -31,6 +31,7 @@ class FakeSession(HiveSession):
 
     Attributes:
         instant: The newest commit.
+        old: A commit before all others.
         refused: The text; nothing is refused if it is empty.
         statements: All that was said.
         links: The links that were added.
@@ -43,6 +44,7 @@ class FakeSession(HiveSession):
 
     def __init__(self, instant: str, refused: str = "") -> None:
         self.instant = instant
+        self.old = instant[0]
         self.refused = refused
         self.statements: list[str] = []
         self.links: list[Row] = []
@@ -89,15 +91,8 @@ class FakeSession(HiveSession):
             return [{**ROW, "day": day} for day in named[1].split("', '")]
         if "AS catalog" in sql:
             return [link for link in self.links if not days or link["day"] in days]
-        if "AS newest\nFROM" in sql:
-            return [
-                {"day": day, "messages": self._of(day), "newest": self.instant}
-                for day in days
-                if self._of(day)
-            ]
-        if "AS newest" in sql:
-            untils = dict(re.findall(r"WHEN '(\S*)' THEN '(\S*)'", sql))
-            return [self._arrived(day, untils[day]) for day in days if self._of(day)]
+        if "AS instant" in sql:
+            return [commit for day in days for commit in self._commits(day)]
         if "AS accounts" in sql:
             return [{"accounts": self.others}]
         if "AS messages\nFROM" in sql:
@@ -133,20 +128,17 @@ class FakeSession(HiveSession):
     def _of(self, day: str) -> int:
         return self.messages.get(day, 1)
 
-    def _arrived(self, day: str, until: str) -> Row:
-        """Return a day whose first message is of an old commit, and whose others are of the newest
-        one.
+    def _commits(self, day: str) -> list[Row]:
+        """Return the commits of a day: its first message is of an old one, and its others are of
+        the newest.
         """
-        messages = self._of(day)
-        new = messages if until == "" else messages - 1 if until < self.instant else 0
-        return {
-            "day": day,
-            "messages": messages,
-            "new": new,
-            "newest": self.instant,
-            "commits": messages,
-            "old_commits": messages - new,
-        }
+        of_day = [(self.old, min(self._of(day), 1)), (self.instant, self._of(day) - 1)]
+        return [commit(day, instant, messages) for instant, messages in of_day if messages > 0]
+
+
+def commit(day: str, instant: str, messages: int) -> Row:
+    """Return a commit of a day's messages."""
+    return {"day": day, "instant": instant, "messages": messages, "checksum": 1}
 
 
 def link(

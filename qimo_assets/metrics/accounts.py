@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import date, timedelta
 
 from qimo_assets.metrics.catalog import METRICS, Metric
+from qimo_assets.metrics.commits import Commits
 from qimo_assets.metrics.counting import MAX_DAYS, Counting
 from qimo_assets.metrics.facts import ACCOUNT_DAYS, ACCOUNTS, Facts
 from qimo_assets.metrics.links import Count, Counted
@@ -39,7 +40,12 @@ class Accounts:
         self._database = database
 
     def read(
-        self, metric: Metric, days: Sequence[str], *, again: bool = False
+        self,
+        metric: Metric,
+        days: Sequence[str],
+        *,
+        again: bool = False,
+        seen: Mapping[str, Commits] | None = None,
     ) -> tuple[list[Row], dict[str, Counted]]:
         """Return the rows of a metric, and what is counted of each day that was read.
 
@@ -47,13 +53,16 @@ class Accounts:
             metric: The metric.
             days: The days.
             again: Whether these days are read from their messages, whatever is known of them.
+            seen: The commits of days that were looked at before.
 
         Raises:
             HiveError: The days cannot be counted or read.
         """
 
         def read(is_first: bool) -> tuple[list[Row], dict[str, Counted]]:
-            return self._read(metric, days, days if again and is_first else ())
+            if is_first:
+                return self._read(metric, days, days if again else (), seen)
+            return self._read(metric, days)
 
         return self.counting.unbroken(read)
 
@@ -76,14 +85,18 @@ class Accounts:
         return row["accounts"]
 
     def _read(
-        self, metric: Metric, days: Sequence[str], again: Collection[str]
+        self,
+        metric: Metric,
+        days: Sequence[str],
+        again: Collection[str] = (),
+        seen: Mapping[str, Commits] | None = None,
     ) -> tuple[list[Row], dict[str, Counted]]:
         first, last = _moved(min(days), -metric.looks_back), _moved(max(days), metric.looks_ahead)
         known = self.counting.counted()
         looked_at = sorted({*days, *self._stale(days, first, last, known)})
         counted = {day: of_day for day, of_day in known.items() if day <= last}
         counted |= {day: known.get(day, Counted()) for day in looked_at}
-        counts = self.counting.plan({day: counted[day] for day in looked_at}, again)
+        counts = self.counting.plan({day: counted[day] for day in looked_at}, again, seen)
         if _is_added(counts, {day for day in again if counted[day].links}):
             counted, counts = self.counting.add(counts, counted), []
         # What is read from the beginning takes the place of what is counted.

@@ -9,15 +9,15 @@ once, whatever other runs add at the same time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from qimo_assets.metrics.cached_rows import STORE_PLAN
+from qimo_assets.metrics.commits import Commit, Commits
 from qimo_assets.metrics.facts import Facts
 from qimo_assets.metrics.links import (
-    Arrived,
     Count,
     Counted,
     Link,
@@ -46,8 +46,6 @@ TRIES = 3
 DAYS_AT_ONCE = 31
 # Up to so many new messages their facts are handed to each task that reads the known members.
 FEW_MESSAGES = 50_000
-# Of a message; sums of it over a day's messages are far from the greatest number of 64 bits.
-CHECKSUM = "xxhash64(_hoodie_commit_time) % 1000000007"
 LISTINGS_KEPT = "spark.sql.filesourceTableRelationCacheSize"
 
 
@@ -63,6 +61,7 @@ class Counting:
 
     def __init__(self, session: HiveSession, database: str, table: str, facts: Facts) -> None:
         self.table = f"{database}.{table}"
+        self._database = database
         self._messages = messages_table(database)
         self._session = session
         self._facts = facts
@@ -119,7 +118,11 @@ class Counting:
         )
 
     def bring_up_to_date(
-        self, days: Sequence[str], *, again: Collection[str] = ()
+        self,
+        days: Sequence[str],
+        *,
+        again: Collection[str] = (),
+        seen: Mapping[str, Commits] | None = None,
     ) -> dict[str, Counted]:
         """Count what is new of some days, and return what is counted of them then: links that hold
         each message once, although another run that counts a day at the same time may decide that
@@ -128,6 +131,7 @@ class Counting:
         Args:
             days: The days.
             again: Those that are counted from the beginning, whatever is known of them.
+            seen: The commits of days that were looked at before.
 
         Raises:
             HiveError: The server refuses.
@@ -135,7 +139,7 @@ class Counting:
         if not days:
             return {}
         counted = self.counted(days)
-        return self.add(self.plan(counted, again), counted)
+        return self.add(self.plan(counted, again, seen), counted)
 
     def add(self, counts: Iterable[Count], known: Mapping[str, Counted]) -> dict[str, Counted]:
         """Add links, and return what is counted then.
@@ -150,7 +154,7 @@ class Counting:
         counted = dict(known)
         newest = max((known.newest for known in counted.values()), default="")
         for group in in_groups(counts, MAX_AT_ONCE, MAX_DAYS):
-            for number, step in enumerate(self._steps(group)):
+            for number, step in enumerate(_steps(group)):
                 if number:
                     step = [replace(count, after=counted[count.day].last) for count in step]
                 newest = new_stem(newest)
@@ -208,19 +212,28 @@ class Counting:
                 )
             )
 
-    def plan(self, counted: Mapping[str, Counted], again: Collection[str] = ()) -> list[Count]:
-        """Return what is to be counted of some days. Ask after what is counted: older messages
-        would seem to lack some.
+    def plan(
+        self,
+        counted: Mapping[str, Counted],
+        again: Collection[str] = (),
+        seen: Mapping[str, Commits] | None = None,
+    ) -> list[Count]:
+        """Return what is to be counted of some days.
+
+        Args:
+            counted: What is counted of each day.
+            again: Those that are counted from the beginning.
+            seen: The commits of days that were looked at before. A day of which more is counted by
+                now is looked at again: messages that came meanwhile would seem to be gone.
         """
-        if self._keeps_listings:
-            self._session.execute(f"REFRESH TABLE {self._messages}")
-        names = ("messages", "new", "newest", "commits", "old_commits")
-        days, arrived = list(counted), {}
-        for start in range(0, len(days), DAYS_AT_ONCE):
-            untils = {day: counted[day].until for day in days[start : start + DAYS_AT_ONCE]}
-            rows = self._query("arrived", messages=self._messages, checksum=CHECKSUM, untils=untils)
-            arrived |= {row["day"]: Arrived(*(row[name] for name in names)) for row in rows}
-        return plan(counted, arrived, again=again)
+        now = dict(seen or {})
+        if behind := [
+            day for day in counted if day not in now or counted[day].until > now[day].newest
+        ]:
+            if self._keeps_listings:
+                self._session.execute(f"REFRESH TABLE {self._messages}")
+            now |= look(self._session, self._database, behind)
+        return plan(counted, now, again=again)
 
     def _link(self, stem: str, count: Count) -> Link:
         return Link(
@@ -231,16 +244,6 @@ class Counting:
             count.commits,
             self._catalog,
         )
-
-    def _steps(self, group: list[Count]) -> Iterator[list[Count]]:
-        """Yield counts as they are written one after the other."""
-        [count, *others] = group
-        if others or count.messages <= MAX_AT_ONCE:
-            yield group
-            return
-        rows = self._query("commits", messages=self._messages, checksum=CHECKSUM, count=count)
-        commits = [(row["commit"], row["messages"], row["commits"]) for row in rows]
-        yield from ([step] for step in in_steps(count, commits, MAX_AT_ONCE))
 
     def _insert(self, stem: str, counts: Sequence[Count], counted: Mapping[str, Counted]) -> None:
         facts = self._facts.of_messages(counts)
@@ -301,30 +304,33 @@ def _names(counted: Iterable[Counted]) -> list[str]:
     return [name for known in counted for name in known.names]
 
 
-@dataclass(frozen=True)
-class Size:
-    """The messages of a day.
-
-    Attributes:
-        messages: How many.
-        newest: The newest commit; empty where there are none.
-    """
-
-    messages: int = 0
-    newest: str = ""
+def _steps(group: list[Count]) -> list[list[Count]]:
+    """Return counts as they are written one after the other."""
+    [count, *others] = group
+    if others or count.messages <= MAX_AT_ONCE:
+        return [group]
+    return [[step] for step in in_steps(count, MAX_AT_ONCE)]
 
 
-def sizes(session: HiveSession, database: str, days: Sequence[str]) -> dict[str, Size]:
-    """Return how many messages each of some days has.
+def look(session: HiveSession, database: str, days: Sequence[str]) -> dict[str, Commits]:
+    """Return the commits that the messages of some days stand in.
 
     Args:
         session: A session of HiveServer2.
         database: Hive database of the tables.
         days: The days.
     """
-    statement = render(SQL_DIR / "sizes.sql", messages=messages_table(database), days=days)
-    found = {row["day"]: Size(row["messages"], row["newest"]) for row in session.query(statement)}
-    return {day: found.get(day, Size()) for day in days}
+    found: dict[str, list[Commit]] = {day: [] for day in days}
+    for start in range(0, len(days), DAYS_AT_ONCE):
+        statement = render(
+            SQL_DIR / "commits.sql",
+            messages=messages_table(database),
+            days=days[start : start + DAYS_AT_ONCE],
+        )
+        for row in session.query(statement):
+            checksum = row["messages"] * row["checksum"]
+            found[row["day"]].append(Commit(row["instant"], row["messages"], checksum))
+    return {day: Commits(tuple(sorted(commits))) for day, commits in found.items()}
 
 
 def messages_table(database: str) -> str:

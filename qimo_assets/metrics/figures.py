@@ -11,6 +11,7 @@ from typing import Any
 
 from qimo_assets.contract import OTHERS
 from qimo_assets.metrics.catalog import MESSAGES, Metric
+from qimo_assets.metrics.commits import Commits
 from qimo_assets.metrics.counting import Counting
 from qimo_assets.metrics.facts import PARTIAL, SEPARATOR, SQL_SEPARATOR, Facts, set_names
 from qimo_assets.metrics.links import Counted
@@ -46,7 +47,12 @@ class Figures:
         self._database = database
 
     def read(
-        self, metrics: Sequence[Metric], days: Sequence[str], *, again: bool = False
+        self,
+        metrics: Sequence[Metric],
+        days: Sequence[str],
+        *,
+        again: bool = False,
+        seen: Mapping[str, Commits] | None = None,
     ) -> tuple[Rows, dict[str, Counted]]:
         """Count what is new of some days, and return metrics with their rows of these days, and
         what is counted of each day that was read.
@@ -55,13 +61,18 @@ class Figures:
             metrics: The metrics.
             days: The days.
             again: Whether the days are counted from the beginning, whatever is known of them.
+            seen: The commits of days that were looked at before.
 
         Raises:
             HiveError: The days cannot be counted or read.
         """
 
         def read(is_first: bool) -> tuple[Rows, dict[str, Counted]]:
-            counted = self.counting.bring_up_to_date(days, again=days if again and is_first else ())
+            counted = (
+                self.counting.bring_up_to_date(days, again=days if again else (), seen=seen)
+                if is_first
+                else self.counting.bring_up_to_date(days)
+            )
             return self._rows(metrics, days, counted), counted
 
         return self.counting.unbroken(read)

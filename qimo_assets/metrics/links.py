@@ -15,6 +15,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from uuid import uuid4
 
+from qimo_assets.metrics.commits import Commits
+
 # Links of a day that are read one by one before they are put together.
 MAX_LINKS = 30
 # Links of a day that do not count, before they are removed.
@@ -97,25 +99,6 @@ class Counted:
 
 
 @dataclass(frozen=True)
-class Arrived:
-    """The messages that the lake has of a day.
-
-    Attributes:
-        messages: How many.
-        new: How many of them are of later commits than those that are counted.
-        newest: The newest commit.
-        commits: A checksum over the commits of all.
-        old_commits: The same over those that are not new.
-    """
-
-    messages: int = 0
-    new: int = 0
-    newest: str = ""
-    commits: int = 0
-    old_commits: int = 0
-
-
-@dataclass(frozen=True)
 class Count:
     """A link that is to be added to a day.
 
@@ -123,17 +106,25 @@ class Count:
         day: The day.
         after: The link that it is to follow; empty for a root.
         since: The commit after which it counts.
-        until: The commit up to which it counts.
-        messages: How many messages it counts.
+        counts: The commits whose messages it counts.
         commits: The checksum over the commits of all that are counted with it.
     """
 
     day: str
     after: str
     since: str
-    until: str
-    messages: int
+    counts: Commits
     commits: int
+
+    @property
+    def until(self) -> str:
+        """The commit up to which it counts."""
+        return self.counts.newest
+
+    @property
+    def messages(self) -> int:
+        """How many messages it counts."""
+        return self.counts.messages
 
     @property
     def is_root(self) -> bool:
@@ -162,7 +153,7 @@ def chain(links: Sequence[Link], catalog: str = "") -> Counted:
 
 def plan(
     counted: Mapping[str, Counted],
-    arrived: Mapping[str, Arrived],
+    seen: Mapping[str, Commits],
     *,
     again: Collection[str] = (),
 ) -> list[Count]:
@@ -171,19 +162,20 @@ def plan(
 
     Args:
         counted: What is counted of each day.
-        arrived: The messages of each day, looked at later than the links; a day without a message
-            is left out.
+        seen: The commits of each day's messages, none older than what is counted; a day without a
+            message may be left out.
         again: The days that are counted from the beginning, whatever is known.
     """
     counts = []
     for day, known in counted.items():
-        now = arrived.get(day, Arrived())
-        is_as_counted = (now.messages - now.new, now.old_commits) == (known.messages, known.commits)
+        now = seen.get(day, Commits())
+        old, new = now.until(known.until), now.after(known.until)
+        is_as_counted = (old.messages, old.checksum) == (known.messages, known.commits)
         if known.links and is_as_counted and day not in again:
-            if now.new:
-                counts.append(_count(day, now, after=known.last, since=known.until))
-        elif now.messages or known.links:
-            counts.append(_count(day, now))
+            if new.each:
+                counts.append(Count(day, known.last, known.until, new, now.checksum))
+        elif now.each or known.links:
+            counts.append(Count(day, "", "", now, now.checksum))
     return counts
 
 
@@ -206,24 +198,20 @@ def in_groups(counts: Iterable[Count], most_messages: int, most_days: int) -> li
     return groups
 
 
-def in_steps(count: Count, commits: Sequence[tuple[str, int, int]], most: int) -> list[Count]:
+def in_steps(count: Count, most: int) -> list[Count]:
     """Return a count of many messages as several that follow each other; who writes them says after
     which link each comes.
 
     Args:
         count: What is to be counted.
-        commits: The commits of its messages in their order, each with the number of its messages
-            and their checksum.
         most: How many messages a step has, unless one commit has more.
     """
+    since, checksum = count.since, count.commits - count.counts.checksum
     steps: list[Count] = []
-    since, messages = count.since, 0
-    checksum = count.commits - sum(of_commit for _, _, of_commit in commits)
-    for place, (commit, of_commit, sum_of_commit) in enumerate(commits, 1):
-        messages, checksum = messages + of_commit, checksum + sum_of_commit
-        if place == len(commits) or messages + commits[place][1] > most:
-            steps.append(Count(count.day, count.after, since, commit, messages, checksum))
-            since, messages = commit, 0
+    for commits in count.counts.in_steps(most):
+        checksum += commits.checksum
+        steps.append(Count(count.day, count.after, since, commits, checksum))
+        since = commits.newest
     return steps
 
 
@@ -282,8 +270,3 @@ def _furthest(root: Link, following: Mapping[str, Sequence[Link]]) -> tuple[Link
 
 def _reach(way: Sequence[Link]) -> tuple[str, int, str]:
     return way[-1].until, sum(link.messages for link in way), way[-1].name
-
-
-def _count(day: str, now: Arrived, after: str = "", since: str = "") -> Count:
-    messages = now.new if after else now.messages
-    return Count(day, after, since, now.newest, messages, now.commits)

@@ -18,7 +18,8 @@ from functools import partial
 from qimo_assets.metrics.accounts import Accounts
 from qimo_assets.metrics.cached_rows import cache_rows, drop_cached, drop_expired
 from qimo_assets.metrics.catalog import METRICS, Metric
-from qimo_assets.metrics.counting import sizes
+from qimo_assets.metrics.commits import Commits
+from qimo_assets.metrics.counting import look
 from qimo_assets.metrics.facts import ACCOUNT_DAYS, FACTS, Facts, Span, rows_over
 from qimo_assets.metrics.figures import Figures
 from qimo_assets.metrics.links import Counted, overdue
@@ -102,13 +103,16 @@ class Reader:
             HiveError: The lake cannot be read.
         """
         of_messages = [metric for metric in metrics if has_part(metric.name, FACTS)]
-        small, large = self._by_size(days) if of_messages else ([], [])
+        # One look at the days: how large they are, and what of them is new to figures and accounts.
+        seen = self._look(days) if of_messages else {}
+        large = [day for day in seen if seen[day].messages >= self._large_day]
+        small = [(day, "", seen[day].newest) for day in seen if day not in large]
         with self._messages(of_messages, small) as messages:
             parts = {
                 self._pool.submit(part.read): part
                 for part in (
-                    *self._large_parts(of_messages, large, again),
-                    *self._other_parts(metrics, days, again),
+                    *self._large_parts(of_messages, large, again, seen),
+                    *self._other_parts(metrics, days, again, seen),
                     *self._small_parts(of_messages, small, messages),
                 )
             }
@@ -124,17 +128,25 @@ class Reader:
             self._afterwards.pop()()
 
     def _large_parts(
-        self, metrics: Sequence[Metric], days: Sequence[str], again: bool
+        self,
+        metrics: Sequence[Metric],
+        days: Sequence[str],
+        again: bool,
+        seen: Mapping[str, Commits],
     ) -> Iterator[Part]:
         if days:
-            yield Part(metrics, days, partial(self._read_figures, metrics, days, again))
+            yield Part(metrics, days, partial(self._read_figures, metrics, days, again, seen))
 
     def _other_parts(
-        self, metrics: Sequence[Metric], days: Sequence[str], again: bool
+        self,
+        metrics: Sequence[Metric],
+        days: Sequence[str],
+        again: bool,
+        seen: Mapping[str, Commits],
     ) -> Iterator[Part]:
         for metric in metrics:
             if has_part(metric.name, ACCOUNT_DAYS):
-                yield Part([metric], days, partial(self._read_accounts, metric, days, again))
+                yield Part([metric], days, partial(self._read_accounts, metric, days, again, seen))
             elif not has_part(metric.name, FACTS):
                 yield Part([metric], days, partial(self._read_view, metric, days))
 
@@ -145,12 +157,9 @@ class Reader:
         for metric in metrics if days else ():
             yield Part([metric], days, partial(self._read_small, metric, days, messages))
 
-    def _by_size(self, days: Sequence[str]) -> tuple[list[Span], list[str]]:
-        """Return the small days, up to the newest commit that each has now, and the large ones."""
+    def _look(self, days: Sequence[str]) -> dict[str, Commits]:
         with self._sessions.take() as session:
-            found = sizes(session, self._database, days)
-        large = [day for day in days if found[day].messages >= self._large_day]
-        return [(day, "", found[day].newest) for day in days if day not in large], large
+            return look(session, self._database, days)
 
     def _read_view(self, metric: Metric, days: Sequence[str]) -> Rows:
         with self._sessions.take() as session:
@@ -181,15 +190,23 @@ class Reader:
             with self._sessions.take() as session:
                 drop_cached(session, name)
 
-    def _read_figures(self, metrics: Sequence[Metric], days: Sequence[str], again: bool) -> Rows:
+    def _read_figures(
+        self,
+        metrics: Sequence[Metric],
+        days: Sequence[str],
+        again: bool,
+        seen: Mapping[str, Commits],
+    ) -> Rows:
         with self._figures() as figures:
-            rows, counted = figures.read(metrics, days, again=again)
+            rows, counted = figures.read(metrics, days, again=again, seen=seen)
         self._merge_afterwards(self._figures, counted)
         return rows
 
-    def _read_accounts(self, metric: Metric, days: Sequence[str], again: bool) -> Rows:
+    def _read_accounts(
+        self, metric: Metric, days: Sequence[str], again: bool, seen: Mapping[str, Commits]
+    ) -> Rows:
         with self._accounts() as accounts:
-            rows, counted = accounts.read(metric, days, again=again)
+            rows, counted = accounts.read(metric, days, again=again, seen=seen)
         self._merge_afterwards(self._accounts, counted)
         return [(metric, rows)]
 

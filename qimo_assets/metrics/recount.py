@@ -13,7 +13,7 @@ from qimo_assets.automation.conditions import nightly
 from qimo_assets.contract import TIMEZONE
 from qimo_assets.metrics.accounts import Accounts
 from qimo_assets.metrics.catalog import METRICS, TOTAL
-from qimo_assets.metrics.counting import sizes
+from qimo_assets.metrics.counting import look
 from qimo_assets.metrics.facts import FACTS
 from qimo_assets.metrics.figures import Figures
 from qimo_assets.metrics.rows import read_rows
@@ -83,7 +83,7 @@ def differences(hive: HiveResource, database: str, day: str, large_day: int) -> 
             accounts.counting.open()
             found = _other_accounts(accounts, day)
             is_whole = True
-            if sizes(session, database, [day])[day].messages >= large_day:
+            if look(session, database, [day])[day].messages >= large_day:
                 of_figures, is_whole = _compare(session, database, day)
                 found += of_figures
             if not found or is_whole:

@@ -363,10 +363,10 @@ def test_figures_grow_by_what_is_new_and_say_what_the_views_say(lake: Lake) -> N
 def test_a_small_day_is_read_up_to_a_commit(lake: Lake) -> None:
     lake.write(40)
     before = {name: lake.seen(name, DAY) for name in OF_MESSAGES}
-    found = counting.sizes(lake.session(), lake.name, [DAY, LATER])
+    found = counting.look(lake.session(), lake.name, [DAY, LATER])
     assert (found[DAY].messages, found[LATER].messages) == (43, 0)
     lake.write(40)
-    session, spans = lake.session(), [(day, "", size.newest) for day, size in found.items()]
+    session, spans = lake.session(), [(day, "", commits.newest) for day, commits in found.items()]
     for name, rows in before.items():
         metric = BY_NAME[name]
         over = rows_over(metric, lake.name, f"({Facts(lake.name, [metric]).messages(spans)})")

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 
+from qimo_assets.metrics.commits import Commit, Commits
 from qimo_assets.metrics.links import (
     MAX_LEFT_OUT,
     MAX_LINKS,
     STAMP,
-    Arrived,
     Count,
     Counted,
     Link,
@@ -33,6 +34,8 @@ def link(name: str, after: str = "", until: str = "", messages: int = 1) -> Link
 
 
 ROOT = link("a", "", "1")
+# Commit -> the hash of its instant.
+HASHES = {"001": 5, "002": 7, "004": 11, "005": 13, "009": 1}
 
 
 def row_of(number: int, messages: int = 1) -> list[Link]:
@@ -42,6 +45,11 @@ def row_of(number: int, messages: int = 1) -> list[Link]:
         link(name, after, messages=messages)
         for name, after in zip(names, ("", *names), strict=False)
     ]
+
+
+def commits(messages: Mapping[str, int]) -> Commits:
+    """Return commits with so many messages each."""
+    return Commits(tuple(Commit(name, of, HASHES[name] * of) for name, of in messages.items()))
 
 
 def counted(*links: Link) -> Counted:
@@ -96,29 +104,31 @@ def test_links_that_were_put_together_are_no_newer_than_their_root() -> None:
 @pytest.mark.parametrize(
     ("now", "again", "after", "messages"),
     [
-        (Arrived(3, 0, "002", 9, 1), False, None, 0),
-        (Arrived(5, 2, "005", 9, 1), False, "002", 2),
-        (Arrived(5, 2, "005", 9, 1), True, "", 5),
+        ({"002": 3}, False, None, 0),
+        ({"002": 3, "004": 1, "005": 1}, False, "002", 2),
+        ({"002": 3, "005": 2}, True, "", 5),
         # One was deleted, one was written again, and one came late under an older commit.
-        (Arrived(2, 0, "002", 9, 1), False, "", 2),
-        (Arrived(3, 1, "005", 9, 1), False, "", 3),
-        (Arrived(3, 0, "002", 9, 2), False, "", 3),
+        ({"002": 2}, False, "", 2),
+        ({"002": 2, "005": 1}, False, "", 3),
+        ({"001": 1, "002": 2}, False, "", 3),
     ],
 )
 def test_new_messages_are_added_only_where_the_others_are_as_they_were_counted(
-    now: Arrived, again: bool, after: str | None, messages: int
+    now: Mapping[str, int], again: bool, after: str | None, messages: int
 ) -> None:
-    counts = plan({DAY: counted(*row_of(3))}, {DAY: now}, again=[DAY] if again else [])
+    known = Counted(tuple(replace(one, commits=HASHES["002"] * 3) for one in row_of(3)))
+    seen = commits(now)
+    counts = plan({DAY: known}, {DAY: seen}, again=[DAY] if again else [])
     assert [(count.after, count.messages) for count in counts] == (
         [] if after is None else [(after, messages)]
     )
-    assert [count.commits for count in counts] == [9] * len(counts)
+    assert [count.commits for count in counts] == [seen.checksum] * len(counts)
 
 
 def test_a_day_without_messages_is_counted_only_where_it_had_some() -> None:
     assert plan({DAY: Counted()}, {}) == []
     gone = plan({DAY: counted(link("a"))}, {})
-    assert gone == [Count(DAY, "", "", "", 0, 0)]
+    assert gone == [Count(DAY, "", "", Commits(), 0)]
     empty = Counted((Link("b", "", "", 0, 0),))
     assert plan({DAY: empty}, {}) == []
 
@@ -131,7 +141,7 @@ def test_what_is_counted_grows_by_a_link_or_begins_anew() -> None:
 
 
 def count(day: str, messages: int, after: str = "") -> Count:
-    return Count(day, after, "", "9", messages, messages)
+    return Count(day, after, "", commits({"009": messages}), messages)
 
 
 def test_what_is_written_at_once_is_bounded() -> None:
@@ -142,12 +152,13 @@ def test_what_is_written_at_once_is_bounded() -> None:
 
 
 def test_a_day_of_many_messages_is_counted_in_steps() -> None:
-    whole = Count(DAY, "a", "0", "4", messages=14, commits=120)
-    commits = [("1", 3, 10), ("2", 3, 20), ("3", 7, 30), ("4", 1, 40)]
-    assert in_steps(whole, commits, 6) == [
-        Count(DAY, "a", "0", "2", 6, 50),
-        Count(DAY, "a", "2", "3", 7, 80),
-        Count(DAY, "a", "3", "4", 1, 120),
+    each = [Commit("1", 3, 10), Commit("2", 3, 20), Commit("3", 7, 30), Commit("4", 1, 40)]
+    whole = Count(DAY, "a", "0", Commits(tuple(each)), commits=120)
+    assert (whole.until, whole.messages) == ("4", 14)
+    assert in_steps(whole, 6) == [
+        Count(DAY, "a", "0", Commits(tuple(each[:2])), 50),
+        Count(DAY, "a", "2", Commits((each[2],)), 80),
+        Count(DAY, "a", "3", Commits((each[3],)), 120),
     ]
 
 

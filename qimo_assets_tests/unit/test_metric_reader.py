@@ -39,6 +39,8 @@ DAY, BEFORE, INSTANT = "2021-11-07", "2021-11-06", "20211107120000000"
 OLD = "20211107110000000"
 # The time in a name that is later than any of this century.
 LATER = 9 * 10**19
+# In what asks for the commits of days.
+LOOK = "AS instant"
 
 
 class Server(FakeSession):
@@ -122,6 +124,31 @@ def test_a_small_day_is_read_and_a_large_one_is_counted(server: Server, messages
     kept = server.said("CREATE GLOBAL TEMPORARY VIEW")
     assert [small in text for text in kept] == [True] * (messages == 999)
     assert len(server.said("DROP VIEW IF EXISTS global_temp.cached_message")) == len(kept)
+
+
+@pytest.mark.parametrize("large_day", [0, 1000])
+def test_the_commits_of_a_day_are_looked_at_once(server: Server, large_day: int) -> None:
+    for table in (figures.TABLE, accounts.TABLE):
+        server.add(1, table=table)
+    server.messages = {DAY: 2}
+    server.read("os", "active_user", large_day=large_day)
+    assert len([text for text in server.statements if LOOK in text]) == 1
+
+
+def test_a_day_that_another_run_has_counted_since_the_look_is_looked_at_again(
+    server: Server,
+) -> None:
+    root = server.add(1)
+    server.messages = {DAY: 2}
+
+    def counted_by_another() -> None:
+        server.instant = f"{INSTANT}9"
+        server.add(2, root, server.instant)
+
+    server.before = {"SELECT day, link": counted_by_another}
+    server.sets = {"os.senders"}
+    assert server.read("os") == {"os": [(DAY, "1", 1, 1)]}
+    assert not server.said("INSERT INTO")
 
 
 def test_one_metric_of_a_small_day_is_read_without_a_copy(server: Server) -> None:
@@ -217,7 +244,7 @@ def test_of_the_days_around_only_those_are_read_that_have_other_messages(server:
         server.add(1, day=day, table=accounts.TABLE, until=INSTANT)
     server.messages = {**dict.fromkeys(days, 1), "2021-11-05": 3}
     server.read("active_user")
-    looked_at = [text for text in server.statements if "AS newest" in text]
+    looked_at = [text for text in server.statements if LOOK in text]
     assert [[day for day in days if day in text] for text in looked_at] == [["2021-11-05", DAY]]
     assert not server.said("INSERT INTO")
     # A day without a partition in the lake counts no more.

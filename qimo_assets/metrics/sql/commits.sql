@@ -1,6 +1,5 @@
--- The commits of a day's messages, for a day that is counted in steps.
-SELECT _hoodie_commit_time AS commit, count(*) AS messages, sum({{ checksum }}) AS commits
+-- The commits that the messages of some days stand in. Sums of the hash over a day's messages are far from the greatest number of 64 bits.
+SELECT day, _hoodie_commit_time AS instant, count(*) AS messages, xxhash64(_hoodie_commit_time) % 1000000007 AS checksum
 FROM {{ messages }}
-WHERE day = '{{ count.day }}' AND _hoodie_commit_time > '{{ count.since }}' AND _hoodie_commit_time <= '{{ count.until }}'
-GROUP BY _hoodie_commit_time
-ORDER BY _hoodie_commit_time
+WHERE day IN ('{{ days | join("', '") }}')
+GROUP BY day, _hoodie_commit_time
