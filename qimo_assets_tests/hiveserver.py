@@ -32,6 +32,7 @@ class FakeSession(HiveSession):
     Attributes:
         instant: The newest commit.
         old: A commit before all others.
+        timeline: The entries of each table's timeline, the newest first.
         refused: The text; nothing is refused if it is empty.
         statements: All that was said.
         links: The links that were added.
@@ -45,6 +46,7 @@ class FakeSession(HiveSession):
     def __init__(self, instant: str, refused: str = "") -> None:
         self.instant = instant
         self.old = instant[0]
+        self.timeline = [entry(instant)]
         self.refused = refused
         self.statements: list[str] = []
         self.links: list[Row] = []
@@ -80,7 +82,8 @@ class FakeSession(HiveSession):
         self._say(sql)
         days = [day for found in LISTED.findall(sql) for day in found.split("', '")]
         if sql.startswith("CALL"):
-            return [{"commit_time": self.instant}]
+            [limit] = re.findall(r"limit => (\d+)", sql)
+            return self.timeline[: int(limit)]
         if sql.startswith("SET "):
             return [{"key": sql.partition(" ")[2], "value": "0"}]
         if sql.startswith("SHOW VIEWS"):
@@ -134,6 +137,11 @@ class FakeSession(HiveSession):
         """
         of_day = [(self.old, min(self._of(day), 1)), (self.instant, self._of(day) - 1)]
         return [commit(day, instant, messages) for instant, messages in of_day if messages > 0]
+
+
+def entry(instant: str, action: str = "deltacommit", state: str = "COMPLETED") -> Row:
+    """Return an entry of a timeline."""
+    return {"instant_time": instant, "action": action, "state": state}
 
 
 def commit(day: str, instant: str, messages: int) -> Row:

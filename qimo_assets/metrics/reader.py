@@ -31,6 +31,10 @@ from qimo_assets.views.sql import SNAPSHOT, has_part
 logger = logging.getLogger(__name__)
 
 NO_INSTANT = "0" * 17
+# What changes the rows of a table, by Hudi's names. What is under way and what was cleaned stand
+# between them in a timeline, so that a few entries are asked for.
+COMMITS = {"commit", "deltacommit", "replacecommit"}
+NEWEST_ENTRIES, ALL_ENTRIES = 30, 1_000_000
 # While one query is planned another runs. Figures of large days are counted in one and read in
 # three; the accounts of other days are asked for meanwhile.
 SESSIONS, FIGURE_SESSIONS = 4, 3
@@ -76,17 +80,27 @@ class Reader:
         """Return the instant of the newest commit of each of the lake's tables; ask before reading,
         so that rows are never older than it.
         """
-        with self._sessions.take() as session:
-            found = {
-                table: session.query(
-                    f"CALL show_commits(table => '{self._database}.{table}{SNAPSHOT}', limit => 1)"
+        tables = list(tables)
+        return dict(zip(tables, self._pool.map(self._newest_commit, tables), strict=True))
+
+    def _newest_commit(self, table: str) -> str:
+        # Not `show_commits`: it reads each commit of the timeline, whatever its limit is, and fails
+        # where one is archived meanwhile.
+        commits: list[str] = []
+        for limit in (NEWEST_ENTRIES, ALL_ENTRIES):
+            with self._sessions.take() as session:
+                entries = session.query(
+                    f"CALL show_timeline(table => '{self._database}.{table}{SNAPSHOT}', "
+                    f"limit => {limit})"
                 )
-                for table in tables
-            }
-        return {
-            table: str(commits[0]["commit_time"]) if commits else NO_INSTANT
-            for table, commits in found.items()
-        }
+            commits = [
+                str(entry["instant_time"])
+                for entry in entries
+                if entry["state"] == "COMPLETED" and entry["action"] in COMMITS
+            ]
+            if commits or len(entries) < limit:
+                break
+        return max(commits, default=NO_INSTANT)
 
     def read(
         self, metrics: Sequence[Metric], days: Sequence[str], *, again: bool = False

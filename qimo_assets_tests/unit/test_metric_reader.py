@@ -26,12 +26,12 @@ from qimo_assets.metrics.facts import ACCOUNTS, Facts
 from qimo_assets.metrics.figures import Figures
 from qimo_assets.metrics.links import MAX_LINKS, STAMP
 from qimo_assets.metrics.publish import SQL_DIR
-from qimo_assets.metrics.reader import open_reader
+from qimo_assets.metrics.reader import NEWEST_ENTRIES, NO_INSTANT, open_reader
 from qimo_assets.metrics.recount import build_recount_check, differences
-from qimo_assets.resources.hive import HiveError
+from qimo_assets.resources.hive import HiveError, Row
 from qimo_assets.views import sql
 from qimo_assets.views.sql import QUARANTINE_VIEW, read_sql
-from qimo_assets_tests.hiveserver import ROW, FakeSession, link
+from qimo_assets_tests.hiveserver import ROW, FakeSession, entry, link
 
 QUALITY = next(metric for metric in METRICS if metric.name == "data_quality")
 BY_NAME = {metric.name: metric for metric in METRICS}
@@ -83,6 +83,22 @@ class Server(FakeSession):
 @pytest.fixture
 def server() -> Server:
     return Server()
+
+
+@pytest.mark.parametrize(
+    ("timeline", "instant"),
+    [
+        ([], NO_INSTANT),
+        ([entry("3", state="INFLIGHT"), entry("2", "clean"), entry("1", "commit")], "1"),
+        ([*[entry("3", "clean")] * NEWEST_ENTRIES, entry("2", "replacecommit"), entry("1")], "2"),
+    ],
+)
+def test_the_instant_of_a_table_is_that_of_its_newest_commit(
+    server: Server, timeline: list[Row], instant: str
+) -> None:
+    server.timeline = timeline
+    with open_reader(server, "lake", 0) as reader:  # pyright: ignore[reportArgumentType]  # as above
+        assert reader.instants(["a", "b"]) == {"a": instant, "b": instant}
 
 
 def test_a_day_is_counted_once_for_all_metrics(server: Server) -> None:
