@@ -131,6 +131,14 @@ def test_what_comes_again_changes_nothing_and_is_counted(world: LocalLake) -> No
     }
 
 
+def test_properties_are_sent_without_the_files_that_they_come_from(spark: SparkSession) -> None:
+    sessions: Any = spark._jsparkSession
+    sent = sessions.sessionState().newHadoopConf()
+    name = "fs.trash.interval"
+    assert sent.get(name) == "0"
+    assert sent.getPropertySources(name) is None
+
+
 def test_a_file_of_few_rows_is_small(world: LocalLake) -> None:
     world.write(*File().append(*numbered(1, 21)))
     files = list(world.path(MESSAGE).parent.glob("*/day=*/*.parquet"))
