@@ -15,6 +15,7 @@ from qimo_assets.lake.quarantine import build_quarantine_check
 from qimo_assets.metrics.assets import build_metric_assets
 from qimo_assets.metrics.checks import build_metric_checks
 from qimo_assets.metrics.freshness import build_freshness_definitions
+from qimo_assets.metrics.publish import SQL_DIR as METRICS_SQL
 from qimo_assets.metrics.recount import build_recount_check
 from qimo_assets.metrics.report_view import REPORT_VIEW, build_report_view
 from qimo_assets.metrics.specs import metric_key
@@ -28,6 +29,8 @@ from qimo_assets.source.assets import build_source_definitions
 from qimo_assets.timeouts import METRICS_RUN_SECONDS
 from qimo_assets.topic.assets import build_topic_definitions
 from qimo_assets.views.assets import build_view_assets, view_key
+from qimo_assets.views.sql import SQL_DIR as VIEWS_SQL
+from qimo_assets.views.sql import load_sql
 
 # The daemon looks no more often. An evaluation costs 0.3 s of a processor with 1,000 days of
 # history; of a line's way to MySQL, which shall take 75 s at most, the default of 30 s would be a
@@ -117,5 +120,6 @@ def named_jobs(
     )
 
 
+load_sql(VIEWS_SQL, METRICS_SQL)
 fork_runs(__name__)
 defs = build_definitions(load_settings())

@@ -34,6 +34,15 @@ def read_sql(path: Path) -> str:
     return path.read_text(encoding="utf-8")
 
 
+def load_sql(*directories: Path) -> None:
+    """Read and compile all .sql files of some directories. A run is forked from what is loaded: it
+    would read a file that was changed since beside the code of before.
+    """
+    for directory in directories:
+        for path in directory.glob("*.sql"):
+            _template(path)
+
+
 def render(path: Path, **values: object) -> str:
     """Return the statement in a .sql file with its placeholders filled; a placeholder without a
     value is an error.

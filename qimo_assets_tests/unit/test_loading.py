@@ -1,4 +1,4 @@
-"""Loading the definitions asks nothing of any service."""
+"""Loading the definitions asks nothing of any service, and loads what a run of metrics needs."""
 
 from __future__ import annotations
 
@@ -18,13 +18,20 @@ import os, socket
 def refuse(self, address):
     raise AssertionError(f"connects to {address}")
 socket.socket.connect = socket.socket.connect_ex = refuse
-import psutil, sys
+import pathlib, psutil, sys
 import qimo_assets.definitions
+from qimo_assets.views.sql import read_sql
 heavy = {"pandas", "pyecharts"} & set(sys.modules)
 assert not heavy, "each command would spend half a second of a processor on them"
 with_threads = {"polars", "pyarrow", "grpc"} & set(sys.modules)
 assert not with_threads, "a run, forked from what is loaded here, would lack their threads"
 assert not psutil.Process().children(), psutil.Process().children()
+def gone(self, *arguments, **options):
+    raise AssertionError(f"a run, forked later, would read {self} as it is then")
+pathlib.Path.read_text = gone
+for directory in qimo_assets.definitions.VIEWS_SQL, qimo_assets.definitions.METRICS_SQL:
+    for path in directory.glob("*.sql"):
+        read_sql(path)
 print(len(list(qimo_assets.definitions.defs.resolve_all_asset_specs())), "assets")
 """
 
