@@ -11,6 +11,9 @@ from pydantic import SecretStr
 from qimo_assets.contract import TIMEZONE
 from qimo_assets.settings import KEPT_CALENDAR, LOOPBACK, Settings
 
+# It warns at each line that whatever reads Kafka for Python is not the thread that it asks for.
+KAFKA_READER = "org.apache.spark.sql.kafka010.consumer.KafkaDataConsumer"
+
 
 class SparkResource(LazyPySparkResource):
     """A session that starts a JVM only when it is first asked for, and that is given Hadoop's
@@ -30,6 +33,7 @@ class SparkResource(LazyPySparkResource):
         for name, value in self.hadoop_options.items():
             configuration.set(name, value.get_secret_value())
         _forget_sources(self.spark_context._jvm, configuration)
+        _silence(self.spark_context._jvm, KAFKA_READER)
 
 
 def _forget_sources(jvm: Any, configuration: Any) -> None:
@@ -47,6 +51,11 @@ def _forget_sources(jvm: Any, configuration: Any) -> None:
     sources = hadoop.getDeclaredField("updatingResource")
     sources.setAccessible(True)
     sources.set(configuration, None)
+
+
+def _silence(jvm: Any, logger: str) -> None:
+    log4j = jvm.org.apache.logging.log4j
+    log4j.core.config.Configurator.setLevel(logger, log4j.Level.ERROR)
 
 
 def spark_properties(settings: Settings) -> dict[str, str]:
