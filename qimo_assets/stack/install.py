@@ -41,6 +41,7 @@ PLACES = {
     "core-site.xml": "etc/hadoop/core-site.xml",
     "hdfs-site.xml": "etc/hadoop/hdfs-site.xml",
     "hive-site.xml": "etc/spark/hive-site.xml",
+    "spark-log4j2.properties": "etc/spark/log4j2.properties",
     "metastore-site.xml": "etc/metastore/hive-site.xml",
     "my.cnf": "etc/my.cnf",
     "accounts.sql": "secrets/accounts.sql",

@@ -117,6 +117,8 @@ class Layout:
             self.etc,
             self.log,
             self.tmp,
+            # HiveServer2 looks there when a session ends, and takes it for an error when it is not.
+            self.run / "hive",
             self.chat,
             self.dagster_home,
         ):
