@@ -1,9 +1,9 @@
 """storage: what the platform writes into Dagster's own storage, table by table, while lines flow,
 and what that comes to after a month.
 
-Rows written are counted by the numbers that the server gives them, so that rows which were deleted
-meanwhile count as well. A row's size is that of its table with its indexes over its rows, after the
-table was analyzed; `kvs` and the like are rewritten and not grown, and show as 0.
+Where rows are deleted, those written are counted by the numbers that the server gives them. The
+size of a row is that of its table with its indexes over its rows, after the table was analyzed;
+`asset_keys`, `kvs` and the like are rewritten and not grown, and show as 0.
 
 A table is told twice: **an hour** is what is written in one, and **after a month** is what is there
 then: an hour's bytes times the hours for which retention keeps a row, or those of a month where
@@ -118,12 +118,20 @@ def figures(before: Mapping[str, Size], after: Mapping[str, Size], seconds: floa
         seconds: The time between.
     """
     nothing = Size(0, 0, 0)
+    # Of a table whose rows are deleted those count that were; in the others a row that is written
+    # again takes a number as well, and is none more.
+    new = {
+        name: size.written - before.get(name, nothing).written
+        if name in TABLES_KEPT
+        else size.rows - before.get(name, nothing).rows
+        for name, size in after.items()
+    }
     hourly = {
-        name: _bytes_written(before.get(name, nothing), size) * HOUR_SECONDS / seconds
+        name: new[name] * size.bytes / max(size.rows, 1) * HOUR_SECONDS / seconds
         for name, size in after.items()
     }
     monthly = {
-        name: rate * min(TABLES_KEPT.get(name, MONTH), MONTH) / timedelta(hours=1)
+        name: rate * (min(TABLES_KEPT.get(name, MONTH), MONTH) / timedelta(hours=1))
         for name, rate in hourly.items()
     }
     largest = sorted(monthly, key=lambda name: -monthly[name])
@@ -134,9 +142,7 @@ def figures(before: Mapping[str, Size], after: Mapping[str, Size], seconds: floa
             {"after a month": [monthly[name] / MIB], "an hour": [hourly[name] / MIB]},
             {
                 "kept, hours": TABLES_KEPT.get(name, MONTH) / timedelta(hours=1),
-                "rows an hour": (after[name].written - before.get(name, nothing).written)
-                * HOUR_SECONDS
-                / seconds,
+                "rows an hour": new[name] * HOUR_SECONDS / seconds,
             },
         )
         for name in largest
@@ -147,7 +153,3 @@ def figures(before: Mapping[str, Size], after: Mapping[str, Size], seconds: floa
         "an hour": [sum(hourly.values()) / MIB],
     }
     return [Figure("all of Dagster's tables", "MiB", total), *each]
-
-
-def _bytes_written(before: Size, after: Size) -> float:
-    return (after.written - before.written) * after.bytes / after.rows if after.rows else 0.0

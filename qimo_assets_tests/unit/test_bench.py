@@ -367,12 +367,18 @@ def test_one_live_day_is_one_day_of_the_calendar(tmp_path: Path) -> None:
 
 
 def test_a_table_holds_after_a_month_what_retention_keeps_of_it() -> None:
-    before = {"event_logs": Size(100, 100, 10 * MIB), "kvs": Size(3, 3, 1)}
+    before = {
+        "event_logs": Size(100, 100, 10 * MIB),
+        "kvs": Size(3, 3, 1),
+        "asset_keys": Size(30, 30, MIB),
+    }
     after = {
         # Half an hour: 50 rows of 0.1 MiB each, and 20 older ones were deleted.
         "event_logs": Size(150, 130, 13 * MIB),
         "kvs": Size(3, 3, 2),
         "snapshots": Size(10, 10, MIB),
+        # Each write of a row takes a number.
+        "asset_keys": Size(5030, 30, MIB),
     }
     total, *each = storage_figures(before, after, 1800)
     assert [figure.name for figure in each] == ["snapshots", "event_logs"]
@@ -381,6 +387,11 @@ def test_a_table_holds_after_a_month_what_retention_keeps_of_it() -> None:
     # Nothing deletes these.
     assert found["snapshots"] == {"an hour": 2.0, "after a month": 1440.0}
     assert total.medians == {"an hour": 12.0, "after a month": 1920.0}
+
+
+def test_a_table_that_grows_by_much_is_told() -> None:
+    _, events = storage_figures({}, {"event_logs": Size(10**6, 10**6, MIB**2)}, 3600)
+    assert events.medians == {"an hour": float(MIB), "after a month": 48.0 * MIB}
 
 
 def test_the_benchmark_knows_how_long_dagster_keeps_ticks() -> None:
