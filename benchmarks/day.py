@@ -11,7 +11,8 @@ size, with services and reports beside it. Of the end of each part are told
   written (at two thirds of the part) and after its last line,
 - **files** of the day, and the driver's **resident memory**,
 - **refresh**: all metrics of the day, from the lake to MySQL, after some lines more, and the
-  processor time of the Thrift server for it; what the part brought is counted before, unmeasured.
+  processor time of the Thrift server for it; what the part brought is counted before, and a few
+  refreshes come before, unmeasured.
 
 The first subject of each figure is the whole day; the others are the parts before.
 """
@@ -195,16 +196,17 @@ def _stream(plan: DayPlan, bed: Testbed, spark: SparkSession, settings: Settings
         _empty(settings)
         _make_views(settings)
         _refresh(settings, day)
-        for again in range(plan.refreshes):
+        for again in range(plan.warm_refreshes + plan.refreshes):
             seed = plan.seed + MAX_PARTS * (again + 1) + number
             lines = bed.layout.data / f"part{number}-{again}"
             one_day(lines, plan.refresh_lines, seed)
             fill(bed, settings, lines, plan.refresh_lines)
             shutil.rmtree(lines)
             stream_all(spark, settings)
-            before = bed.processor_seconds("thriftserver")
-            part.refreshes.append(_refresh(settings, day))
-            part.processor.append(bed.processor_seconds("thriftserver") - before)
+            before, seconds = bed.processor_seconds("thriftserver"), _refresh(settings, day)
+            if again >= plan.warm_refreshes:
+                part.refreshes.append(seconds)
+                part.processor.append(bed.processor_seconds("thriftserver") - before)
         parts.append(part)
         say(f"{part}")
     return parts

@@ -126,6 +126,9 @@ class DayPlan:
     )
     batch_lines: int = size(MAX_BATCH, 1_000, "Largest micro-batch.")
     queries: int = size(5, 2, "How often the day is queried each time.")
+    warm_refreshes: int = size(
+        8, 0, "How often its metrics are refreshed before, unmeasured: a young server compiles."
+    )
     refreshes: int = size(3, 1, "How often its metrics are refreshed each time.")
     refresh_lines: int = size(10_000, 500, "Lines that are new at each refresh.")
     seed: int = size(1, 1, "Seed of the lines.")
