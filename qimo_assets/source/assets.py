@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
+from dagster._core.definitions.data_version import DATA_VERSION_TAG
 from dagster._time import get_current_timestamp
 
 from qimo_assets.automation.checks import EVALUATED, REPORT_TTL_SECONDS, news
@@ -78,7 +79,10 @@ def _agent(settings: Settings) -> dg.AssetsDefinition:
         code_version=settings.source.agent,
     )
     def flume_agent() -> dg.MaterializeResult[Any]:
-        return dg.MaterializeResult(metadata=_metadata(log_files(settings.source)))
+        return dg.MaterializeResult(
+            metadata=_metadata(log_files(settings.source)),
+            data_version=dg.DataVersion(settings.source.agent),
+        )
 
     return flume_agent
 
@@ -119,7 +123,12 @@ def _watcher(settings: Settings) -> dg.SensorDefinition:
             return dg.SkipReason("Neither the files nor the agent's positions have changed.")
         events = [
             dg.AssetObservation(DIRECTORY, metadata=_metadata(files)),
-            dg.AssetMaterialization(AGENT, metadata=_metadata(files)),
+            dg.AssetMaterialization(
+                AGENT,
+                metadata=_metadata(files),
+                # However far it has read, the topic is of the same agent.
+                tags={DATA_VERSION_TAG: settings.source.agent},
+            ),
         ]
         return dg.SensorResult(asset_events=[*(events if moved else []), *told], cursor=cursor)
 

@@ -6,6 +6,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import dagster as dg
+from dagster._core.definitions.data_version import (
+    CODE_VERSION_TAG,
+    INPUT_DATA_VERSION_TAG_PREFIX,
+    INPUT_EVENT_POINTER_TAG_PREFIX,
+    NULL_EVENT_POINTER,
+)
 from dagster._time import get_current_timestamp
 
 from qimo_assets.automation.checks import EVALUATED, REPORT_TTL_SECONDS, news
@@ -89,7 +95,13 @@ def build_topic_definitions(settings: Settings) -> dg.Definitions:
         partitions, now = kafka.state(), get_current_timestamp()
         offsets = ",".join(f"{partition.high}:{partition.progress}" for partition in partitions)
         grew = (
-            [dg.AssetMaterialization(key, metadata=_metadata(context.instance, key, partitions))]
+            [
+                dg.AssetMaterialization(
+                    key,
+                    metadata=_metadata(context.instance, key, partitions),
+                    tags=_made_by(settings.source.agent),
+                )
+            ]
             if offsets != context.cursor
             else []
         )
@@ -104,6 +116,19 @@ def build_topic_definitions(settings: Settings) -> dg.Definitions:
         asset_checks=[checks],
         sensors=[topic_watcher],
     )
+
+
+def _made_by(agent: str) -> dict[str, str]:
+    """Return the tags that say which agent a report is of. Without them Dagster calls the topic
+    unsynced whenever the agent was reported after it.
+    """
+    name = AGENT.to_user_string()
+    return {
+        # Dagster reads the others beside one alone.
+        CODE_VERSION_TAG: agent,
+        f"{INPUT_DATA_VERSION_TAG_PREFIX}/{name}": agent,
+        f"{INPUT_EVENT_POINTER_TAG_PREFIX}/{name}": NULL_EVENT_POINTER,
+    }
 
 
 def judge(

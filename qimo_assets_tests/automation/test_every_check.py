@@ -9,6 +9,8 @@ from typing import Any, cast
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
+from dagster._core.loader import LoadingContextForTest
 from dagster._core.test_utils import create_run_for_test, freeze_time
 
 from qimo_assets.automation.checks import EVALUATED, REPORT_TTL_SECONDS, unheard
@@ -210,6 +212,15 @@ def test_what_a_newer_run_hides_is_evaluated_within_a_minute(night: Night) -> No
     night.publish()
     assert len(night.grey()) == len(night.checks())
     assert told(night.tick("freshness_watch", minutes=1)) >= set(night.checks())
+
+
+def test_what_the_agent_has_read_since_makes_the_topic_no_unsynced_asset(night: Night) -> None:
+    [topic] = [key for key in night.graph.materializable_asset_keys if key.path[0] == "kafka"]
+    night.tick("topic_watcher")
+    night.tick("source_watcher", minutes=1)
+    loading = LoadingContextForTest(night.instance)
+    resolver = CachingStaleStatusResolver(night.instance, night.graph, loading)
+    assert resolver.get_status(topic) is StaleStatus.FRESH
 
 
 def test_an_outcome_that_stays_is_told_once_an_hour(night: Night) -> None:
