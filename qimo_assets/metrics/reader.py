@@ -61,6 +61,10 @@ class Reader:
 
     The sessions are as young as the run: Spark lists the files of a Hudi table once per session and
     would not see later commits.
+
+    Attributes:
+        seen: Instant of the newest commit of messages that the rows which it yields hold; empty
+            where it did not look.
     """
 
     def __init__(
@@ -74,6 +78,7 @@ class Reader:
         self._large_day = large_day
         self._pool = pool
         self._afterwards: list[Callable[[], None]] = []
+        self.seen = ""
         self._sessions = SessionPool(sessions)
 
     def instants(self, tables: Iterable[str]) -> dict[str, str]:
@@ -119,6 +124,7 @@ class Reader:
         of_messages = [metric for metric in metrics if has_part(metric.name, FACTS)]
         # One look at the days: how large they are, and what of them is new to figures and accounts.
         seen = self._look(days) if of_messages else {}
+        self.seen = max((commits.newest for commits in seen.values()), default="")
         large = [day for day in seen if seen[day].messages >= self._large_day]
         small = [(day, "", seen[day].newest) for day in seen if day not in large]
         with self._messages(of_messages, small) as messages:

@@ -25,7 +25,7 @@ from qimo_assets.metrics.rows import Row
 from qimo_assets.metrics.specs import metric_key
 from qimo_assets.resources.hive import HiveError, HiveResource
 from qimo_assets.resources.mysql import MySQLResource
-from qimo_assets.views.sql import lake_tables
+from qimo_assets.views.sql import MESSAGE_VIEW, lake_tables
 
 # Days are read and published in transactions of this many, so that a backfill of years needs no
 # more memory than one of a month.
@@ -51,6 +51,13 @@ class Refresh:
     publications: list[PublicationResult] = field(default_factory=list)
     newest: list[Row] = field(default_factory=list)
     error: Exception | None = None
+
+    def reaches(self, seen: str) -> None:
+        """Raise the instant to the commit of messages up to which the rows were read, where they
+        are of messages alone: no other instant is said of these rows then, and no others of it.
+        """
+        if lake_tables(self.metric.name) == lake_tables(MESSAGE_VIEW):
+            self.instant = max(self.instant, seen)
 
     @contextmanager
     def giving_up(self) -> Generator[None, None, None]:
@@ -133,6 +140,7 @@ def refresh_metrics(
                 for metric, of_days, rows in read:
                     refresh = refreshes[metric.name]
                     with refresh.giving_up():
+                        refresh.reaches(reader.seen)
                         _publish(connection, refresh, of_days, rows, mask=mysql.mask_accounts)
     return list(refreshes.values())
 

@@ -37,11 +37,12 @@ from qimo_assets.metrics.publish import (
     ensure_tables,
     publish,
 )
+from qimo_assets.metrics.refresh import refresh_metrics
 from qimo_assets.metrics.report_view import build_report_view
 from qimo_assets.partitions import daily
 from qimo_assets.resources.mysql import MySQLError, MySQLResource
 from qimo_assets_tests.contract.conftest import Server
-from qimo_assets_tests.hiveserver import FakeSession
+from qimo_assets_tests.hiveserver import FakeSession, entry
 
 BY_NAME = {metric.name: metric for metric in METRICS}
 TOTAL, HOURLY, PROVINCE, TOP = (
@@ -661,6 +662,20 @@ def test_the_assets_publish_a_range_of_days_and_the_checks_add_up(
     }
     # Who is woken up reads what to do.
     assert {evaluation.description for evaluation in found.values()} == {REPAIR}
+
+
+def test_rows_of_messages_are_of_the_commit_up_to_which_they_were_read(
+    mysql: MySQLResource, connection: MySQLConnectionAbstract
+) -> None:
+    # A batch comes between the question for the instant and the look at the day.
+    session = FakeSession(T2)
+    session.timeline, session.messages = [entry(T1)], {DAY: 2}
+    hive: Any = session
+    done = refresh_metrics([TOTAL, QUALITY], "lake", [DAY], hive, mysql, large_day=1000)
+    assert [refresh.error for refresh in done] == [None, None]
+    found = fetch(connection, "SELECT metric, source_instant FROM publication")
+    # Of the other tables that it reads nothing is known.
+    assert dict(found) == {TOTAL.name: T2, QUALITY.name: T1}
 
 
 def test_a_metric_that_fails_leaves_the_others_alone_and_is_tried_again_by_itself(
