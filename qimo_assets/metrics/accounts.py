@@ -60,9 +60,7 @@ class Accounts:
         """
 
         def read(is_first: bool) -> tuple[list[Row], dict[str, Counted]]:
-            if is_first:
-                return self._read(metric, days, days if again else (), seen)
-            return self._read(metric, days)
+            return self._read(metric, days, days if again and is_first else (), seen)
 
         return self.counting.unbroken(read)
 
@@ -88,8 +86,8 @@ class Accounts:
         self,
         metric: Metric,
         days: Sequence[str],
-        again: Collection[str] = (),
-        seen: Mapping[str, Commits] | None = None,
+        again: Collection[str],
+        seen: Mapping[str, Commits] | None,
     ) -> tuple[list[Row], dict[str, Counted]]:
         first, last = _moved(min(days), -metric.looks_back), _moved(max(days), metric.looks_ahead)
         known = self.counting.counted()

@@ -28,7 +28,7 @@ class Commits:
     """Commits with messages of one day.
 
     Attributes:
-        each: They, in their order.
+        each: The commits, in their order.
     """
 
     each: tuple[Commit, ...] = ()

@@ -68,10 +68,8 @@ class Figures:
         """
 
         def read(is_first: bool) -> tuple[Rows, dict[str, Counted]]:
-            counted = (
-                self.counting.bring_up_to_date(days, again=days if again else (), seen=seen)
-                if is_first
-                else self.counting.bring_up_to_date(days)
+            counted = self.counting.bring_up_to_date(
+                days, again=days if again and is_first else (), seen=seen
             )
             return self._rows(metrics, days, counted), counted
 
