@@ -14,6 +14,7 @@ import dagster as dg
 
 from qimo_assets.automation.checks import EVALUATED
 from qimo_assets.automation.conditions import hourly
+from qimo_assets.automation.jobs import HOURLY_CHECKS
 from qimo_assets.contract import TIMEZONE
 from qimo_assets.lake.tables import MESSAGE, QUARANTINE
 from qimo_assets.metadata import table
@@ -100,7 +101,7 @@ def build_quarantine_check(key: dg.AssetKey, database: str) -> dg.AssetChecksDef
         asset=key,
         name=CHECK,
         automation_condition=hourly(),
-        metadata={EVALUATED: "once an hour in a run of hourly_checks"},
+        metadata={EVALUATED: f"once an hour in a run of {HOURLY_CHECKS}"},
         description=f"Warns when more than {RISE} times the share of the {DAYS_BEFORE} days before "
         f"is rejected today, and {SLACK_LINES} lines more.",
     )

@@ -19,6 +19,7 @@ from dagster._time import get_current_timestamp
 from qimo_assets.automation.behind import Touched, days_behind, touched_days
 from qimo_assets.automation.checks import EVALUATED, REPORT_TTL_SECONDS, news, unheard
 from qimo_assets.automation.conditions import MESSAGES
+from qimo_assets.automation.jobs import PUBLISH_METRICS
 from qimo_assets.automation.ticks import each
 from qimo_assets.contract import TIMEZONE
 from qimo_assets.lake.assets import STREAM_JOB
@@ -265,7 +266,7 @@ def judge_every_day(
         check_name=EVERY_DAY,
         passed=not days,
         description=f"Behind: {', '.join(days[:10])}. They are wanted again each minute: look at "
-        "the newest runs of publish_metrics."
+        f"the newest runs of {PUBLISH_METRICS}."
         if days
         else None,
         metadata={

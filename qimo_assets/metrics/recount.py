@@ -10,6 +10,7 @@ import dagster as dg
 
 from qimo_assets.automation.checks import EVALUATED
 from qimo_assets.automation.conditions import nightly
+from qimo_assets.automation.jobs import HOURLY_CHECKS
 from qimo_assets.contract import TIMEZONE
 from qimo_assets.metrics.accounts import Accounts
 from qimo_assets.metrics.catalog import METRICS, TOTAL
@@ -42,7 +43,7 @@ def build_recount_check(
         # Not the metric's own table: each publication of a day would hide what the check found.
         asset=view_key(TOTAL),
         name=CHECK,
-        metadata={EVALUATED: "once a night in a run of hourly_checks"},
+        metadata={EVALUATED: f"once a night in a run of {HOURLY_CHECKS}"},
         description="The figures of yesterday that grew with its messages are what its views say "
         "when they read all of them; asked once a night. Where they differ, materialize the day: "
         "that counts it from its messages.",
