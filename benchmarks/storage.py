@@ -123,7 +123,7 @@ def figures(before: Mapping[str, Size], after: Mapping[str, Size], seconds: floa
     new = {
         name: size.written - before.get(name, nothing).written
         if name in TABLES_KEPT
-        else size.rows - before.get(name, nothing).rows
+        else max(size.rows - before.get(name, nothing).rows, 0)
         for name, size in after.items()
     }
     hourly = {

@@ -371,6 +371,7 @@ def test_a_table_holds_after_a_month_what_retention_keeps_of_it() -> None:
         "event_logs": Size(100, 100, 10 * MIB),
         "kvs": Size(3, 3, 1),
         "asset_keys": Size(30, 30, MIB),
+        "concurrency_slots": Size(5, 5, MIB),
     }
     after = {
         # Half an hour: 50 rows of 0.1 MiB each, and 20 older ones were deleted.
@@ -379,6 +380,8 @@ def test_a_table_holds_after_a_month_what_retention_keeps_of_it() -> None:
         "snapshots": Size(10, 10, MIB),
         # Each write of a row takes a number.
         "asset_keys": Size(5030, 30, MIB),
+        # Dagster gives them back.
+        "concurrency_slots": Size(9, 2, MIB),
     }
     total, *each = storage_figures(before, after, 1800)
     assert [figure.name for figure in each] == ["snapshots", "event_logs"]
