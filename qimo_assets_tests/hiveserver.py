@@ -40,6 +40,7 @@ class FakeSession(HiveSession):
         messages: Day -> its messages; a day that is not named has one.
         others: How many accounts are not counted.
         kept: Names of copies that it keeps.
+        columns: Of the table of figures; none before there is one.
         before: What happens once before the first statement that begins like its name.
     """
 
@@ -54,6 +55,7 @@ class FakeSession(HiveSession):
         self.messages: dict[str, int] = {}
         self.others = 0
         self.kept: list[str] = []
+        self.columns: list[str] = []
         self.before: dict[str, Callable[[], object]] = {}
 
     @contextmanager
@@ -65,6 +67,8 @@ class FakeSession(HiveSession):
         """Add links, or do nothing."""
         self._say(sql)
         self.sets |= set(re.findall(r"struct\('([\w.]+)' AS set_name", sql))
+        if "CREATE TABLE" in sql:
+            self.columns = ["link", "hash", "other_hash"]
         if "INSERT INTO" in sql:
             [stem] = re.findall(r"concat\('(\S+)-', day\) AS link", sql)
             [catalog] = re.findall(r"'(\w+)' AS cell", sql)
@@ -86,6 +90,10 @@ class FakeSession(HiveSession):
             return self.timeline[: int(limit)]
         if sql.startswith("SET "):
             return [{"key": sql.partition(" ")[2], "value": "0"}]
+        if sql.startswith("SHOW COLUMNS"):
+            if not self.columns:
+                raise HiveError("TABLE_OR_VIEW_NOT_FOUND")
+            return [{"col_name": name} for name in self.columns]
         if sql.startswith("SHOW VIEWS"):
             return [{"viewName": name} for name in self.kept]
         if sql.startswith("SHOW PARTITIONS"):

@@ -47,6 +47,8 @@ DAYS_AT_ONCE = 31
 # Up to so many new messages their facts are handed to each task that reads the known members.
 FEW_MESSAGES = 50_000
 LISTINGS_KEPT = "spark.sql.filesourceTableRelationCacheSize"
+# The last column that a release has added to the table.
+NEWEST_COLUMN = "other_hash"
 
 
 class Counting:
@@ -69,15 +71,33 @@ class Counting:
         self._keeps_listings = True
 
     def open(self) -> None:
-        """Make the table where there is none."""
+        """Make the table where there is none, and the columns that one of before lacks."""
         [kept] = self._session.query(f"SET {LISTINGS_KEPT}")
         self._keeps_listings = kept["value"] != "0"
-        table = render(SQL_DIR / "figure_table.sql", table=self.table)
+        columns = self._columns()
+        if not columns:
+            table = render(SQL_DIR / "figure_table.sql", table=self.table)
+            try:
+                self._session.execute(table)
+            except HiveError:
+                # Another session has made it in the same moment, or this one says why not.
+                self._session.execute(table)
+        elif NEWEST_COLUMN not in columns:
+            try:
+                self._session.execute(render(SQL_DIR / "figure_columns.sql", table=self.table))
+            except HiveError:
+                # As above.
+                if NEWEST_COLUMN not in self._columns():
+                    raise
+
+    def _columns(self) -> set[str]:
+        """Return the table's columns; none where there is no table."""
         try:
-            self._session.execute(table)
+            rows = self._session.query(f"SHOW COLUMNS IN {self.table}")
         except HiveError:
-            # Another session has made it in the same moment, or this one says why not.
-            self._session.execute(table)
+            # If it is for another reason, the next statement tells it.
+            return set()
+        return {row["col_name"] for row in rows}
 
     def counted(self, days: Sequence[str] = ()) -> dict[str, Counted]:
         """Return what is counted of some days, or of all that there are."""

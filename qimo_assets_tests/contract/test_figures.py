@@ -4,6 +4,7 @@ say what the views say.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from uuid import uuid4
 
 import pytest
 from pyhive.hive import HiveParamEscaper
+from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 
 from benchmarks.lakes import end_driver
@@ -27,6 +29,7 @@ from qimo_assets.metrics.counting import Counting
 from qimo_assets.metrics.facts import FACTS, Facts, rows_over
 from qimo_assets.metrics.figures import Figures
 from qimo_assets.metrics.links import overdue
+from qimo_assets.metrics.publish import SQL_DIR
 from qimo_assets.metrics.rows import read_rows
 from qimo_assets.resources.hive import HiveError, HiveSession, Row
 from qimo_assets.settings import PROJECT_ROOT
@@ -38,6 +41,7 @@ from qimo_assets.views.sql import (
     SNAPSHOT,
     declared_columns,
     has_part,
+    render,
     view_statement,
 )
 from qimo_assets_tests import jvm
@@ -130,9 +134,13 @@ class Session(HiveSession):
         self._reaches(sql)
         if params:
             sql = sql % HiveParamEscaper().escape_args(params)
+        try:
+            rows = self.spark.sql(sql).collect()
+        except AnalysisException as error:
+            raise HiveError(str(error)) from error
         return [
             {name: str(value) if isinstance(value, date) else value for name, value in row.items()}
-            for row in (row.asDict() for row in self.spark.sql(sql).collect())
+            for row in (row.asDict() for row in rows)
         ]
 
 
@@ -360,6 +368,15 @@ def test_figures_grow_by_what_is_new_and_say_what_the_views_say(lake: Lake) -> N
     assert not (table / ".hoodie" / "metadata").exists()
 
 
+def test_a_table_of_an_earlier_release_is_gone_on_with(lake: Lake) -> None:
+    table = render(SQL_DIR / "figure_table.sql", table=f"{lake.name}.{figures.TABLE}")
+    lake.spark.sql(re.sub(r"\n  (other_)?hash BIGINT .*", "", table))
+    lake.agrees(DAY)
+    lake.write(5)
+    lake.agrees(DAY)
+    assert lake.links() == [3, 5]
+
+
 def test_a_small_day_is_read_up_to_a_commit(lake: Lake) -> None:
     lake.write(40)
     before = {name: lake.seen(name, DAY) for name in OF_MESSAGES}
@@ -397,7 +414,7 @@ def test_a_run_that_is_asked_for_counts_from_the_messages(lake: Lake) -> None:
     right = lake.rows(DAY)
     lake.spark.sql(
         f"INSERT INTO {lake.name}.{figures.TABLE} SELECT link, NULL, NULL, NULL, set_name, cell, "
-        f"NULL, 1, 1, NULL, kind, day, part FROM {lake.name}.{figures.TABLE} WHERE kind = 'cell'"
+        f"NULL, 1, 1, NULL, kind, hash, other_hash, day, part FROM {lake.name}.{figures.TABLE} WHERE kind = 'cell'"
     )
     assert lake.rows(DAY) != right
     assert lake.rows(DAY, again=True) == right
@@ -521,7 +538,7 @@ def test_accounts_that_are_wrong_are_found_and_repaired(
     table = f"{lake.name}.{accounts.TABLE}"
     lake.spark.sql(
         f"INSERT INTO {table} SELECT link, NULL, NULL, NULL, set_name, cell, "
-        f"concat(member, '+'), 1, 1, NULL, kind, day, part FROM {table} WHERE kind = 'member'"
+        f"concat(member, '+'), 1, 1, NULL, kind, hash, other_hash, day, part FROM {table} WHERE kind = 'member'"
     )
     assert lake.active(DAY) != right
     assert lake.accounts().others(DAY) > 0

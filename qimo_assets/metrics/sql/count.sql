@@ -1,8 +1,8 @@
 -- Adds a link to some days: what their new messages add to the metrics, each member once in all links of a day.
 INSERT INTO {{ table }}
-SELECT /*+ REPARTITION({{ files }}) */ concat('{{ stem }}-', day) AS link, after, until, commits, set_name, cell, member, messages, fresh, latest, kind, day, {{ "'recent'" if recent else "IF(kind = 'link', 'recent', kind)" }} AS part
+SELECT /*+ REPARTITION({{ files }}) */ concat('{{ stem }}-', day) AS link, after, until, commits, set_name, cell, member, messages, fresh, latest, kind, hash, other_hash, day, {{ "'recent'" if recent else "IF(kind = 'link', 'recent', kind)" }} AS part
 FROM (
-  SELECT after, until, commits, NULL AS set_name, '{{ catalog }}' AS cell, NULL AS member, messages, NULL AS fresh, NULL AS latest, 'link' AS kind, day
+  SELECT after, until, commits, NULL AS set_name, '{{ catalog }}' AS cell, NULL AS member, messages, NULL AS fresh, NULL AS latest, 'link' AS kind, NULL AS hash, NULL AS other_hash, day
   FROM VALUES
 {% for count in counts %}
     ('{{ count.day }}', '{{ count.after }}', '{{ count.until }}', {{ count.messages }}L, {{ count.commits }}L){{ "," if not loop.last }}
@@ -12,25 +12,28 @@ FROM (
   SELECT
     NULL, NULL, NULL, set_name, cell, member, messages, fresh, latest,
     CASE WHEN is_cell THEN 'cell' WHEN is_partial THEN 'partial' ELSE 'member' END,
+    hash, other_hash,
     day
   FROM (
     SELECT
       day, set_name, cell, member,
       sum(messages) AS messages, sum(fresh) AS fresh, max(latest) AS latest,
+      IF(grouping(member) = 1, NULL, max(hash)) AS hash,
+      IF(grouping(member) = 1, NULL, max(other_hash)) AS other_hash,
       grouping(member) = 1 AS is_cell,
       set_name IN ('{{ partials | join("', '") }}') AS is_partial
     FROM (
 {% if known %}
-      SELECT {{ "/*+ BROADCAST(k) */" if small }} f.*, IF(f.member IS NOT NULL AND k.member IS NULL, 1, 0) AS fresh
+      SELECT {{ "/*+ BROADCAST(k) */" if small }} f.*, IF(f.hash IS NOT NULL AND k.hash IS NULL, 1, 0) AS fresh
       FROM ({{ facts }}) f
       LEFT JOIN (
         -- Each once: a member that stood twice would double the messages of its cell.
-        SELECT {{ "/*+ BROADCAST(f) */" if small }} DISTINCT day, set_name, cell, member
+        SELECT {{ "/*+ BROADCAST(f) */" if small }} DISTINCT hash, other_hash
         FROM {{ table }}
-        LEFT SEMI JOIN ({{ facts }}) f USING (day, set_name, cell, member)
+        LEFT SEMI JOIN ({{ facts }}) f USING (hash, other_hash)
         WHERE part IN ('recent', 'member') AND kind = 'member' AND day IN ('{{ days | join("', '") }}') AND link IN ('{{ known | join("', '") }}')
       ) k
-      ON k.day = f.day AND k.set_name = f.set_name AND k.cell = f.cell AND k.member = f.member
+      ON k.hash = f.hash AND k.other_hash = f.other_hash
 {% else %}
       SELECT *, IF(member IS NULL, 0, 1) AS fresh
       FROM ({{ facts }})

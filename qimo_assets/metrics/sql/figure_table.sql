@@ -13,6 +13,8 @@ CREATE TABLE IF NOT EXISTS {{ table }} (
   fresh BIGINT COMMENT '首次出现的成员数',
   latest TIMESTAMP COMMENT '最近一条消息的时间',
   kind STRING COMMENT 'link(批次)、cell、member、partial',
+  hash BIGINT COMMENT '成员的64位散列值, 与other_hash一起代替文本查找已知成员',
+  other_hash BIGINT COMMENT '成员的另一64位散列值',
   day STRING COMMENT '日期',
   part STRING COMMENT 'recent(新批次), 或较大的首个批次按kind分开'
 )
