@@ -13,7 +13,6 @@ from qimo_assets.instance.retention import build_retention_definitions
 from qimo_assets.lake.assets import build_lake_definitions
 from qimo_assets.lake.quarantine import build_quarantine_check
 from qimo_assets.metrics.assets import build_metric_assets
-from qimo_assets.metrics.checks import build_metric_checks
 from qimo_assets.metrics.freshness import build_freshness_definitions
 from qimo_assets.metrics.publish import SQL_DIR as METRICS_SQL
 from qimo_assets.metrics.recount import build_recount_check
@@ -69,7 +68,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     )
     own = dg.Definitions(
         assets=[*views, *metrics],
-        asset_checks=[build_metric_checks(), *own_checks],
+        asset_checks=own_checks,
         jobs=[jobs.dated, jobs.undated, jobs.checks],
         sensors=automation,
         # One process a run: its steps follow each other, and each process costs.

@@ -34,18 +34,6 @@ PACE = (
 )
 
 
-def build_metric_checks() -> dg.AssetChecksDefinition:
-    """Return the metrics' invariants, which are one step of a run."""
-
-    @dg.multi_asset_check(name="invariants", specs=invariant_specs(), can_subset=True)
-    def invariants(
-        context: dg.AssetCheckExecutionContext, mysql: MySQLResource
-    ) -> Iterator[dg.AssetCheckResult]:
-        yield from evaluate(mysql, context.selected_asset_check_keys)
-
-    return invariants
-
-
 def invariant_specs(metrics: Sequence[Metric] = METRICS) -> list[dg.AssetCheckSpec]:
     """Return the invariants of metrics."""
     return [

@@ -27,7 +27,7 @@ from pydantic import SecretStr
 from qimo_assets.automation.conditions import MESSAGES
 from qimo_assets.metrics.assets import build_metric_assets
 from qimo_assets.metrics.catalog import METRICS, TEXT, TEXT_LENGTH, Column, Metric
-from qimo_assets.metrics.checks import ADDS_UP, REPAIR, build_metric_checks
+from qimo_assets.metrics.checks import ADDS_UP, REPAIR
 from qimo_assets.metrics.publish import (
     PublicationError,
     PublicationResult,
@@ -583,7 +583,7 @@ class FakeHive(dg.ConfigurableResource[Any]):
 def test_the_assets_publish_a_range_of_days_and_the_checks_add_up(
     mysql: MySQLResource, connection: MySQLConnectionAbstract
 ) -> None:
-    definitions = [*build_metric_assets("lake"), build_metric_checks()]
+    definitions = build_metric_assets("lake")
     tags = {
         "dagster/asset_partition_range_start": "2021-11-01",
         "dagster/asset_partition_range_end": "2021-12-15",
@@ -598,7 +598,7 @@ def test_the_assets_publish_a_range_of_days_and_the_checks_add_up(
         if evaluation.check_name == ADDS_UP
     ]
     assert compared == [45] * sum(metric.additive == "sum" for metric in METRICS)
-    assert len(evaluations) == len(compared) + 2 * len(METRICS)
+    assert len(evaluations) == len(compared) + 3 * len(METRICS)
     told = {
         item.partition: {name: value.value for name, value in item.metadata.items()}
         for item in result.asset_materializations_for_node("metrics_of_1_day")

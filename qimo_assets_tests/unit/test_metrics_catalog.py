@@ -14,8 +14,9 @@ from qimo_assets.automation.lateness import DueDays
 from qimo_assets.contract import Reason
 from qimo_assets.metrics.assets import build_metric_assets
 from qimo_assets.metrics.catalog import COUNT, METRICS, TEXT_LENGTH, TOTAL, Metric
-from qimo_assets.metrics.checks import ADDS_UP, INVARIANTS, build_metric_checks
+from qimo_assets.metrics.checks import ADDS_UP, INVARIANTS
 from qimo_assets.metrics.facts import ACCOUNT_DAYS, ACCOUNTS, FACTS, PARTIAL, Facts
+from qimo_assets.metrics.freshness import CHECK
 from qimo_assets.metrics.mask import mask_account
 from qimo_assets.metrics.page import markdown_table, pictures
 from qimo_assets.metrics.publish import PublicationError, checksum, publish, shorten
@@ -131,25 +132,20 @@ def test_a_catalog_entry_is_complete(metric: Metric) -> None:
 
 
 def test_every_asset_and_check_is_built_under_its_key() -> None:
-    views, metrics, checks = (
-        build_view_assets("lake"),
-        build_metric_assets("lake"),
-        build_metric_checks(),
-    )
+    views, metrics = build_view_assets("lake"), build_metric_assets("lake")
     assert {key for asset in metrics for key in asset.keys} == {
         dg.AssetKey(["mysql", name]) for name in BY_NAME
     }
     assert {asset.key for asset in views} == {dg.AssetKey(["hive", name]) for name in view_names()}
-    found = {(key.asset_key.path[-1], key.name) for key in checks.check_keys}
-    assert found == {
+    checks = {key for asset in metrics for key in asset.check_keys}
+    assert {(key.asset_key.path[-1], key.name) for key in checks} == {
         (metric.name, name)
         for metric in METRICS
-        for name in INVARIANTS
+        for name in (*INVARIANTS, CHECK)
         if name != ADDS_UP or metric.additive == "sum"
     }
     dg.Definitions(
         assets=[*views, *metrics],
-        asset_checks=[checks],
         resources={"hive": object(), "mysql": object()},
     )
 
