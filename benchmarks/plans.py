@@ -60,6 +60,9 @@ class AgePlan:
         (1_000, 3_000), (200,), "Lines per second; may be given several times."
     )
     seconds: int = size(600, 30, "How long lines flow at each rate.")
+    day_lines: int = size(
+        10_000_000, 5_000, "Lines that the day has before, which come as fast as they can."
+    )
     warm_seconds: int = size(60, 20, "How long they flow before, unmeasured.")
     sample: int = size(
         50_000, 5_000, "Lines whose ages are looked at, chosen by the hash of their identity."
