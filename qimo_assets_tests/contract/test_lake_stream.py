@@ -37,7 +37,7 @@ from qimo_assets.lake.tables import BATCH_TABLES, MESSAGE, QUARANTINE, SENT_AGAI
 from qimo_assets.lake.timeline import Kind, news_since, pending_services
 from qimo_assets.lake.write import Operation, TableWriter, roll_back
 from qimo_assets.lake.writer_lock import WriterLock, WriterLockHeld
-from qimo_assets.resources.spark import KAFKA_READER
+from qimo_assets.resources.spark import KAFKA_READER, SHORT_NAMES
 from qimo_assets.settings import Settings
 from qimo_assets_tests.conftest import wait_for
 from qimo_assets_tests.drivers import driver
@@ -136,6 +136,10 @@ def test_properties_are_sent_without_the_files_that_they_come_from(spark: SparkS
     name = "fs.trash.interval"
     assert sent.get(name) == "0"
     assert sent.getPropertySources(name) is None
+
+
+def test_short_names_of_java_are_asked_for_once(spark: SparkSession) -> None:
+    assert set(SHORT_NAMES) <= vars(spark._jvm).keys()
 
 
 def test_a_line_that_is_read_is_no_warning(spark: SparkSession) -> None:
