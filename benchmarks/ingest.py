@@ -39,9 +39,9 @@ from benchmarks.plans import IngestPlan
 from benchmarks.testbed import BenchError, Testbed, say
 from benchmarks.topic import fill, topic
 from qimo_assets import simulator
-from qimo_assets.lake import regions
+from qimo_assets.lake import ip2region
 from qimo_assets.lake.continuity import open_checkpoint
-from qimo_assets.lake.parse import parse
+from qimo_assets.lake.parse import PARTIES, REGION_PARTS, parse
 from qimo_assets.lake.stream import read_topic
 from qimo_assets.lake.tables import BATCH_TABLES, MESSAGE, sync_options
 from qimo_assets.resources.kafka import KafkaResource
@@ -54,7 +54,6 @@ BAD_SHARE = 0.001
 # slower than the one after it (12,800 and 17,000 lines/s).
 WARM_BATCHES = 4
 PARQUET = "plain"
-PARTIES = ("sender", "receiver")
 
 Write = Callable[[DataFrame, int], None]
 Job = Callable[[SparkSession, Settings], tuple[float, int]]
@@ -220,7 +219,7 @@ def with_provinces(parsed: DataFrame, lake: LakeSettings) -> DataFrame:
     """
     look_up = F.udf(partial(province_of, str(lake.ip2region_jar)), StringType())
     provinces = {f"{party}_province": look_up(f"{party}_ip") for party in PARTIES}
-    others = {f"{party}_{part}" for party in PARTIES for part in regions.PARTS} - set(provinces)
+    others = {f"{party}_{part}" for party in PARTIES for part in REGION_PARTS} - set(provinces)
     return (
         parsed.where("reason IS NULL")
         .withColumns(provinces)
@@ -239,8 +238,8 @@ def province_of(jar: str, address: str | None) -> str | None:
 
 @lru_cache(maxsize=1)
 def _provinces(jar: str) -> tuple[list[int], list[str | None]]:
-    starts, places, table = regions.load(jar)
-    return starts.tolist(), table["province"].gather(places).to_list()
+    starts, places, table = ip2region.load(jar)
+    return starts.tolist(), [table[place][1] for place in places]
 
 
 def _stream(spark: SparkSession, settings: Settings, write: Write) -> float:

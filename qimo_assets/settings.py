@@ -52,6 +52,8 @@ KEPT_CALENDAR = {
     for form in ("parquet.datetime", "parquet.int96", "avro.datetime")
     for way in ("Read", "Write")
 }
+# Where what forks Spark's workers finds the regions, which it has before there is any setting.
+REGIONS_VARIABLE = "IP2REGION_JAR"
 # The type of an error whose message begins with the name of a setting of the group.
 NAMED = "named"
 # What Spark itself takes for a secret in a property's name (spark.redaction.regex): such a value

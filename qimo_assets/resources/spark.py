@@ -10,10 +10,12 @@ from dagster_pyspark import LazyPySparkResource
 from pydantic import SecretStr
 
 from qimo_assets.contract import TIMEZONE
-from qimo_assets.settings import KEPT_CALENDAR, LOOPBACK, Settings
+from qimo_assets.settings import KEPT_CALENDAR, LOOPBACK, REGIONS_VARIABLE, Settings
 
 # It warns at each line that whatever reads Kafka for Python is not the thread that it asks for.
 KAFKA_READER = "org.apache.spark.sql.kafka010.consumer.KafkaDataConsumer"
+# What forks Python's workers.
+WORKERS = "qimo_assets.lake.workers"
 # What pyspark calls for each column and each frame.
 SHORT_NAMES = ("functions", "PythonUtils", "SparkSession")
 
@@ -106,7 +108,12 @@ def spark_properties(settings: Settings) -> dict[str, str]:
     # executors need them, and the jars.
     is_local = spark.master.startswith("local")
     where = (
-        {"spark.driver.host": LOOPBACK, "spark.driver.bindAddress": LOOPBACK}
+        {
+            "spark.driver.host": LOOPBACK,
+            "spark.driver.bindAddress": LOOPBACK,
+            "spark.python.daemon.module": WORKERS,
+            f"spark.executorEnv.{REGIONS_VARIABLE}": str(settings.lake.ip2region_jar),
+        }
         if is_local
         else {"spark.jars": ",".join(str(jar) for jar in spark.jars)}
     )

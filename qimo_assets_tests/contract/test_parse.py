@@ -8,10 +8,11 @@ the recount's own reader), and in what Spark answers.
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 import zipfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, timezone
 from ipaddress import IPv4Address, ip_address
@@ -22,6 +23,7 @@ from typing import Any
 from zipimport import zipimporter
 
 import polars as pl
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as hypothesis_settings
@@ -30,11 +32,13 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from qimo_assets import contract, verify
-from qimo_assets.lake.parse import parse
-from qimo_assets.lake.regions import PARTS, load, look_up
+from qimo_assets.lake import ip2region
+from qimo_assets.lake.parse import REGION_PARTS, parse
+from qimo_assets.lake.regions import look_up, table
 from qimo_assets.lake.sent_again import SENT_AGAIN_SCHEMA
 from qimo_assets.lake.tables import SENT_AGAIN, WRITTEN_AT
 from qimo_assets.lake.write import stamped
+from qimo_assets.resources.spark import WORKERS
 from qimo_assets.settings import KafkaSettings, LakeSettings, Settings
 from qimo_assets.stack.jars import class_path
 from qimo_assets.stack.layout import current_layout
@@ -769,7 +773,7 @@ def test_a_line_has_the_regions_of_both_parties(spark: SparkSession) -> None:
     ipv6 = line(sender_ip="240e:3a1:4c2::5f", receiver_ip="256.1.1.1")
     rows = parsed(spark, [(line(), *PLACE), (ipv6, *PLACE)])
     assert [
-        tuple(row[f"{party}_{part}"] for party in ("sender", "receiver") for part in PARTS)
+        tuple(row[f"{party}_{part}"] for party in ("sender", "receiver") for part in REGION_PARTS)
         for row in rows
     ] == [
         ("中国", "江苏省", "南京市", "美国", None, None),
@@ -785,9 +789,33 @@ def test_what_holds_the_regions_has_no_archives_to_read_again(
     monkeypatch.syspath_prepend(tmp_path / "modules.zip")
     assert importlib.util.find_spec("unused")
     assert archives()
-    load.cache_clear()
-    load(str(IP2REGION))
+    table.cache_clear()
+    table(str(IP2REGION))
     assert not archives()
+
+
+def test_a_worker_begins_with_the_regions_read(
+    spark: SparkSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Within the test, so that the worker need not import this module.
+    def tell(batches: Iterable[Any]) -> Iterator[Any]:
+        has_polars = "polars" in sys.modules
+        for _ in batches:
+            parent = Path(f"/proc/{os.getppid()}/cmdline").read_bytes().strip(b"\0").decode()
+            regions = ip2region.load.cache_info().currsize
+            yield pa.RecordBatch.from_pylist(
+                [{"parent": parent, "regions": regions, "has_polars": has_polars}]
+            )
+
+    # Another environment has workers of its own, which have done nothing before.
+    monkeypatch.setitem(spark.sparkContext.environment, "FRESH", "1")
+    begun = spark.range(1).coalesce(1)
+    schema = "parent string, regions long, has_polars boolean"
+    [(parent, regions, has_polars)] = begun.mapInArrow(tell, schema).collect()
+    assert parent.endswith(WORKERS)
+    assert regions == 1
+    # A fork lacks the threads that it started.
+    assert not has_polars
 
 
 def archives() -> list[str]:

@@ -15,7 +15,9 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from qimo_assets.lake.regions import IPV6_DATABASE, PARTS, load, look_up
+from qimo_assets.lake.ip2region import IPV6_DATABASE, load
+from qimo_assets.lake.parse import REGION_PARTS
+from qimo_assets.lake.regions import look_up, table
 from qimo_assets.simulator.tables import TABLES
 from qimo_assets.stack.jars import class_path
 from qimo_assets.stack.layout import current_layout
@@ -75,7 +77,7 @@ def test_known_places_and_what_has_none() -> None:
 def test_a_column_may_be_of_polars_pandas_or_arrow() -> None:
     addresses = [*PLACES, *NO_PLACE]
     expected = look_up(pl.Series(addresses), JAR)
-    assert expected.columns == PARTS
+    assert expected.columns == list(REGION_PARTS)
     for column in (
         pd.Series(addresses),
         pa.array(addresses, pa.string()),
@@ -123,8 +125,7 @@ def test_the_simulators_people_live_where_their_addresses_are() -> None:
 
 
 def test_a_province_has_one_name() -> None:
-    table = load(str(JAR)).table.filter(country="中国")
-    provinces = set(table["province"].drop_nulls())
+    provinces = set(table(str(JAR)).filter(country="中国")["province"].drop_nulls())
     assert len(provinces) == 34
     assert {"北京", "广东省", "内蒙古", "新疆", "香港", "台湾省"} < provinces
 
