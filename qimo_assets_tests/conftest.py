@@ -225,9 +225,13 @@ def file_of(nodeid: str) -> str:
 
 def place_of(nodeid: str) -> str:
     """Return what a test has to share a worker with: all that needs the stack, or the tests of its
-    file.
+    file. Those of the browser share one with none: they come last, and the last file alone would
+    leave a processor idle.
     """
-    return STACK if tier_of(nodeid) in ON_THE_STACK else nodeid.partition("::")[0]
+    tier = tier_of(nodeid)
+    if tier == "browser":
+        return nodeid
+    return STACK if tier in ON_THE_STACK else nodeid.partition("::")[0]
 
 
 class PlaceScheduling(LoadScopeScheduling):

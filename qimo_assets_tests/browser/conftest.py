@@ -29,7 +29,8 @@ LAST = "2021-11-07"
 DAYS = days_up_to(LAST, 40)
 # A day in progress, days whose messages were all collected later, and one of a single message.
 GOING, HISTORY, STRAY = "2021-11-08", DAYS[:5], "2021-02-03"
-CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
+# The whole program draws pages of its own window beside each tab.
+CHROMIUM = shutil.which("chromium-headless-shell") or "/usr/bin/chromium"
 PATIENCE_MS = 60_000
 # What a hostile user calls himself, and his phone: each would set `hacked` if it were read as HTML,
 # and each is shown as it is.
