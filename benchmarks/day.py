@@ -12,7 +12,8 @@ size, with services and reports beside it. Of the end of each part are told
 - **files** of the day, and the driver's **resident memory**,
 - **refresh**: all metrics of the day, from the lake to MySQL, after some lines more, and the
   processor time of the Thrift server for it; what the part brought is counted before, and a few
-  refreshes come before, unmeasured.
+  refreshes come before, unmeasured. Beside it stands what DuckDB takes to count the same figures of
+  the whole day out of the same files.
 
 The first subject of each figure is the whole day; the others are the parts before.
 """
@@ -35,6 +36,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
 from benchmarks import hdfs
+from benchmarks.another_engine import count_day
 from benchmarks.ingest import one_day
 from benchmarks.lakes import own_lake, query_seconds, resident, spark_session, stream_all
 from benchmarks.measure import Figure
@@ -78,6 +80,7 @@ class Part:
         memory: Resident memory of the driver's JVM, in bytes.
         refreshes: Seconds of each refresh of all metrics.
         processor: Seconds of the Thrift server's processor time of each.
+        counted: Seconds of DuckDB's processor time for the whole day.
     """
 
     rows: int
@@ -91,6 +94,7 @@ class Part:
     memory: int = 0
     refreshes: list[float] = field(default_factory=list)
     processor: list[float] = field(default_factory=list)
+    counted: float = 0.0
 
 
 class Watch:
@@ -207,6 +211,7 @@ def _stream(plan: DayPlan, bed: Testbed, spark: SparkSession, settings: Settings
             if again >= plan.warm_refreshes:
                 part.refreshes.append(seconds)
                 part.processor.append(bed.processor_seconds("thriftserver") - before)
+        part.counted = count_day(spark, settings, day, bed.layout.data / "files")
         parts.append(part)
         say(f"{part}")
     return parts
@@ -234,6 +239,17 @@ def figures(parts: Sequence[Part]) -> list[Figure]:
         )
         for part in newest_first
     ]
+    counts = [
+        Figure(
+            f"processor time at {part.rows:,} rows",
+            "s",
+            {
+                "refresh": [median(part.processor)],
+                "all figures of the day by DuckDB": [part.counted],
+            },
+        )
+        for part in newest_first
+    ]
     return [
         figure("batch", "lines/s", [[median(part.rates)] for part in newest_first]),
         figure("services, processor time", "µs per new row", [[value] for value in per_row]),
@@ -245,6 +261,7 @@ def figures(parts: Sequence[Part]) -> list[Figure]:
         *queries,
         figure("refresh", "s", [part.refreshes for part in newest_first]),
         figure("refresh, processor time", "s", [part.processor for part in newest_first]),
+        *counts,
         figure("files of the day", "files", [[part.files] for part in newest_first]),
         figure("resident memory", "MiB", [[part.memory / MIB] for part in newest_first]),
     ]

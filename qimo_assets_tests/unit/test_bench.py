@@ -294,13 +294,17 @@ def test_a_day_is_looked_at_as_it_grows() -> None:
 
 
 def test_what_a_part_costs_is_told_for_each_of_its_own_lines() -> None:
-    first = Part(10, 10, [5.0, 4.0, 9.0], [2.0], [1.0], 0.001, 10, 3, MIB)
-    whole = Part(30, 20, [4.0], [3.0], [1.0], 0.004, 40, 5, 2 * MIB)
-    rate, tasks, rewritten, query, *_ = day_figures([first, whole])
+    first = Part(10, 10, [5.0, 4.0, 9.0], [2.0], [1.0], 0.001, 10, 3, MIB, processor=[9.0])
+    whole = Part(30, 20, [4.0], [3.0], [1.0], 0.004, 40, 5, 2 * MIB, processor=[1.0, 2.0, 4.0])
+    whole.counted = 8.0
+    told = day_figures([first, whole])
+    rate, tasks, rewritten, query, *_ = told
     assert (rate.subject, rate.ratios) == ("30 rows", {"10 rows": 0.8})
     assert tasks.medians == {"30 rows": 200.0, "10 rows": 100.0}
     assert rewritten.medians == {"30 rows": 2.0, "10 rows": 1.0}
     assert (query.name, query.ratios) == ("query of the day at 30 rows", {"at rest": 3.0})
+    [count] = [figure for figure in told if figure.name == "processor time at 30 rows"]
+    assert count.ratios == {"all figures of the day by DuckDB": 0.25}
 
 
 # --- grow
