@@ -16,7 +16,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -588,11 +588,12 @@ def test_a_changed_time_of_its_file_has_the_agent_let_removed_files_go(
     pid = collection.pid("flume")
 
     def held() -> list[str]:
-        return [
-            str(link.readlink())
-            for link in Path(f"/proc/{pid}/fd").iterdir()
-            if "removed.log" in str(link.readlink())
-        ]
+        found: list[str] = []
+        for link in Path(f"/proc/{pid}/fd").iterdir():
+            # It may be closed since the directory was read.
+            with suppress(FileNotFoundError):
+                found.append(str(link.readlink()))
+        return [file for file in found if "removed.log" in file]
 
     assert held()
     os.utime(configuration)
