@@ -189,7 +189,6 @@ def _fill(plan: AgePlan, bed: Testbed) -> None:
 def _at_rate(plan: AgePlan, bed: Testbed, rate: int, seed: int) -> list[Figure]:
     settings = bed.settings
     _feed(settings, rate * plan.warm_seconds, rate, seed, lambda: None)
-    _await_publications(settings)
     _await_lake(settings)
     watched = Watched()
     began = time.time()

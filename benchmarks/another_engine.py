@@ -9,25 +9,18 @@ from __future__ import annotations
 import shutil
 import time
 from pathlib import Path
-from typing import Any
 
 import duckdb
 from pyspark.sql import SparkSession
 
+from benchmarks.age import followers
 from benchmarks.testbed import BenchError
 from qimo_assets.lake.tables import MESSAGE
 from qimo_assets.lake.timeline import file_system, hadoop_path
-from qimo_assets.metrics.catalog import METRICS, TOTAL
-from qimo_assets.resources.mysql import MySQLResource
+from qimo_assets.metrics.catalog import TOTAL
 from qimo_assets.settings import Settings
-from qimo_assets.views.sql import (
-    MESSAGE_VIEW,
-    declared_columns,
-    lake_tables,
-    query_over,
-    view_part,
-    view_statement,
-)
+from qimo_assets.verify import read_metrics
+from qimo_assets.views.sql import MESSAGE_VIEW, query_over, view_part
 
 THREADS = 2
 DATABASE, RELATION, PART = "lake", "messages", "facts"
@@ -59,25 +52,15 @@ def count_day(spark: SparkSession, settings: Settings, day: str, directory: Path
                 f"CREATE VIEW {RELATION} AS SELECT *, '{day}' AS day "
                 f"FROM read_parquet('{directory}/*.parquet', hive_partitioning = false)"
             )
-            found = {
-                name: connection.execute(_query(name)).fetchall() for name in of_messages_alone()
-            }
+            found = {name: connection.execute(_query(name)).fetchall() for name in followers()}
         seconds = time.process_time() - began
     finally:
         shutil.rmtree(directory, ignore_errors=True)
-    published = _published(settings, day)
-    if found[TOTAL] != published:
-        raise BenchError(f"DuckDB counts {found[TOTAL]}, and {published} is published.")
+    [(_, *counted)] = found[TOTAL]
+    published = (read_metrics(settings.mysql)[TOTAL] or {}).get((day,))
+    if tuple(counted) != published:
+        raise BenchError(f"DuckDB counts {counted}, and {published} is published.")
     return seconds
-
-
-def of_messages_alone() -> list[str]:
-    """Return the metrics whose day hangs on its messages and on nothing else."""
-    return [
-        metric.name
-        for metric in METRICS
-        if not metric.looks_back and lake_tables(metric.name) == [MESSAGE.name]
-    ]
 
 
 def _copy(spark: SparkSession, settings: Settings, day: str, directory: Path) -> None:
@@ -94,13 +77,3 @@ def _query(name: str) -> str:
     facts = view_part(name, PART, DATABASE)
     over = query_over(name, PART, DATABASE, facts.replace(f"{DATABASE}.{MESSAGE_VIEW}", RELATION))
     return f"{over}SELECT * FROM `{name}`".replace("`", '"')
-
-
-def _published(settings: Settings, day: str) -> list[tuple[Any, ...]]:
-    columns = ", ".join(declared_columns(view_statement(TOTAL, DATABASE)))
-    with (
-        MySQLResource.from_settings(settings.mysql).connect() as connection,
-        connection.cursor() as cursor,
-    ):
-        cursor.execute(f"SELECT {columns} FROM {TOTAL} WHERE day = %s", (day,))
-        return [(str(day), *measures) for day, *measures in cursor.fetchall()]
