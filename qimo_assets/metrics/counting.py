@@ -18,6 +18,7 @@ from qimo_assets.metrics.cached_rows import STORE_PLAN
 from qimo_assets.metrics.commits import Commit, Commits
 from qimo_assets.metrics.facts import Facts
 from qimo_assets.metrics.links import (
+    FEW_MESSAGES,
     Count,
     Counted,
     Link,
@@ -44,8 +45,6 @@ MAX_AT_ONCE, MAX_DAYS = 1_000_000, 8
 TRIES = 3
 # Days whose messages are looked at by one statement.
 DAYS_AT_ONCE = 31
-# Up to so many new messages their facts are handed to each task that reads the known members.
-FEW_MESSAGES = 50_000
 LISTINGS_KEPT = "spark.sql.filesourceTableRelationCacheSize"
 # The last column that a release has added to the table.
 NEWEST_COLUMN = "other_hash"
@@ -113,7 +112,7 @@ class Counting:
         for a name that is gone never comes back.
         """
         now = self.counted(list(counted) if len(counted) <= MAX_DAYS else ())
-        there = {name for known in now.values() for name in (*known.names, *known.left_out)}
+        there = {name for known in now.values() for name in known.all_names}
         return there.issuperset(_names(counted.values()))
 
     def unbroken(
@@ -215,20 +214,29 @@ class Counting:
             HiveError: The server refuses it, as where others put them together at the same time;
                 the links count as they are.
         """
-        counted = self.counted([day])[day]
-        if links := overdue(counted):
-            is_whole = len(links) == len(counted.links)
-            recent = not is_whole or counted.messages <= FEW_MESSAGES
+        merge = overdue(self.counted([day])[day])
+        if not merge:
+            return
+        self._session.execute(
+            render(
+                SQL_DIR / "merge.sql",
+                table=self.table,
+                day=day,
+                link=together(merge),
+                links=[link.name for link in merge.links],
+                before=merge.before,
+                number=merge.number,
+                files=1 if merge.before or merge.number is None else 2,
+            )
+        )
+        if merge.removed:
+            self.look_again(self._session)
             self._session.execute(
                 render(
-                    SQL_DIR / "merge.sql",
+                    SQL_DIR / "removed_parts.sql",
                     table=self.table,
                     day=day,
-                    link=together(links),
-                    links=[link.name for link in links],
-                    root="" if is_whole else counted.links[0].name,
-                    recent=recent,
-                    files=1 if recent else 2,
+                    numbers=merge.removed,
                 )
             )
 

@@ -21,11 +21,15 @@ from qimo_assets.metrics.commits import Commits
 MAX_LINKS = 30
 # Links of a day that do not count, before they are removed.
 MAX_LEFT_OUT = 5
-# What follows the root is put together by itself while it holds less than this part of the root's
-# messages: so a day is written again a few times, and not with each 30 links.
+# Up to so many new messages their facts are handed to each task that reads the known members, and
+# a link stands among the recent ones.
+FEW_MESSAGES = 50_000
+# Recent links are written again until they hold this part of what stands before them: then they get
+# parts of their own, and are written no more.
 RECENT_PART = 10
-# The digits of a name's time, and what comes in the name of links that were put together.
-STAMP, TOGETHER = 20, "+"
+# The digits of a name's time, what comes in the name of links that were put together, and what
+# stands before the number of their parts.
+STAMP, TOGETHER, NUMBER = 20, "+", "."
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,16 @@ class Link:
     commits: int
     catalog: str = ""
 
+    @property
+    def number(self) -> int:
+        """The number of its parts where it follows a root and has parts of its own, else 0."""
+        return int(self.name.partition(TOGETHER)[2].partition(NUMBER)[2] or 0)
+
+    @property
+    def is_recent(self) -> bool:
+        """Whether its rows stand among those of recent links."""
+        return not self.number and (bool(self.after) or self.messages <= FEW_MESSAGES)
+
 
 @dataclass(frozen=True)
 class Counted:
@@ -55,11 +69,11 @@ class Counted:
 
     Attributes:
         links: The links that count, the root first.
-        left_out: Names of the others.
+        left_out: The others.
     """
 
     links: tuple[Link, ...] = ()
-    left_out: tuple[str, ...] = ()
+    left_out: tuple[Link, ...] = ()
 
     @property
     def names(self) -> list[str]:
@@ -67,9 +81,14 @@ class Counted:
         return [link.name for link in self.links]
 
     @property
+    def all_names(self) -> list[str]:
+        """The names of all links."""
+        return [link.name for link in (*self.links, *self.left_out)]
+
+    @property
     def newest(self) -> str:
         """The greatest name of all; empty where there is none."""
-        return max((*self.names, *self.left_out), default="")
+        return max(self.all_names, default="")
 
     @property
     def last(self) -> str:
@@ -84,7 +103,7 @@ class Counted:
     @property
     def messages(self) -> int:
         """How many messages are counted."""
-        return sum(link.messages for link in self.links)
+        return _messages(self.links)
 
     @property
     def commits(self) -> int:
@@ -95,7 +114,25 @@ class Counted:
         """Return what is counted with one link more: it follows the last, or begins anew."""
         if link.after:
             return replace(self, links=(*self.links, link))
-        return Counted((link,), (*self.left_out, *self.names))
+        return Counted((link,), (*self.left_out, *self.links))
+
+
+@dataclass(frozen=True)
+class Merge:
+    """Links of a day that are to be put together.
+
+    Attributes:
+        links: The links, each after the one before it.
+        before: Names of the links that they follow.
+        number: The number of the parts that the result gets, 0 for those of a root; None where it
+            stays among the recent links.
+        removed: Numbers of parts that hold nothing then.
+    """
+
+    links: tuple[Link, ...]
+    before: tuple[str, ...]
+    number: int | None
+    removed: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -147,8 +184,7 @@ def chain(links: Sequence[Link], catalog: str = "") -> Counted:
             following.setdefault(link.after, []).append(link)
     ways = [_furthest(root, following) for root in following.get("", [])]
     found = max(ways, key=lambda way: (_counted_at(way[0]), _reach(way)), default=())
-    names = {link.name for link in found}
-    return Counted(found, tuple(link.name for link in links if link.name not in names))
+    return Counted(found, tuple(link for link in links if link not in found))
 
 
 def plan(
@@ -215,28 +251,35 @@ def in_steps(count: Count, most: int) -> list[Count]:
     return steps
 
 
-def overdue(counted: Counted) -> tuple[Link, ...]:
-    """Return the links of a day that are to be put together: none, those after the root, or all."""
-    if not counted.links:
-        return ()
-    root, *following = counted.links
-    if len(counted.left_out) > MAX_LEFT_OUT:
-        return counted.links
-    if len(counted.links) <= MAX_LINKS:
-        return ()
-    recent = sum(link.messages for link in following)
-    return tuple(following) if recent * RECENT_PART < root.messages else counted.links
+def overdue(counted: Counted) -> Merge | None:
+    """Return what is to be put together of a day: none, recent links, or all where others are to be
+    removed that do not stand among the recent ones.
+    """
+    first = next((at for at, link in enumerate(counted.links) if at and not link.number), None)
+    before = counted.links[:first]
+    recent = counted.links[len(before) :]
+    has_many = len(counted.left_out) > MAX_LEFT_OUT
+    has_parts = not all(link.is_recent for link in counted.left_out)
+    if before and (has_parts or (has_many and not recent)):
+        return _merge_all(counted)
+    messages, messages_before = _messages(recent), _messages(before)
+    is_doubled = messages >= max(messages_before, FEW_MESSAGES)
+    if not recent or not (has_many or is_doubled or len(recent) >= MAX_LINKS):
+        return None
+    is_large = messages >= max(messages_before / RECENT_PART, FEW_MESSAGES)
+    return Merge(recent, tuple(link.name for link in before), first if is_large else None)
 
 
-def together(links: Sequence[Link]) -> Link:
+def together(merge: Merge) -> Link:
     """Return the link that stands for some that follow each other. It is as old as their first:
     a root that was made from the messages meanwhile is newer.
     """
+    number = f"{NUMBER}{merge.number}" if merge.number else ""
     return replace(
-        links[-1],
-        name=f"{_counted_at(links[0])}{TOGETHER}{uuid4().hex[:8]}",
-        after=links[0].after,
-        messages=sum(link.messages for link in links),
+        merge.links[-1],
+        name=f"{_counted_at(merge.links[0])}{TOGETHER}{uuid4().hex[:8]}{number}",
+        after=merge.links[0].after,
+        messages=_messages(merge.links),
     )
 
 
@@ -255,6 +298,12 @@ def name_of(stem: str, day: str) -> str:
     return f"{stem}-{day}"
 
 
+def _merge_all(counted: Counted) -> Merge:
+    numbers = {link.number for link in (*counted.links, *counted.left_out)} - {0}
+    is_small = counted.messages <= FEW_MESSAGES
+    return Merge(counted.links, (), None if is_small else 0, tuple(sorted(numbers)))
+
+
 def _counted_at(link: Link) -> str:
     """Return what the name of a link was before it was put together with others."""
     return link.name.partition(TOGETHER)[0]
@@ -269,4 +318,8 @@ def _furthest(root: Link, following: Mapping[str, Sequence[Link]]) -> tuple[Link
 
 
 def _reach(way: Sequence[Link]) -> tuple[str, int, str]:
-    return way[-1].until, sum(link.messages for link in way), way[-1].name
+    return way[-1].until, _messages(way), way[-1].name
+
+
+def _messages(links: Iterable[Link]) -> int:
+    return sum(link.messages for link in links)

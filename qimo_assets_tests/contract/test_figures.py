@@ -253,6 +253,14 @@ class Lake:
         """Return the messages of the links of a day."""
         return [link.messages for link in self.counting().counted([day])[day].links]
 
+    def parts(self, day: str = DAY) -> set[str]:
+        """Return the parts of a day that the table of figures has rows in."""
+        table = f"{self.name}.{figures.TABLE}"
+        # The session may have kept which files there were.
+        self.spark.sql(f"REFRESH TABLE {table}")
+        query = f"SELECT DISTINCT part FROM {table} WHERE day = '{day}'"
+        return {row["part"] for row in self.spark.sql(query).collect()}
+
     def merge(self) -> None:
         """Put the links of the day together, where there are many."""
         self.counting().merge(DAY)
@@ -335,6 +343,14 @@ def spark(software: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         session.sparkContext.setLogLevel("ERROR")
         yield session
         end_driver(session)
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> int:
+    """More messages than stand among the recent ones: a link of so many has parts of its own."""
+    for module in (counting, links):
+        monkeypatch.setattr(module, "FEW_MESSAGES", 10)
+    return 12
 
 
 @pytest.fixture
@@ -470,40 +486,69 @@ def test_links_are_put_together_and_go_on(lake: Lake, monkeypatch: pytest.Monkey
         lake.count(DAY, LATER)
         lake.write(2)
     lake.merge()
-    # Those that followed the root are little: it stays as it is.
+    # The root stays as it is.
     assert lake.links() == [63, 4]
     lake.write(20)
     lake.count(DAY)
     lake.merge()
-    assert lake.links() == [89]
+    assert lake.links() == [63, 26]
     lake.write(2)
     lake.agrees(DAY, LATER)
-    assert (lake.links(), lake.links(LATER)) == ([89, 2], [4])
+    assert (lake.links(), lake.links(LATER)) == ([63, 26, 2], [4])
 
 
-def test_links_that_do_not_count_are_removed(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(links, "MAX_LEFT_OUT", 0)
-    for _ in range(2):
-        lake.count(DAY, again=True)
+def test_a_part_of_a_day_is_written_apart_once(lake: Lake, few: int) -> None:
+    lake.write(few)
+    lake.count(DAY)
+    for number in (1, 2):
+        lake.write(2 * few * number)
+        lake.count(DAY)
+        lake.merge()
+        lake.agrees(DAY)
+    assert lake.parts() == {
+        "recent",
+        *("cell", "partial", "member"),
+        *("cell1", "partial1", "member1"),
+        *("cell2", "partial2", "member2"),
+    }
+    lake.write(2)
+    lake.agrees(DAY)
+    assert lake.links() == [few + 3, 2 * few, 4 * few, 2]
+
+
+def test_a_day_that_is_counted_anew_holds_nothing_of_before(lake: Lake, few: int) -> None:
+    for number in (1, 2):
+        lake.write(few * number)
+        lake.count(DAY)
+    lake.merge()
+    assert "member1" in lake.parts()
+    lake.count(DAY, again=True)
     before = lake.counting().counted([DAY])[DAY]
-    assert (len(before.links), len(before.left_out)) == (1, 1)
+    assert (len(before.links), len(before.left_out)) == (1, 2)
+    assert overdue(before)
     lake.merge()
     after = lake.counting().counted([DAY])[DAY]
     assert (len(after.links), len(after.left_out)) == (1, 0)
-    assert not overdue(after)
+    assert overdue(after) is None
+    assert lake.parts() == {"recent", "cell", "partial", "member"}
+    lake.agrees(DAY)
+    lake.write(few * 2)
+    lake.count(DAY)
+    lake.merge()
     lake.agrees(DAY)
 
 
 def test_rows_that_were_put_together_while_they_were_read_are_read_again(
     lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(links, "MAX_LINKS", 1)
+    monkeypatch.setattr(links, "MAX_LINKS", 2)
     lake.count(DAY)
-    lake.write(5)
-    lake.count(DAY)
+    for _ in range(2):
+        lake.write(5)
+        lake.count(DAY)
     session = lake.session("SELECT day, set_name, cell", meanwhile=lake.merge)
     found = lake.rows(DAY, session=session)
-    assert lake.links() == [8]
+    assert lake.links() == [3, 10]
     assert found == {name: lake.seen(name, DAY) for name in FEW}
 
 

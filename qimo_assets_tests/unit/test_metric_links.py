@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import count as count_from
 
 import pytest
 
 from qimo_assets.metrics.commits import Commit, Commits
 from qimo_assets.metrics.links import (
+    FEW_MESSAGES,
     MAX_LEFT_OUT,
     MAX_LINKS,
+    RECENT_PART,
     STAMP,
     Count,
     Counted,
     Link,
+    Merge,
     chain,
     in_groups,
     in_steps,
@@ -26,6 +30,7 @@ from qimo_assets.metrics.links import (
 )
 
 DAY = "2026-11-06"
+NUMBERS = count_from(1)
 
 
 def link(name: str, after: str = "", until: str = "", messages: int = 1) -> Link:
@@ -36,6 +41,11 @@ def link(name: str, after: str = "", until: str = "", messages: int = 1) -> Link
 ROOT = link("a", "", "1")
 # Commit -> the hash of its instant.
 HASHES = {"001": 5, "002": 7, "004": 11, "005": 13, "009": 1}
+
+
+def merge_of(links: Sequence[Link], number: int | None = None) -> Merge:
+    """Return that links are put together."""
+    return Merge(tuple(links), (), number)
 
 
 def row_of(number: int, messages: int = 1) -> list[Link]:
@@ -79,22 +89,23 @@ def test_links_count_from_the_newest_root_as_far_as_they_reach(
 ) -> None:
     found = chain(links)
     assert found.names == names
-    assert {*found.left_out} == {one.name for one in links} - {*names}
+    assert {*found.all_names} == {one.name for one in links}
+    assert {*found.left_out} == {one for one in links if one.name not in names}
 
 
 def test_links_of_another_catalog_do_not_count() -> None:
     links = [link("a"), link("b", "a")]
-    assert chain(links, "other") == Counted((), ("a", "b"))
+    assert chain(links, "other") == Counted((), tuple(links))
 
 
 def test_links_that_were_put_together_are_no_newer_than_their_root() -> None:
     old = row_of(3)
     recount = link("001.5")
-    whole = together(old)
+    whole = together(merge_of(old))
     assert chain([recount, whole]).names == [recount.name]
     assert chain([*old, whole]).messages == 3
     assert (whole.after, whole.until, whole.messages, whole.commits) == ("", "002", 3, 1)
-    recent = together(old[1:])
+    recent = together(merge_of(old[1:]))
     assert recent.after == "000"
     assert chain([old[0], recent]).names == ["000", recent.name]
     # One that another run went on from counts no longer, and its messages are counted again.
@@ -134,10 +145,11 @@ def test_a_day_without_messages_is_counted_only_where_it_had_some() -> None:
 
 
 def test_what_is_counted_grows_by_a_link_or_begins_anew() -> None:
-    before = counted(*row_of(2), link("lost", "gone"))
+    lost = link("lost", "gone")
+    before = counted(*row_of(2), lost)
     follows, begins = link("x", before.last), link("y")
-    assert before.grown(follows) == Counted((*before.links, follows), ("lost",))
-    assert before.grown(begins) == Counted((begins,), ("lost", *before.names))
+    assert before.grown(follows) == Counted((*before.links, follows), (lost,))
+    assert before.grown(begins) == Counted((begins,), (lost, *before.links))
 
 
 def count(day: str, messages: int, after: str = "") -> Count:
@@ -162,19 +174,100 @@ def test_a_day_of_many_messages_is_counted_in_steps() -> None:
     ]
 
 
-def test_what_follows_the_root_is_put_together_by_itself_while_it_is_little() -> None:
+def added(links: Sequence[Link], messages: int, number: int = 1) -> list[Link]:
+    """Return links, and so many more that follow them."""
+    more: list[Link] = []
+    for _ in range(number):
+        last = (*links, *more)[-1]
+        more.append(link(f"n{next(NUMBERS):06d}", last.name, messages=messages))
+    return [*links, *more]
+
+
+def put_together(links: Sequence[Link]) -> list[Link]:
+    """Return the links of a day once those were put together that are due."""
+    merge = overdue(counted(*links))
+    if not merge:
+        return [*links]
+    assert merge.before == tuple(one.name for one in links[: len(merge.before)])
+    return [*links[: len(merge.before)], together(merge)]
+
+
+def test_recent_links_are_put_together_by_themselves_while_they_are_little() -> None:
     few, many = row_of(MAX_LINKS), row_of(MAX_LINKS + 1)
-    assert overdue(Counted()) == overdue(counted(*few)) == ()
-    assert overdue(counted(*many)) == tuple(many)
-    large = [link("000", messages=10_000), *many[1:]]
-    assert overdue(counted(*large)) == tuple(large[1:])
+    assert overdue(Counted()) is overdue(counted(*few)) is None
+    assert overdue(counted(*many)) == Merge(tuple(many[1:]), ("000",), None)
+    [root, recent] = put_together(many)
+    assert (root, recent.messages, recent.is_recent) == (many[0], MAX_LINKS, True)
 
 
-def test_links_that_do_not_count_are_removed() -> None:
+def test_a_part_of_a_day_is_written_apart_once_and_what_was_before_stays() -> None:
+    links = [link("000", messages=1_000_000)]
+    links = put_together(added(links, 10_000, MAX_LINKS))
+    assert [(one.messages, one.number) for one in links[1:]] == [(300_000, 1)]
+    links = put_together(added(links, 1_000, MAX_LINKS))
+    assert [(one.messages, one.number) for one in links[1:]] == [(300_000, 1), (30_000, 0)]
+    links = put_together(added(links, 4_000, MAX_LINKS))
+    assert [(one.messages, one.number) for one in links[1:]] == [(300_000, 1), (150_000, 2)]
+    assert [one.is_recent for one in links] == [False] * 3
+    assert chain([*links, link("x", links[-1].name)]).names[-1] == "x"
+
+
+def test_as_many_messages_as_there_were_before_do_not_wait_for_more_links() -> None:
+    root = [link("000", messages=FEW_MESSAGES - 1)]
+    fewer = added(root, FEW_MESSAGES - 1)
+    assert put_together(fewer) == fewer
+    [_, large] = put_together(added(root, FEW_MESSAGES))
+    assert (large.messages, large.number) == (FEW_MESSAGES, 1)
+    doubled = put_together(added([*root, large], FEW_MESSAGES, 2))
+    assert [one.number for one in doubled] == [0, 1, 2]
+
+
+def test_a_day_that_grows_a_thousandfold_has_few_parts_and_is_written_a_few_times() -> None:
+    links, written = [link("000", messages=20_000)], 0
+    while sum(one.messages for one in links) < 20_000_000:
+        links = added(links, 20_000)
+        before, links = links, put_together(links)
+        if before != links:
+            written += links[-1].messages
+    assert len(links) < 100
+    # Not each message with each of the thousand links.
+    assert written < 3 * RECENT_PART * 20_000_000
+    assert max(one.messages for one in links) < 20_000_000 / 5
+
+
+@pytest.mark.parametrize(
+    ("lost", "removes"),
+    [
+        ([], False),
+        ([link(f"lost {number}", "gone") for number in range(MAX_LEFT_OUT)], False),
+        ([link(f"lost {number}", "gone") for number in range(MAX_LEFT_OUT + 1)], True),
+        # What stands in parts of its own is read with each question until it is removed.
+        ([link("0", messages=FEW_MESSAGES + 1)], True),
+        ([link("0", messages=FEW_MESSAGES)], False),
+        ([link("0+1.2", "gone")], True),
+    ],
+)
+def test_links_that_do_not_count_are_removed(lost: list[Link], removes: bool) -> None:
+    merge = overdue(counted(link("a"), *lost))
+    assert (merge is not None) is removes
+    assert overdue(counted(*lost[1:])) is None
+
+
+def test_recent_links_that_do_not_count_go_without_the_whole_day() -> None:
     lost = [link(f"lost {number}", "gone") for number in range(MAX_LEFT_OUT + 1)]
-    assert overdue(counted(link("a"), *lost[1:])) == ()
-    assert overdue(counted(link("a"), *lost)) == (link("a"),)
-    assert overdue(counted(*lost)) == ()
+    links = [link("a", messages=FEW_MESSAGES + 1), link("b", "a")]
+    assert overdue(counted(*links, *lost[1:])) is None
+    assert overdue(counted(*links, *lost)) == Merge((links[1],), ("a",), None)
+
+
+def test_a_day_that_is_put_together_has_the_parts_of_a_root_alone() -> None:
+    lost = [link("0", messages=FEW_MESSAGES + 1), link("0+1.7", "gone")]
+    large = [link("a", messages=FEW_MESSAGES), link("b+1.2", "a", "b")]
+    found = overdue(counted(*large, *lost))
+    assert found == Merge(tuple(large), (), 0, (2, 7))
+    assert found
+    assert together(found).number == 0
+    assert overdue(counted(link("a"), *lost)) == Merge((link("a"),), (), None, (7,))
 
 
 def test_names_go_on_from_the_newest_although_its_clock_was_ahead() -> None:

@@ -354,7 +354,8 @@ def test_of_two_runs_that_add_to_a_day_each_reads_its_own_and_the_next_one_of_bo
     [_, mine] = counted[DAY].names
     assert mine[:-2] == counted[BEFORE].last[:-2]
     next_one = server.counting().bring_up_to_date([BEFORE, DAY])
-    assert (next_one[DAY].names, next_one[DAY].left_out) == ([root, *others], (mine,))
+    assert next_one[DAY].names == [root, *others]
+    assert [link.name for link in next_one[DAY].left_out] == [mine]
     assert next_one[BEFORE] == counted[BEFORE]
     assert len(server.said("INSERT INTO")) == 1
 
@@ -416,23 +417,42 @@ def test_links_that_cannot_be_put_together_count_as_they_are(
     assert "not put together" in caplog.text
 
 
-def test_what_follows_a_large_root_is_put_together_without_it(many: Server) -> None:
+def test_recent_links_are_put_together_without_what_stands_before_them(many: Server) -> None:
     many.links[0]["messages"] = 1_000_000
     root = many.links[0]["link"]
     many.counting().merge(DAY)
     [merged] = many.said("INSERT OVERWRITE")
     assert merged.count(f"'{root}'") == 2
     assert f"'{root}' AS after" in merged
-    assert f"part = 'recent' AND link = '{root}'" in merged
-    # The parts of the root stay as they are.
-    assert ", day, kind\n" not in merged
+    assert f"part = 'recent' AND link IN ('{root}')" in merged
+    # Nothing is written to other parts, and none is read.
+    assert merged.count(", day, 'recent'\n") == 3
+    assert "startswith" not in merged
 
 
-def test_a_large_day_that_is_put_together_is_kept_by_kinds(many: Server) -> None:
+def test_recent_links_of_many_messages_get_parts_of_their_own(many: Server) -> None:
     many.links[-1]["messages"] = FEW_MESSAGES
     many.counting().merge(DAY)
     [merged] = many.said("INSERT OVERWRITE")
+    assert merged.count(", day, concat(kind, '1')\n") == 3
+    assert re.search(r"'\d+-a+-2021-11-07\+\w{8}\.1' AS link", merged)
+    assert not many.said("ALTER TABLE")
+
+
+def test_a_day_is_put_together_as_a_whole_where_an_earlier_root_is_removed(many: Server) -> None:
+    """And so are the parts of the links that went with it."""
+    root = many.links[0]
+    root["messages"] = FEW_MESSAGES
+    many.links += [
+        {**root, "link": "0", "messages": FEW_MESSAGES + 1},
+        {**root, "link": "1+1.3", "after": "0"},
+    ]
+    many.counting().merge(DAY)
+    [merged] = many.said("INSERT OVERWRITE")
     assert merged.count(", day, kind\n") == 3
+    assert merged.count("startswith") == 3
+    [removed] = many.said("ALTER TABLE")
+    assert re.findall(r"part = '(\w+)'", removed) == ["cell3", "partial3", "member3"]
 
 
 def test_many_new_messages_are_counted_in_bounded_statements(server: Server) -> None:

@@ -3,7 +3,7 @@
         FROM (
           SELECT CAST(day AS DATE) AS day, member AS sender_account
           FROM {{ table }}
-          WHERE part IN ('recent', 'member') AND kind = 'member' AND day <= '{{ last }}' AND link IN ('{{ links | join("', '") }}')
+          WHERE (part = 'recent' OR startswith(part, 'member')) AND kind = 'member' AND day <= '{{ last }}' AND link IN ('{{ links | join("', '") }}')
 {% if new %}
           UNION ALL
           SELECT day, sender_account FROM ({{ new }})

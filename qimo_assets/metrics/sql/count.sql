@@ -31,7 +31,7 @@ FROM (
         SELECT {{ "/*+ BROADCAST(f) */" if small }} DISTINCT hash, other_hash
         FROM {{ table }}
         LEFT SEMI JOIN ({{ facts }}) f USING (hash, other_hash)
-        WHERE part IN ('recent', 'member') AND kind = 'member' AND day IN ('{{ days | join("', '") }}') AND link IN ('{{ known | join("', '") }}')
+        WHERE (part = 'recent' OR startswith(part, 'member')) AND kind = 'member' AND day IN ('{{ days | join("', '") }}') AND link IN ('{{ known | join("', '") }}')
       ) k
       ON k.hash = f.hash AND k.other_hash = f.other_hash
 {% else %}

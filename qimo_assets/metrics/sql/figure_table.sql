@@ -1,6 +1,6 @@
 -- The partial figures of each day. The lines of one commit for a day are a link: what was counted of the messages committed after the link before.
--- What a large root holds stands in a part for each kind of row; all else is recent, so that few new messages make one file a day, and links are put
--- together without what the day held before.
+-- What a large root holds stands in a part for each kind of row, and so does each large link that was put together (member1, member2, ...); all else is
+-- recent, so that few new messages make one file a day, and links are put together without what the day held before.
 CREATE TABLE IF NOT EXISTS {{ table }} (
   link STRING COMMENT '批次标识, 按计数先后排序',
   after STRING COMMENT '前一批次, 为空则从消息重新计数',
@@ -16,7 +16,7 @@ CREATE TABLE IF NOT EXISTS {{ table }} (
   hash BIGINT COMMENT '成员的64位散列值, 与other_hash一起代替文本查找已知成员',
   other_hash BIGINT COMMENT '成员的另一64位散列值',
   day STRING COMMENT '日期',
-  part STRING COMMENT 'recent(新批次), 或较大的首个批次按kind分开'
+  part STRING COMMENT 'recent(新批次), 或较大的批次按kind分开(首个批次无序号)'
 )
 USING hudi
 PARTITIONED BY (day, part)

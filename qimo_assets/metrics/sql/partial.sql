@@ -6,4 +6,4 @@
 {% endfor %}
         messages
       FROM {{ table }}
-      WHERE part IN ('recent', 'partial') AND kind = 'partial' AND set_name = '{{ name }}' AND day IN ('{{ days | join("', '") }}') AND link IN ('{{ links | join("', '") }}')
+      WHERE (part = 'recent' OR startswith(part, 'partial')) AND kind = 'partial' AND set_name = '{{ name }}' AND day IN ('{{ days | join("', '") }}') AND link IN ('{{ links | join("', '") }}')
