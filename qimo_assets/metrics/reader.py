@@ -36,8 +36,8 @@ NO_INSTANT = "0" * 17
 COMMITS = {"commit", "deltacommit", "replacecommit"}
 NEWEST_ENTRIES, ALL_ENTRIES = 30, 1_000_000
 # While one query is planned another runs. Figures of large days are counted in one and read in
-# three; the accounts of other days are asked for meanwhile.
-SESSIONS, FIGURE_SESSIONS = 4, 3
+# four, one for each query; the accounts of other days are asked for meanwhile.
+SESSIONS, FIGURE_SESSIONS = 5, 4
 CACHED = "cached_message"
 
 

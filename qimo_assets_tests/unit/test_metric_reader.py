@@ -9,6 +9,7 @@ import re
 import time
 from dataclasses import replace
 from pathlib import Path
+from threading import Barrier
 
 import dagster as dg
 import pytest
@@ -35,6 +36,7 @@ from qimo_assets_tests.hiveserver import ROW, FakeSession, entry, link
 
 QUALITY = next(metric for metric in METRICS if metric.name == "data_quality")
 BY_NAME = {metric.name: metric for metric in METRICS}
+WITH_PARTIALS = [metric.name for metric in METRICS if metric.partial]
 DAY, BEFORE, INSTANT = "2021-11-07", "2021-11-06", "20211107120000000"
 OLD = "20211107110000000"
 # The time in a name that is later than any of this century.
@@ -229,6 +231,15 @@ def test_ages_and_rankings_are_made_from_what_is_counted(server: Server) -> None
     assert "lake.chat_quarantine_rt" in ages
     assert "latest" not in ages
     assert "2), '') AS STRING) AS nickname," in top
+
+
+def test_no_query_of_figures_waits_for_another(server: Server) -> None:
+    """Those of cells, of the two rankings and of the ages; each waits here for all of them."""
+    asked = ("SELECT day, set_name, cell", *(f"WITH `{name}`" for name in WITH_PARTIALS))
+    all_asked = Barrier(len(asked), timeout=10)
+    server.before = dict.fromkeys(asked, all_asked.wait)
+    assert set(server.read("os", *WITH_PARTIALS)) == {"os", *WITH_PARTIALS}
+    assert not all_asked.broken
 
 
 def test_new_accounts_are_read_until_they_are_many(
