@@ -11,7 +11,7 @@ from qimo_assets.metrics.catalog import METRICS, Metric
 from qimo_assets.metrics.commits import Commits
 from qimo_assets.metrics.counting import MAX_DAYS, Counting
 from qimo_assets.metrics.facts import ACCOUNT_DAYS, ACCOUNTS, Facts
-from qimo_assets.metrics.links import Count, Counted
+from qimo_assets.metrics.links import Count, Counted, names_of
 from qimo_assets.metrics.publish import SQL_DIR
 from qimo_assets.metrics.rows import Row, read_rows
 from qimo_assets.resources.hive import HiveSession
@@ -115,7 +115,7 @@ class Accounts:
             SQL_DIR / "account_days.sql",
             table=self.counting.table,
             last=last,
-            links=[name for known in counted.values() for name in known.names],
+            links=names_of(counted.values()),
             new=self._facts.messages(new) if new else "",
         )
         over = query_over(metric.name, ACCOUNT_DAYS, self._database, accounts)

@@ -26,6 +26,7 @@ from qimo_assets.metrics.links import (
     in_groups,
     in_steps,
     name_of,
+    names_of,
     new_stem,
     overdue,
     plan,
@@ -113,7 +114,7 @@ class Counting:
         """
         now = self.counted(list(counted) if len(counted) <= MAX_DAYS else ())
         there = {name for known in now.values() for name in known.all_names}
-        return there.issuperset(_names(counted.values()))
+        return there.issuperset(names_of(counted.values()))
 
     def unbroken(
         self, read: Callable[[bool], tuple[T, dict[str, Counted]]]
@@ -226,7 +227,7 @@ class Counting:
                 links=[link.name for link in merge.links],
                 before=merge.before,
                 number=merge.number,
-                files=1 if merge.before or merge.number is None else 2,
+                files=2 if merge.number == 0 else 1,
             )
         )
         if merge.removed:
@@ -275,7 +276,7 @@ class Counting:
 
     def _insert(self, stem: str, counts: Sequence[Count], counted: Mapping[str, Counted]) -> None:
         facts = self._facts.of_messages(counts)
-        known = _names(counted[count.day] for count in counts if count.after)
+        known = names_of(counted[count.day] for count in counts if count.after)
         is_little = sum(count.messages for count in counts) <= FEW_MESSAGES
         if known and is_little:
             with self._cached(facts) as cached:
@@ -326,10 +327,6 @@ class Counting:
 
     def _query(self, name: str, **values: object) -> list[dict[str, Any]]:
         return self._session.query(render(SQL_DIR / f"{name}.sql", **values))
-
-
-def _names(counted: Iterable[Counted]) -> list[str]:
-    return [name for known in counted for name in known.names]
 
 
 def _steps(group: list[Count]) -> list[list[Count]]:

@@ -4,7 +4,7 @@ over what was counted in the place of the messages.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -14,7 +14,7 @@ from qimo_assets.metrics.catalog import MESSAGES, Metric
 from qimo_assets.metrics.commits import Commits
 from qimo_assets.metrics.counting import Counting
 from qimo_assets.metrics.facts import PARTIAL, SEPARATOR, SQL_SEPARATOR, Facts, set_names
-from qimo_assets.metrics.links import Counted
+from qimo_assets.metrics.links import Counted, names_of
 from qimo_assets.metrics.publish import SQL_DIR
 from qimo_assets.metrics.rows import Row, Rows, read_rows
 from qimo_assets.metrics.sessions import SessionPool
@@ -78,7 +78,7 @@ class Figures:
     def _rows(
         self, metrics: Sequence[Metric], days: Sequence[str], counted: Mapping[str, Counted]
     ) -> Rows:
-        links = _names(counted[day] for day in days)
+        links = names_of(counted[day] for day in days)
         reads: list[Callable[[HiveSession], Rows]] = []
         if of_cells := [metric for metric in metrics if _is_of_cells(metric)]:
             reads.append(partial(self._rows_of_cells, of_cells, days, links))
@@ -231,7 +231,3 @@ def _row(metric: Metric, day: str, cell: str, figures: _Figures) -> Row:
         ),
         *(figures[column.name] for column in metric.measures),
     )
-
-
-def _names(counted: Iterable[Counted]) -> list[str]:
-    return [name for known in counted for name in known.names]

@@ -291,6 +291,11 @@ def new_stem(newest: str) -> str:
     return f"{max(time.time_ns(), later):0{STAMP}d}-{uuid4().hex[:8]}"
 
 
+def names_of(counted: Iterable[Counted]) -> list[str]:
+    """Return the names of the links that count, of all days."""
+    return [name for known in counted for name in known.names]
+
+
 def name_of(stem: str, day: str) -> str:
     """Return the name of the link of a day: each day has names of its own, because of those that
     were written at once one day's may count and another's not.

@@ -43,18 +43,15 @@ ROOT = link("a", "", "1")
 HASHES = {"001": 5, "002": 7, "004": 11, "005": 13, "009": 1}
 
 
-def merge_of(links: Sequence[Link], number: int | None = None) -> Merge:
+def merge_of(links: Sequence[Link]) -> Merge:
     """Return that links are put together."""
-    return Merge(tuple(links), (), number)
+    return Merge(tuple(links), (), None)
 
 
-def row_of(number: int, messages: int = 1) -> list[Link]:
+def row_of(number: int) -> list[Link]:
     """Return a root and links that follow each other."""
     names = [f"{place:03d}" for place in range(number)]
-    return [
-        link(name, after, messages=messages)
-        for name, after in zip(names, ("", *names), strict=False)
-    ]
+    return [link(name, after) for name, after in zip(names, ("", *names), strict=False)]
 
 
 def commits(messages: Mapping[str, int]) -> Commits:

@@ -1,5 +1,5 @@
 -- Puts links of a day together into one. Cells are few and are all written again. A member stands in one link alone: it gets another name.
--- Only what all links of a day are put together for stands in other parts than the recent one.
+-- Links that follow others stand in the recent part alone: no other is read for them.
 {% set body = "'recent'" if number is none else "kind" if number == 0 else "concat(kind, '" ~ number ~ "')" %}
 INSERT OVERWRITE {{ table }}
 SELECT /*+ REPARTITION({{ files }}) */ link, after, until, commits, set_name, cell, member, messages, fresh, latest, kind, hash, other_hash, day, part
