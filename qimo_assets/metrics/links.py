@@ -304,9 +304,10 @@ def name_of(stem: str, day: str) -> str:
 
 
 def _merge_all(counted: Counted) -> Merge:
-    numbers = {link.number for link in (*counted.links, *counted.left_out)} - {0}
-    is_small = counted.messages <= FEW_MESSAGES
-    return Merge(counted.links, (), None if is_small else 0, tuple(sorted(numbers)))
+    links = (*counted.links, *counted.left_out)
+    number = None if counted.messages <= FEW_MESSAGES else 0
+    removed = {link.number for link in links if not link.is_recent} - {number}
+    return Merge(counted.links, (), number, tuple(sorted(removed)))
 
 
 def _counted_at(link: Link) -> str:

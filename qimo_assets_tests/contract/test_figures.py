@@ -538,6 +538,18 @@ def test_a_day_that_is_counted_anew_holds_nothing_of_before(lake: Lake, few: int
     lake.agrees(DAY)
 
 
+def test_a_day_that_became_small_holds_nothing_of_before(lake: Lake, few: int) -> None:
+    lake.write(few)
+    lake.count(DAY)
+    lake.delete(*list(lake.messages)[:few])
+    lake.count(DAY)
+    assert "member" in lake.parts()
+    lake.merge()
+    assert lake.parts() == {"recent"}
+    lake.agrees(DAY)
+    assert lake.links() == [3]
+
+
 def test_rows_that_were_put_together_while_they_were_read_are_read_again(
     lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -264,7 +264,7 @@ def test_a_day_that_is_put_together_has_the_parts_of_a_root_alone() -> None:
     assert found == Merge(tuple(large), (), 0, (2, 7))
     assert found
     assert together(found).number == 0
-    assert overdue(counted(link("a"), *lost)) == Merge((link("a"),), (), None, (7,))
+    assert overdue(counted(link("a"), *lost)) == Merge((link("a"),), (), None, (0, 7))
 
 
 def test_names_go_on_from_the_newest_although_its_clock_was_ahead() -> None:

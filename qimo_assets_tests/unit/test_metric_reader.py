@@ -466,6 +466,16 @@ def test_a_day_is_put_together_as_a_whole_where_an_earlier_root_is_removed(many:
     assert re.findall(r"part = '(\w+)'", removed) == ["cell3", "partial3", "member3"]
 
 
+def test_a_day_that_became_small_keeps_no_part_of_its_earlier_root(server: Server) -> None:
+    server.add(1)
+    server.links.append({**server.links[0], "link": "0", "messages": FEW_MESSAGES + 1})
+    server.counting().merge(DAY)
+    [merged] = server.said("INSERT OVERWRITE")
+    assert merged.count(", day, 'recent'\n") == 3
+    [removed] = server.said("ALTER TABLE")
+    assert re.findall(r"part = '(\w+)'", removed) == ["cell", "partial", "member"]
+
+
 def test_many_new_messages_are_counted_in_bounded_statements(server: Server) -> None:
     server.messages = {BEFORE: MAX_AT_ONCE, DAY: MAX_AT_ONCE}
     server.counting().bring_up_to_date([BEFORE, DAY])
