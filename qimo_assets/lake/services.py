@@ -44,12 +44,6 @@ LIMITS = (2 * 2**20, 24 * 2**20, 160 * 2**20)
 LARGEST = 256 * 2**20
 # A day that nothing was written to for so long has its rest put together.
 QUIET_SECONDS, REST = 600.0, 4
-STRATEGIES = {
-    "hoodie.clustering.plan.strategy.class": "org.apache.hudi.client.clustering.plan.strategy."
-    "SparkStreamCopyClusteringPlanStrategy",
-    "hoodie.clustering.execution.strategy.class": "org.apache.hudi.client.clustering.run.strategy."
-    "SparkStreamCopyClusteringExecutionStrategy",
-}
 # Groups of files that Hudi plans at once; it leaves further ones out without a word, by default
 # those beyond 30.
 MAX_GROUPS = 100_000
@@ -159,7 +153,7 @@ class Services:
         if pending.compactions:
             self._call("run_compaction", "op => 'execute'")
         if pending.clusterings:
-            self._call("run_clustering", "op => 'execute'", STRATEGIES)
+            self._call("run_clustering", "op => 'execute'")
 
     def put_together(self, level: int, days: list[str]) -> None:
         """Put the files of some days up to a level together."""
@@ -168,7 +162,6 @@ class Services:
             "run_clustering",
             f"op => 'scheduleAndExecute', selected_partitions => '{selected}'",
             {
-                **STRATEGIES,
                 "hoodie.clustering.plan.strategy.small.file.limit": str(LIMITS[level]),
                 "hoodie.clustering.plan.strategy.target.file.max.bytes": str(LARGEST),
                 "hoodie.clustering.plan.strategy.max.num.groups": str(MAX_GROUPS),
