@@ -2,7 +2,8 @@
 
 The lines come in parts, each of which ends when the day holds a certain number of rows. A part is
 carried into the topic first and then streamed as a catch-up is, in batches of the stream's largest
-size, with services and reports beside it. Of the end of each part are told
+size, with services and reports beside it. Services then do what they leave while a stream is
+behind. Of the end of each part are told
 
 - **batch**: the lines per second of the batches in its last third, their median,
 - **services**: the processor time of Spark's tasks that put files together, and the rows that they
@@ -195,7 +196,7 @@ def _stream(plan: DayPlan, bed: Testbed, spark: SparkSession, settings: Settings
         shutil.rmtree(lines)
         watch = watch or Watch(spark, settings, plan.queries, day)
         watch.begin(part)
-        stream_all(spark, settings, watch.look)
+        stream_all(spark, settings, watch.look, until_served=True)
         watch.end(bed)
         _empty(settings)
         _make_views(settings)

@@ -5,7 +5,7 @@ with all that it does beside writing.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
@@ -27,7 +27,7 @@ from qimo_assets.lake.reporter import (
     table_reporter,
 )
 from qimo_assets.lake.run import POLL_SECONDS
-from qimo_assets.lake.services import LIMITS, Services, serving
+from qimo_assets.lake.services import BEHIND_SECONDS, LIMITS, Services, serving
 from qimo_assets.lake.stream import LakeStream
 from qimo_assets.lake.tables import BATCH_TABLES, MESSAGE, directory
 from qimo_assets.lake.timeline import file_system, hadoop_path
@@ -120,7 +120,11 @@ def reporters(spark: SparkSession, settings: Settings, stream: LakeStream) -> li
 
 
 def stream_all(
-    spark: SparkSession, settings: Settings, look: Callable[[StreamingQuery], object] | None = None
+    spark: SparkSession,
+    settings: Settings,
+    look: Callable[[StreamingQuery], object] | None = None,
+    *,
+    until_served: bool = False,
 ) -> float:
     """Run the platform's stream until it has written all that the topic holds.
 
@@ -128,6 +132,8 @@ def stream_all(
         spark: The driver's session.
         settings: They name topic and lake.
         look: Called with the query twice a second.
+        until_served: Whether to wait until the services have done what they leave while the stream
+            is behind.
 
     Returns:
         Seconds from the start of the query to its end, which comes with the last commit.
@@ -137,7 +143,8 @@ def stream_all(
     stream = lake_stream(spark, settings)
     reporter = StreamReporter(reporters(spark, settings, stream), kafka)
     query = stream.start(until_caught_up=True)
-    with serving(services_of(spark, settings), Pace()), ThreadPoolExecutor(1) as pool:
+    services = services_of(spark, settings)
+    with ThreadPoolExecutor(1) as pool, serving(services, Pace()):
         ended = pool.submit(_end_of, query)
         try:
             while not ended.done():
@@ -149,7 +156,13 @@ def stream_all(
             # A benchmark that is ended would wait here for all the lines that are left.
             query.stop()
         reporter.report(query, at_once=True)
-        return ended.result() - began
+        seconds = ended.result() - began
+    if until_served:
+        time.sleep(BEHIND_SECONDS)
+        # In a thread of its own: what the thread starts next would be of the services' pool.
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(_serve, services).result()
+    return seconds
 
 
 def query_seconds(settings: Settings, day: str, queries: int) -> list[float]:
@@ -175,6 +188,12 @@ def resident() -> int:
     """Return the resident memory of the driver's JVM, in bytes."""
     gateway: Any = SparkContext._gateway
     return psutil.Process(gateway.proc.pid).memory_info().rss
+
+
+def _serve(services: Iterable[Services]) -> None:
+    for one in services:
+        while one.look():
+            pass
 
 
 def _end_of(query: StreamingQuery) -> float:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from bisect import bisect_right
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -44,6 +45,9 @@ LIMITS = (2 * 2**20, 24 * 2**20, 160 * 2**20)
 LARGEST = 256 * 2**20
 # A day that nothing was written to for so long has its rest put together.
 QUIET_SECONDS, REST = 600.0, 4
+# A stream is behind while its batches are nearly as large as they may be, and for so long after
+# the last one. Putting files together then takes the processors from it that it needs to come up.
+FULL, BEHIND_SECONDS = 0.9, 30.0
 # Groups of files that Hudi plans at once; it leaves further ones out without a word, by default
 # those beyond 30.
 MAX_GROUPS = 100_000
@@ -53,10 +57,15 @@ COMPACTED = {"hoodie.compact.inline.max.delta.commits": "1"}
 
 @dataclass
 class Day:
-    """The files of a day, by level: those that were written, and those that were put together."""
+    """A day's files.
+
+    Attributes:
+        files: How many there are of each level.
+        appended_at: When rows came last; None once its rest is put together.
+    """
 
     files: list[int] = field(default_factory=lambda: [0] * len(LIMITS))
-    written_at: float = 0.0
+    appended_at: float | None = None
 
 
 @dataclass
@@ -64,7 +73,7 @@ class Levels:
     """Learns from a table's commits which days have files to be put together.
 
     Attributes:
-        files: So many files are put together.
+        files: So many files of one level are put together.
         clock: Seconds, only ever growing.
     """
 
@@ -72,34 +81,48 @@ class Levels:
     clock: Callable[[], float] = time.monotonic
     _days: dict[str, Day] = field(default_factory=dict, init=False)
 
-    def written(self, files: Mapping[str, int]) -> None:
-        """Learn of new files of some days."""
-        for name, number in files.items():
-            day = self._days.setdefault(name, Day())
-            day.files[0] += number
-            day.written_at = self.clock()
+    def appended(self, files: Mapping[str, Iterable[int]]) -> None:
+        """Learn of files with new rows of some days, by their bytes."""
+        self.written(files)
+        for name in files:
+            self._day(name).appended_at = self.clock()
 
-    def due(self) -> dict[int, list[str]]:
-        """Return level -> days of which so many files are to be put together, each day once."""
+    def written(self, files: Mapping[str, Iterable[int]]) -> None:
+        """Learn of files that others became."""
+        for name, sizes in files.items():
+            for size in sizes:
+                if size < LIMITS[-1]:
+                    self._day(name).files[bisect_right(LIMITS, size)] += 1
+
+    def due(self, *, is_behind: bool = False) -> dict[int, list[str]]:
+        """Return level -> days of which so many files are to be put together, each day once.
+
+        Args:
+            is_behind: Whether so many times more are left alone.
+        """
+        files = self.files**2 if is_behind else self.files
         found: dict[int, list[str]] = {}
         for name, day in self._days.items():
-            full = [level for level, number in enumerate(day.files) if number >= self.files]
-            is_quiet = self.clock() - day.written_at > QUIET_SECONDS
+            full = [level for level, number in enumerate(day.files) if number >= files]
             if full:
                 found.setdefault(full[-1], []).append(name)
-            elif is_quiet and sum(day.files) >= REST:
+            elif self._is_quiet(day) and sum(day.files) >= REST:
                 found.setdefault(len(LIMITS) - 1, []).append(name)
         return found
 
     def put_together(self, level: int, days: Iterable[str]) -> None:
-        """Learn that the files of some days up to a level have become one of the next."""
+        """Learn that the files of some days up to a level are put together."""
         for name in days:
-            files = self._days.setdefault(name, Day()).files
-            files[: level + 1] = [0] * (level + 1)
-            if level + 1 < len(files):
-                files[level + 1] += 1
-            elif not any(files):
-                del self._days[name]
+            day = self._day(name)
+            day.files[: level + 1] = [0] * (level + 1)
+            if level + 1 == len(LIMITS):
+                day.appended_at = None
+
+    def _day(self, name: str) -> Day:
+        return self._days.setdefault(name, Day())
+
+    def _is_quiet(self, day: Day) -> bool:
+        return day.appended_at is not None and self.clock() - day.appended_at > QUIET_SECONDS
 
 
 @dataclass
@@ -119,21 +142,27 @@ class Services:
         self._seen: str | None = None
         self._cleaned_at = self.clock()
         self._corrections = 0
+        self._full_at = ""
 
-    def look(self) -> None:
-        """Do what is broken off or due."""
+    def look(self) -> bool:
+        """Do what is broken off or due, and return whether files were put together."""
         path = self.table.path(self.lake)
         if not exists(self.spark, path):
-            return
+            return False
         self.spark.sparkContext.setLocalProperty("spark.scheduler.pool", POOL)
         self.finish()
         for commit in news_since(self.spark, path, self._seen):
             self._seen = commit.completed
             if commit.kind is Kind.APPEND:
+                self._levels.appended(commit.files)
+            elif commit.kind is Kind.SERVICE:
                 self._levels.written(commit.files)
-            elif commit.kind is not Kind.SERVICE:
+            else:
                 self._corrections += 1
-        for level, days in self._levels.due().items():
+            if sum((commit.lines or {}).values()) >= FULL * self.lake.max_lines_per_batch:
+                self._full_at = commit.completed
+        due = self._levels.due(is_behind=self._full_at > _instant_before(BEHIND_SECONDS))
+        for level, days in due.items():
             self.put_together(level, days)
         if self._corrections >= self.pace.corrections:
             self._call("run_compaction", "op => 'scheduleAndExecute'", COMPACTED)
@@ -141,6 +170,7 @@ class Services:
         if self.clock() - self._cleaned_at > self.pace.clean_seconds:
             self._cleaned_at = self.clock()
             self._clean()
+        return bool(due)
 
     def finish(self) -> None:
         """Do what a run before has begun: nothing can be changed in files that are being put
@@ -174,9 +204,8 @@ class Services:
 
     def _clean(self) -> None:
         """Delete the files that were put together or compacted before any query of now began."""
-        oldest = datetime.now(ZoneInfo(TIMEZONE)) - timedelta(minutes=self.pace.readers_minutes)
         path = self.table.path(self.lake)
-        news = news_since(self.spark, path, instant_of(oldest))
+        news = news_since(self.spark, path, _instant_before(self.pace.readers_minutes * 60))
         # Hudi counts back by the time at which a commit began: one that took long began early.
         earliest = min((commit.instant for commit in news), default=None)
         retained = 1 + (commits_from(self.spark, path, earliest) if earliest else 0)
@@ -207,6 +236,11 @@ class Services:
             self.spark.sql(
                 f"CALL {procedure}(path => '{path}', options => '{options}', {arguments})"
             )
+
+
+def _instant_before(seconds: float) -> str:
+    """Return the instant that names the time so long ago."""
+    return instant_of(datetime.now(ZoneInfo(TIMEZONE)) - timedelta(seconds=seconds))
 
 
 @contextmanager

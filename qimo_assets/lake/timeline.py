@@ -66,7 +66,7 @@ class Commit:
         reasons: Day -> lines by reason; empty for messages, and where the commit does not tell.
         completed: The time at which its rows could be read, which orders incremental reads.
         kind: What it did.
-        files: Day -> files that it made.
+        files: Day -> bytes of each file that it made.
         places: Where the lines of its batch stood.
     """
 
@@ -77,7 +77,7 @@ class Commit:
     reasons: dict[str, dict[str, int]] = field(default_factory=dict)
     completed: str = ""
     kind: Kind = Kind.CORRECTION
-    files: dict[str, int] = field(default_factory=dict)
+    files: dict[str, list[int]] = field(default_factory=dict)
     places: dict[str, list[list[int]]] = field(default_factory=dict)
 
 
@@ -303,7 +303,10 @@ def _commit(timeline: Any, instant: Any) -> Commit:
         json.loads(told.get(REASONS_OPTION, "{}")),
         instant.getCompletionTime(),
         KINDS.get(metadata["operationType"], Kind.SERVICE),
-        {day.removeprefix(PARTITION_PREFIX): len(of_day) for day, of_day in stats.items()},
+        {
+            day.removeprefix(PARTITION_PREFIX): [stat["fileSizeInBytes"] for stat in of_day]
+            for day, of_day in stats.items()
+        },
         json.loads(told.get(PLACES_OPTION, "{}")),
     )
 

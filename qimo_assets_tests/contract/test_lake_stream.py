@@ -22,6 +22,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from qimo_assets.lake import run as lake_run
+from qimo_assets.lake import services as lake_services
 from qimo_assets.lake.epoch import Epoch
 from qimo_assets.lake.fence import Clock, ClockBehind, Fence, open_clock
 from qimo_assets.lake.known import MigrationNeeded, OptionsDiffer, places_of
@@ -380,7 +381,7 @@ def test_services_beside_the_stream_change_no_row(world: LocalLake) -> None:
     [deletion] = [one for one in news_since(world.spark, path, None) if one.kind is Kind.DELETE]
     services[1].look()
     [compaction] = news_since(world.spark, path, deletion.completed)
-    assert (compaction.kind, compaction.files) == (Kind.SERVICE, {"2024-05-06": 1})
+    assert (compaction.kind, list(compaction.files)) == (Kind.SERVICE, ["2024-05-06"])
     assert sum(world.rows(QUARANTINE).values()) == 6
     assert not pending_services(world.spark, QUARANTINE.path(lake)).planned_at
     world.write(*file.append(*numbered(45, 50)))
@@ -399,6 +400,20 @@ def test_the_files_of_more_days_than_hudi_plans_at_once_are_put_together(world: 
     served = [set(commit.files) for commit in commits if commit.kind is Kind.SERVICE]
     assert set().union(*served) == days
     assert set(world.rows().values()) == {len(days)}
+
+
+def test_services_leave_the_processors_to_a_stream_that_is_behind(
+    world: LocalLake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = world.settings.lake.model_copy(update={"max_lines_per_batch": 4})
+    service = Services(world.spark, lake, MESSAGE, nullcontext, world.pace)
+    file = File()
+    for n in range(world.pace.files):
+        world.write(*file.append(*numbered(5 * n + 1, 5 * n + 5)))
+    assert not service.look()
+    monkeypatch.setattr(lake_services, "BEHIND_SECONDS", 0.0)
+    assert service.look()
+    assert not service.look()
 
 
 def test_a_table_that_was_being_made_is_made_anew(world: LocalLake) -> None:
