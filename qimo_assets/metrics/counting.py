@@ -304,7 +304,7 @@ class Counting:
                 counts=counts,
                 days=[count.day for count in counts],
                 known=known,
-                recent=bool(known) or is_little,
+                recent=[count.day for count in counts if self._link(stem, count).is_recent],
                 small=is_little,
                 files=1 if is_little else 2,
                 facts=facts,

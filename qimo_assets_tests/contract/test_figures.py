@@ -550,6 +550,15 @@ def test_a_day_that_became_small_holds_nothing_of_before(lake: Lake, few: int) -
     assert lake.links() == [3]
 
 
+def test_small_days_have_no_parts_of_their_own_however_many_are_counted_at_once(
+    lake: Lake, few: int
+) -> None:
+    lake.write(few // 2)
+    lake.write(few // 2, LATER)
+    lake.agrees(DAY, LATER)
+    assert lake.parts(DAY) == lake.parts(LATER) == {"recent"}
+
+
 def test_rows_that_were_put_together_while_they_were_read_are_read_again(
     lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,6 @@
 -- Adds a link to some days: what their new messages add to the metrics, each member once in all links of a day.
 INSERT INTO {{ table }}
-SELECT /*+ REPARTITION({{ files }}) */ concat('{{ stem }}-', day) AS link, after, until, commits, set_name, cell, member, messages, fresh, latest, kind, hash, other_hash, day, {{ "'recent'" if recent else "IF(kind = 'link', 'recent', kind)" }} AS part
+SELECT /*+ REPARTITION({{ files }}) */ concat('{{ stem }}-', day) AS link, after, until, commits, set_name, cell, member, messages, fresh, latest, kind, hash, other_hash, day, IF(kind = 'link'{{ " OR day IN ('" ~ (recent | join("', '")) ~ "')" if recent }}, 'recent', kind) AS part
 FROM (
   SELECT after, until, commits, NULL AS set_name, '{{ catalog }}' AS cell, NULL AS member, messages, NULL AS fresh, NULL AS latest, 'link' AS kind, NULL AS hash, NULL AS other_hash, day
   FROM VALUES
