@@ -41,6 +41,7 @@ class FakeSession(HiveSession):
         others: How many accounts are not counted.
         kept: Names of copies that it keeps.
         columns: Of the table of figures; none before there is one.
+        log_files: Days of which a file group has a log file.
         before: What happens once before the first statement that begins like its name.
     """
 
@@ -56,6 +57,7 @@ class FakeSession(HiveSession):
         self.others = 0
         self.kept: list[str] = []
         self.columns: list[str] = []
+        self.log_files: set[str] = set()
         self.before: dict[str, Callable[[], object]] = {}
 
     @contextmanager
@@ -85,6 +87,9 @@ class FakeSession(HiveSession):
         """
         self._say(sql)
         days = [day for found in LISTED.findall(sql) for day in found.split("', '")]
+        if sql.startswith("CALL show_fsview_latest"):
+            [day] = re.findall(r"'day=([^']*)'", sql)
+            return [{"num_delta_files": 0}, {"num_delta_files": int(day in self.log_files)}]
         if sql.startswith("CALL"):
             [limit] = re.findall(r"limit => (\d+)", sql)
             return self.timeline[: int(limit)]

@@ -5,7 +5,7 @@ nothing.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, order=True)
@@ -29,9 +29,12 @@ class Commits:
 
     Attributes:
         each: The commits, in their order.
+        in_base_files: Whether all of the day stands in base files; nothing was deleted or corrected
+            that is not compacted.
     """
 
     each: tuple[Commit, ...] = ()
+    in_base_files: bool = False
 
     @property
     def newest(self) -> str:
@@ -66,7 +69,7 @@ class Commits:
                 steps.append([])
                 messages = commit.messages
             steps[-1].append(commit)
-        return [Commits(tuple(step)) for step in steps]
+        return [replace(self, each=tuple(step)) for step in steps]
 
     def _where(self, is_wanted: Callable[[Commit], bool]) -> Commits:
-        return Commits(tuple(commit for commit in self.each if is_wanted(commit)))
+        return replace(self, each=tuple(commit for commit in self.each if is_wanted(commit)))

@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from qimo_assets.metrics.cached_rows import STORE_PLAN
-from qimo_assets.metrics.commits import Commit, Commits
+from qimo_assets.metrics.commits import Commits
 from qimo_assets.metrics.facts import Facts
 from qimo_assets.metrics.links import (
     FEW_MESSAGES,
@@ -32,9 +32,10 @@ from qimo_assets.metrics.links import (
     plan,
     together,
 )
+from qimo_assets.metrics.look import look, messages_table
 from qimo_assets.metrics.publish import SQL_DIR
 from qimo_assets.resources.hive import HiveError, HiveSession
-from qimo_assets.views.sql import MESSAGE_VIEW, SNAPSHOT, lake_tables, render
+from qimo_assets.views.sql import render
 
 T = TypeVar("T")
 # What the new messages add, for as long as they are counted.
@@ -44,8 +45,6 @@ NEW = "new_fact"
 MAX_AT_ONCE, MAX_DAYS = 1_000_000, 8
 # How often links are read that others put together meanwhile.
 TRIES = 3
-# Days whose messages are looked at by one statement.
-DAYS_AT_ONCE = 31
 LISTINGS_KEPT = "spark.sql.filesourceTableRelationCacheSize"
 # The last column that a release has added to the table.
 NEWEST_COLUMN = "other_hash"
@@ -259,9 +258,7 @@ class Counting:
         if behind := [
             day for day in counted if day not in now or counted[day].until > now[day].newest
         ]:
-            if self._keeps_listings:
-                self._session.execute(f"REFRESH TABLE {self._messages}")
-            now |= look(self._session, self._database, behind)
+            now |= look(self._session, self._database, behind, again=self._keeps_listings)
         return plan(counted, now, again=again)
 
     def _link(self, stem: str, count: Count) -> Link:
@@ -335,30 +332,3 @@ def _steps(group: list[Count]) -> list[list[Count]]:
     if others or count.messages <= MAX_AT_ONCE:
         return [group]
     return [[step] for step in in_steps(count, MAX_AT_ONCE)]
-
-
-def look(session: HiveSession, database: str, days: Sequence[str]) -> dict[str, Commits]:
-    """Return the commits that the messages of some days stand in.
-
-    Args:
-        session: A session of HiveServer2.
-        database: Hive database of the tables.
-        days: The days.
-    """
-    found: dict[str, list[Commit]] = {day: [] for day in days}
-    for start in range(0, len(days), DAYS_AT_ONCE):
-        statement = render(
-            SQL_DIR / "commits.sql",
-            messages=messages_table(database),
-            days=days[start : start + DAYS_AT_ONCE],
-        )
-        for row in session.query(statement):
-            checksum = row["messages"] * row["checksum"]
-            found[row["day"]].append(Commit(row["instant"], row["messages"], checksum))
-    return {day: Commits(tuple(sorted(commits))) for day, commits in found.items()}
-
-
-def messages_table(database: str) -> str:
-    """Return the name of the table that holds each message."""
-    [table] = lake_tables(MESSAGE_VIEW)
-    return f"{database}.{table}{SNAPSHOT}"

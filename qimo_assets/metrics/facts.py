@@ -10,9 +10,11 @@ from collections.abc import Iterable, Sequence
 
 from qimo_assets.metrics.catalog import LATEST, MESSAGES, Metric
 from qimo_assets.metrics.links import Count
+from qimo_assets.metrics.look import reading_of
 from qimo_assets.metrics.publish import SQL_DIR
 from qimo_assets.views.sql import (
     MESSAGE_VIEW,
+    SNAPSHOT,
     declared_columns,
     has_part,
     message_columns,
@@ -66,11 +68,19 @@ class Facts:
             SQL_DIR / "facts.sql",
             sets=[row for metric in self._metrics for row in self._sets[metric]],
             facts={metric.name: _facts_of(metric, self._database) for metric in self._metrics},
-            messages=self.messages([(count.day, count.since, count.until) for count in counts]),
+            messages=self.messages(
+                [(count.day, count.since, count.until) for count in counts],
+                reading_of([count.counts for count in counts]),
+            ),
         )
 
-    def messages(self, spans: Iterable[Span]) -> str:
-        """Return the query for messages, of those columns alone that the metrics take."""
+    def messages(self, spans: Iterable[Span], reading: str = SNAPSHOT) -> str:
+        """Return the query for messages, of those columns alone that the metrics take.
+
+        Args:
+            spans: Which messages.
+            reading: `SNAPSHOT` or `BASE_FILES`.
+        """
         parts = [_facts_of(metric, self._database) for metric in self._metrics]
         days, conditions = [], []
         for day, since, until in spans:
@@ -82,7 +92,8 @@ class Facts:
         # Partitions are pruned by what is asked of the day alone.
         listed = "', '".join(days)
         only = f"day IN ('{listed}') AND ({' OR '.join(conditions)})"
-        return message_rows(self._database, message_columns(parts, self._database), only)
+        columns = message_columns(parts, self._database)
+        return message_rows(self._database, columns, only, reading)
 
     def fingerprint(self) -> str:
         """Return what changes when other things are counted, or the same in another way."""

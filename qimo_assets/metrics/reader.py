@@ -19,10 +19,10 @@ from qimo_assets.metrics.accounts import Accounts
 from qimo_assets.metrics.cached_rows import cache_rows, drop_cached, drop_expired
 from qimo_assets.metrics.catalog import METRICS, Metric
 from qimo_assets.metrics.commits import Commits
-from qimo_assets.metrics.counting import look
-from qimo_assets.metrics.facts import ACCOUNT_DAYS, FACTS, Facts, Span, rows_over
+from qimo_assets.metrics.facts import ACCOUNT_DAYS, FACTS, Facts, rows_over
 from qimo_assets.metrics.figures import Figures
 from qimo_assets.metrics.links import Counted, overdue
+from qimo_assets.metrics.look import look, reading_of
 from qimo_assets.metrics.rows import Row, Rows, read_rows
 from qimo_assets.metrics.sessions import SessionPool
 from qimo_assets.resources.hive import HiveError, HiveResource, HiveSession
@@ -126,14 +126,14 @@ class Reader:
         seen = self._look(days) if of_messages else {}
         self.seen = max((commits.newest for commits in seen.values()), default="")
         large = [day for day in seen if seen[day].messages >= self._large_day]
-        small = [(day, "", seen[day].newest) for day in seen if day not in large]
+        small = {day: commits for day, commits in seen.items() if day not in large}
         with self._messages(of_messages, small) as messages:
             parts = {
                 self._pool.submit(part.read): part
                 for part in (
                     *self._large_parts(of_messages, large, again, seen),
                     *self._other_parts(metrics, days, again, seen),
-                    *self._small_parts(of_messages, small, messages),
+                    *self._small_parts(of_messages, list(small), messages),
                 )
             }
             for future in as_completed(parts):
@@ -171,9 +171,8 @@ class Reader:
                 yield Part([metric], days, partial(self._read_view, metric, days))
 
     def _small_parts(
-        self, metrics: Sequence[Metric], spans: Sequence[Span], messages: str
+        self, metrics: Sequence[Metric], days: Sequence[str], messages: str
     ) -> Iterator[Part]:
-        days = [day for day, _, _ in spans]
         for metric in metrics if days else ():
             yield Part([metric], days, partial(self._read_small, metric, days, messages))
 
@@ -192,12 +191,14 @@ class Reader:
 
     @contextmanager
     def _messages(
-        self, metrics: Sequence[Metric], spans: Sequence[Span]
+        self, metrics: Sequence[Metric], seen: Mapping[str, Commits]
     ) -> Generator[str, None, None]:
         """Give the messages of small days as what a query reads: the server caches them meanwhile,
         so that they are listed and read once, and the figures of all metrics add up.
         """
-        query = Facts(self._database, metrics).messages(spans) if spans else ""
+        spans = [(day, "", commits.newest) for day, commits in seen.items()]
+        reading = reading_of(list(seen.values()))
+        query = Facts(self._database, metrics).messages(spans, reading) if spans else ""
         if not spans or len(metrics) == 1:
             yield f"({query})"
             return

@@ -14,9 +14,9 @@ from qimo_assets.automation.jobs import HOURLY_CHECKS
 from qimo_assets.contract import TIMEZONE
 from qimo_assets.metrics.accounts import Accounts
 from qimo_assets.metrics.catalog import METRICS, TOTAL
-from qimo_assets.metrics.counting import look
 from qimo_assets.metrics.facts import FACTS
 from qimo_assets.metrics.figures import Figures
+from qimo_assets.metrics.look import look
 from qimo_assets.metrics.rows import read_rows
 from qimo_assets.resources.hive import HiveError, HiveResource, HiveSession
 from qimo_assets.views.assets import view_key

@@ -14,8 +14,9 @@ from qimo_assets.contract import FIELDS, MAX_VALUES, OTHERS, REASONS_ZH, UNKNOWN
 SQL_DIR = Path(__file__).parent / "sql"
 MESSAGE_VIEW = "v_message"
 QUARANTINE_VIEW = "v_quarantine"
-# What Hudi appends to the name of the table that shows every commit.
-SNAPSHOT = "_rt"
+# What Hudi appends to the name of a table that shows every commit, and that shows base files alone.
+# The second is read a third faster, and misses what stands in log files: deletions and corrections.
+SNAPSHOT, BASE_FILES = "_rt", "_ro"
 # What stands between the columns of a view and its query.
 _BODY = "\nAS\n"
 
@@ -92,17 +93,17 @@ def query_over(name: str, part: str, database: str, relation: str) -> str:
     return f"WITH `{name}` ({columns}) AS (\n{body}\n)\n"
 
 
-def message_rows(database: str, columns: Iterable[str], only: str) -> str:
+def message_rows(database: str, columns: Iterable[str], only: str, reading: str = SNAPSHOT) -> str:
     """Return the query for columns of the messages that a condition on the table leaves.
 
     Args:
         database: Hive database of the tables and views.
         columns: Columns of the view of all messages.
         only: The condition, on the columns of the table.
+        reading: `SNAPSHOT` or `BASE_FILES`.
     """
-    whole = render(
-        SQL_DIR / f"{MESSAGE_VIEW}.sql", **{**_values(database), "only": f" WHERE {only}"}
-    )
+    values = {**_values(database), "only": f" WHERE {only}", "reading": reading}
+    whole = render(SQL_DIR / f"{MESSAGE_VIEW}.sql", **values)
     return f"SELECT {', '.join(columns)} FROM ({whole.partition(_BODY)[2]})"  # nosec B608  # names of the views
 
 
@@ -126,6 +127,7 @@ def _values(database: str) -> dict[str, object]:
         },
         # What a query of some messages adds to the reading of the table.
         "only": "",
+        "reading": SNAPSHOT,
     }
 
 

@@ -21,7 +21,8 @@ from pyspark.sql import DataFrame, SparkSession
 
 from benchmarks.lakes import end_driver
 from qimo_assets.contract import MAX_VALUES, OTHERS
-from qimo_assets.lake.tables import MESSAGE
+from qimo_assets.lake.services import COMPACTED
+from qimo_assets.lake.tables import MESSAGE, write_options
 from qimo_assets.metrics import accounts, counting, figures, links
 from qimo_assets.metrics.accounts import Accounts
 from qimo_assets.metrics.catalog import METRICS
@@ -29,6 +30,7 @@ from qimo_assets.metrics.counting import Counting
 from qimo_assets.metrics.facts import FACTS, Facts, rows_over
 from qimo_assets.metrics.figures import Figures
 from qimo_assets.metrics.links import overdue
+from qimo_assets.metrics.look import look, messages_table
 from qimo_assets.metrics.publish import SQL_DIR
 from qimo_assets.metrics.rows import read_rows
 from qimo_assets.resources.hive import HiveError, HiveSession, Row
@@ -37,6 +39,7 @@ from qimo_assets.stack.jars import class_path
 from qimo_assets.stack.java import java_home
 from qimo_assets.stack.layout import current_layout
 from qimo_assets.views.sql import (
+    BASE_FILES,
     MESSAGE_VIEW,
     SNAPSHOT,
     declared_columns,
@@ -396,7 +399,7 @@ def test_a_table_of_an_earlier_release_is_gone_on_with(lake: Lake) -> None:
 def test_a_small_day_is_read_up_to_a_commit(lake: Lake) -> None:
     lake.write(40)
     before = {name: lake.seen(name, DAY) for name in OF_MESSAGES}
-    found = counting.look(lake.session(), lake.name, [DAY, LATER])
+    found = look(lake.session(), lake.name, [DAY, LATER])
     assert (found[DAY].messages, found[LATER].messages) == (43, 0)
     lake.write(40)
     session, spans = lake.session(), [(day, "", commits.newest) for day, commits in found.items()]
@@ -404,6 +407,36 @@ def test_a_small_day_is_read_up_to_a_commit(lake: Lake) -> None:
         metric = BY_NAME[name]
         over = rows_over(metric, lake.name, f"({Facts(lake.name, [metric]).messages(spans)})")
         assert set(read_rows(session, metric, [DAY, LATER], f"`{name}`", over)) == rows
+
+
+def test_a_day_is_read_from_base_files_until_a_row_is_deleted(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    name = f"lake_{uuid4().hex[:8]}"
+    spark.sql(f"CREATE DATABASE {name} LOCATION '{tmp_path}'")
+    path = f"file:{tmp_path}/messages"
+    options = {**write_options(MESSAGE), "hoodie.datasource.write.operation": "bulk_insert"}
+    for numbers in (range(3), range(3, 8)):
+        rows = [(f"m{number}", DAY) for number in numbers]
+        frame = spark.createDataFrame(rows, "message_id string, day string").coalesce(1)
+        frame.write.format("hudi").options(**options).mode("append").save(path)
+    for reading, is_ro in ((SNAPSHOT, "false"), (BASE_FILES, "true")):
+        table = messages_table(name, reading)
+        also = f"OPTIONS ('hoodie.query.as.ro.table' = '{is_ro}')"
+        spark.sql(f"CREATE TABLE {table} USING hudi {also} LOCATION '{path}'")
+
+    def seen(day: str) -> tuple[bool, list[int]]:
+        commits = look(Session(spark.newSession()), name, [day])[day]
+        return commits.in_base_files, [commit.messages for commit in commits.each]
+
+    assert seen(DAY) == (True, [3, 5])
+    assert seen(LATER)[1] == []
+    spark.sql(f"DELETE FROM {messages_table(name)} WHERE message_id = 'm1'")
+    assert seen(DAY) == (False, [2, 5])
+    at_once = ",".join(f"{name}={value}" for name, value in COMPACTED.items())
+    arguments = f"path => '{path}', op => 'scheduleAndExecute', options => '{at_once}'"
+    spark.sql(f"CALL run_compaction({arguments})")
+    assert seen(DAY) == (True, [2, 5])
 
 
 def test_a_day_whose_messages_changed_is_counted_from_the_beginning(lake: Lake) -> None:

@@ -113,7 +113,26 @@ def test_a_day_is_counted_once_for_all_metrics(server: Server) -> None:
     assert server.read("os") == {"os": [(DAY, "1", 1, 1)]}
     assert len(server.said("INSERT INTO")) == 1
     # The messages are read once for all metrics.
-    assert counted.count("FROM lake.chat_message_rt") == 1
+    assert counted.count("FROM lake.chat_message_") == 1
+
+
+@pytest.mark.parametrize("large_day", [0, 1000])
+@pytest.mark.parametrize(
+    ("log_files", "refused", "reading"),
+    [(set(), "", "_ro"), ({DAY}, "", "_rt"), (set(), "show_fsview_latest", "_rt")],
+)
+def test_a_day_is_read_from_base_files_where_no_row_stands_elsewhere(
+    server: Server, large_day: int, log_files: set[str], refused: str, reading: str
+) -> None:
+    server.log_files, server.refused = log_files, refused
+    server.read("os", "active_user", large_day=large_day)
+    tables = {
+        table
+        for text in server.statements
+        if "_hoodie_commit_time" in text
+        for table in re.findall(r"FROM lake\.chat_message(\w*)", text)
+    }
+    assert tables == {reading}
 
 
 def test_a_setting_of_the_catalog_leaves_a_metric_the_one_that_it_is(server: Server) -> None:

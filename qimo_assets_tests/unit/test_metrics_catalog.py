@@ -23,6 +23,7 @@ from qimo_assets.metrics.publish import PublicationError, checksum, publish, sho
 from qimo_assets.metrics.refresh import masked
 from qimo_assets.views.assets import build_view_assets
 from qimo_assets.views.sql import (
+    BASE_FILES,
     MESSAGE_VIEW,
     QUARANTINE_VIEW,
     declared_columns,
@@ -187,6 +188,8 @@ def test_some_messages_are_read_as_the_view_of_all_reads_them() -> None:
     query = message_rows("lake", ["day", "hour"], "day = '2021-11-07'")
     assert query.startswith("SELECT day, hour FROM (SELECT")
     assert query.endswith("FROM lake.chat_message_rt WHERE day = '2021-11-07')")
+    assert "FROM lake.chat_message_ro WHERE" in message_rows("lake", ["day"], "true", BASE_FILES)
+    assert "FROM lake.chat_message_rt" in view_statement(MESSAGE_VIEW, "lake")
     assert "WHERE" not in view_statement(MESSAGE_VIEW, "lake").partition("\nAS\n")[2]
 
 
@@ -258,7 +261,7 @@ def test_text_is_neither_a_link_nor_an_image_nor_html_in_the_sample_table() -> N
 
 
 def test_the_tables_that_a_view_reads_stand_in_its_sql() -> None:
-    assert reads(MESSAGE_VIEW) == ["chat_message_rt"]
+    assert reads(MESSAGE_VIEW) == ["chat_message"]
     assert reads("data_quality") == ["chat_quarantine_rt", "chat_sent_again_rt", MESSAGE_VIEW]
     assert lake_tables("os") == ["chat_message"]
     assert lake_tables("data_quality") == ["chat_message", "chat_quarantine", "chat_sent_again"]

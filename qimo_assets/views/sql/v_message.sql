@@ -54,4 +54,4 @@ SELECT
 {% for name in added %}
   {{ name }}{{ "," if not loop.last }}
 {% endfor %}
-FROM {{ database }}.chat_message_rt{{ only }}
+FROM {{ database }}.chat_message{{ reading }}{{ only }}
