@@ -43,6 +43,7 @@ from qimo_assets.lake.write import TableWriter, roll_back
 from qimo_assets.lake.writer_lock import WriterLock, WriterLockHeld
 from qimo_assets.resources.kafka import KafkaResource
 from qimo_assets.resources.mysql import MySQLResource
+from qimo_assets.resources.spark import in_step
 from qimo_assets.settings import Settings
 from qimo_assets.timeouts import BATCH_STOP_SECONDS, STREAM_STALLED_SECONDS
 
@@ -85,39 +86,33 @@ def run_stream(
             do.
     """
     try:
-        with WriterLock(mysql, settings.lake.database) as lock:
-            session = _session(spark)
+        with WriterLock(mysql, settings.lake.database) as lock, _session(spark) as session:
             session.sparkContext.setLogLevel("WARN")
-            try:
-                fence = _take_over(session, settings, lock)
-                writer = make_writer(settings.lake, fence, pace.options)
-                services = [
-                    Services(session, settings.lake, table, fence, pace) for table in TABLES
+            fence = _take_over(session, settings, lock)
+            writer = make_writer(settings.lake, fence, pace.options)
+            services = [Services(session, settings.lake, table, fence, pace) for table in TABLES]
+            if mode is Mode.REPLAY:
+                for one in services:
+                    one.finish()
+                _replay(context, settings, tables, session, writer)
+            else:
+                stream = LakeStream(
+                    session,
+                    settings,
+                    open_checkpoint(session, settings.lake, kafka),
+                    writer,
+                    pace,
+                )
+                again = sent_again_reporter(
+                    context, session, settings, sent_again, lambda: stream.sent_again, writer
+                )
+                reporters: list[Reporter] = [
+                    table_reporter(context, session, settings, table, key)
+                    for key, table in tables.items()
                 ]
-                if mode is Mode.REPLAY:
-                    for one in services:
-                        one.finish()
-                    _replay(context, settings, tables, session, writer)
-                else:
-                    stream = LakeStream(
-                        session,
-                        settings,
-                        open_checkpoint(session, settings.lake, kafka),
-                        writer,
-                        pace,
-                    )
-                    again = sent_again_reporter(
-                        context, session, settings, sent_again, lambda: stream.sent_again, writer
-                    )
-                    reporters: list[Reporter] = [
-                        table_reporter(context, session, settings, table, key)
-                        for key, table in tables.items()
-                    ]
-                    # Last, because it writes: the days that the metrics wait for are told first.
-                    reporter = StreamReporter([*reporters, again], kafka)
-                    _stream(context, stream, mode, services, pace, reporter, lock, fence)
-            finally:
-                session.stop()
+                # Last, because it writes: the days that the metrics wait for are told first.
+                reporter = StreamReporter([*reporters, again], kafka)
+                _stream(context, session, stream, mode, services, pace, reporter, lock, fence)
     except WriterLockHeld as error:
         if mode is not Mode.CATCH_UP:
             raise WriterLockHeld(f"{error} This run ends; the other one goes on.") from error
@@ -146,21 +141,18 @@ def run_migration(
     Raises:
         QimoError: Another run writes the lake, or rows are missing; the message says what to do.
     """
-    with WriterLock(mysql, settings.lake.database) as lock:
-        session = _session(spark)
+    with WriterLock(mysql, settings.lake.database) as lock, _session(spark) as session:
         session.sparkContext.setLogLevel("ERROR")
-        try:
-            fence = _take_over(session, settings, lock)
-            topic = topic_name(settings, open_checkpoint(session, settings.lake, kafka))
-            writer = TableWriter(settings.lake, fence)
-            ends = {state.partition: state.high for state in kafka.state()}
-            return migrate(session, settings.lake, topic, ends, writer, say)
-        finally:
-            session.stop()
+        fence = _take_over(session, settings, lock)
+        topic = topic_name(settings, open_checkpoint(session, settings.lake, kafka))
+        writer = TableWriter(settings.lake, fence)
+        ends = {state.partition: state.high for state in kafka.state()}
+        return migrate(session, settings.lake, topic, ends, writer, say)
 
 
 def _stream(
     context: dg.AssetExecutionContext,
+    session: SparkSession,
     stream: LakeStream,
     mode: Mode,
     services: Sequence[Services],
@@ -177,6 +169,7 @@ def _stream(
             serving(services, pace),
             watching(_watches(context.instance, stream, services)),
             _stopped_at_the_end(query, stream),
+            in_step(session),
             _committing(query, reporter),
         ):
             _follow(context, query, reporter, lock, fence)
@@ -232,14 +225,19 @@ def _take_over(session: SparkSession, settings: Settings, lock: WriterLock) -> F
     return fence
 
 
-def _session(spark: LazyPySparkResource) -> SparkSession:
-    """Start the session, and leave interrupts to Dagster: PySpark's own handler cancels the jobs of
-    the batch that is to be let end.
+@contextmanager
+def _session(spark: LazyPySparkResource) -> Generator[SparkSession, None, None]:
+    """Start the session, and stop it at the end. Leave interrupts to Dagster: PySpark's own handler
+    cancels the jobs of the batch that is to be let end.
     """
     handler = signal.getsignal(signal.SIGINT)
     session = spark.spark_session
     signal.signal(signal.SIGINT, handler)
-    return session
+    try:
+        with in_step(session):
+            yield session
+    finally:
+        session.stop()
 
 
 @contextmanager

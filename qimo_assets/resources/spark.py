@@ -2,12 +2,15 @@
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
 from typing import Any
 
 import dagster as dg
 from dagster_pyspark import LazyPySparkResource
+from py4j.clientserver import JavaClient
 from pydantic import SecretStr
+from pyspark.sql import SparkSession
 
 from qimo_assets.contract import TIMEZONE
 from qimo_assets.settings import KEPT_CALENDAR, LOOPBACK, REGIONS_VARIABLE, Settings
@@ -40,6 +43,26 @@ class SparkResource(LazyPySparkResource):
         _forget_sources(self.spark_context._jvm, configuration)
         _silence(self.spark_context._jvm, KAFKA_READER)
         _remember(self.spark_context._jvm, SHORT_NAMES)
+
+
+@contextmanager
+def in_step(session: SparkSession) -> Generator[None, None, None]:
+    """Keep calls of the JVM and their answers in step, whatever interrupts a call in the block.
+
+    Dagster's interrupt leaves the answer to the call that it ends unread, and the thread's next
+    call would take it for its own. py4j gives the connection up for a KeyboardInterrupt alone.
+    """
+    try:
+        yield
+    except Exception:
+        raise
+    except BaseException:
+        jvm: Any = session._jvm
+        client = jvm._gateway_client
+        connection = client.get_thread_connection() if isinstance(client, JavaClient) else None
+        if connection is not None:
+            connection.close()
+        raise
 
 
 def _remember(jvm: Any, names: Iterable[str]) -> None:

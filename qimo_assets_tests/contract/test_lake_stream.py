@@ -5,6 +5,7 @@ half, in another order, or after a crash between any two steps.
 from __future__ import annotations
 
 import shutil
+import signal
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -38,7 +39,7 @@ from qimo_assets.lake.tables import BATCH_TABLES, MESSAGE, QUARANTINE, SENT_AGAI
 from qimo_assets.lake.timeline import Kind, news_since, pending_services
 from qimo_assets.lake.write import Operation, TableWriter, roll_back
 from qimo_assets.lake.writer_lock import WriterLock, WriterLockHeld
-from qimo_assets.resources.spark import KAFKA_READER, SHORT_NAMES
+from qimo_assets.resources.spark import KAFKA_READER, SHORT_NAMES, in_step
 from qimo_assets.settings import Settings
 from qimo_assets_tests.conftest import wait_for
 from qimo_assets_tests.drivers import driver
@@ -400,6 +401,35 @@ def test_the_files_of_more_days_than_hudi_plans_at_once_are_put_together(world: 
     served = [set(commit.files) for commit in commits if commit.kind is Kind.SERVICE]
     assert set().union(*served) == days
     assert set(world.rows().values()) == {len(days)}
+
+
+class Ended(BaseException):
+    """What Dagster raises in a run that is to end is no `Exception` either."""
+
+
+def test_what_interrupts_a_call_of_the_jvm_leaves_the_next_its_own_answer(world: LocalLake) -> None:
+    def end(*_: object) -> None:
+        raise Ended
+
+    java: Any = world.spark._jvm
+    answers: list[int] = []
+
+    def interrupted() -> None:
+        try:
+            with in_step(world.spark):
+                java.java.lang.Thread.sleep(3_000)
+        finally:
+            # The exception, and with it the call, is still there.
+            answers.append(java.java.lang.Math.max(1, 2))
+
+    before = signal.signal(signal.SIGALRM, end)
+    signal.setitimer(signal.ITIMER_REAL, 0.3)
+    try:
+        with pytest.raises(Ended):
+            interrupted()
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert answers == [2]
 
 
 def test_services_leave_the_processors_to_a_stream_that_is_behind(

@@ -135,13 +135,14 @@ def test_the_query_is_stopped_before_a_service_is_waited_for(
     run.context.log = SimpleNamespace(info=lambda _: None)
     state = SimpleNamespace(known=Known())
     stream = SimpleNamespace(start=lambda until_caught_up: run.query, state=state, end=end)
+    session = SimpleNamespace(_jvm=SimpleNamespace(_gateway_client=None))
     services = [SimpleNamespace(look=look, table=MESSAGE)]
     reporter = SimpleNamespace(report=report, commit=lambda _: None)
     fence = SimpleNamespace(refused=None)
     with pytest.raises(dg.DagsterExecutionInterruptedError):
         lake_run._stream(  # pyright: ignore[reportPrivateUsage]
-            *cast("Any", (run.context, stream, Mode.LIVE, services, Pace(0.001), reporter)),
-            *cast("Any", (run, fence)),
+            *cast("Any", (run.context, session, stream, Mode.LIVE, services, Pace(0.001))),
+            *cast("Any", (reporter, run, fence)),
         )
     assert order == ["report", "query", "end", "service", "report"]
 
