@@ -339,6 +339,7 @@ def spark(software: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
             .config("spark.sql.session.timeZone", "Asia/Shanghai")
             .config("spark.sql.shuffle.partitions", "1")
             .config("spark.sql.codegen.wholeStage", "false")
+            .config("spark.sql.codegen.factoryMode", "NO_CODEGEN")
             .config("spark.sql.warehouse.dir", str(home / "warehouse"))
             .config("spark.local.dir", str(home))
             .getOrCreate()
