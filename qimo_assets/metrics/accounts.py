@@ -12,7 +12,6 @@ from qimo_assets.metrics.commits import Commits
 from qimo_assets.metrics.counting import MAX_DAYS, Counting
 from qimo_assets.metrics.facts import ACCOUNT_DAYS, ACCOUNTS, Facts
 from qimo_assets.metrics.links import Count, Counted, names_of
-from qimo_assets.metrics.look import reading_of
 from qimo_assets.metrics.publish import SQL_DIR
 from qimo_assets.metrics.rows import Row, read_rows
 from qimo_assets.resources.hive import HiveSession
@@ -111,17 +110,13 @@ class Accounts:
         counts: Sequence[Count],
     ) -> list[Row]:
         new = [count for count in counts if count.messages]
-        messages = self._facts.messages(
-            [(count.day, count.since, count.until) for count in new],
-            reading_of([count.counts for count in new]),
-        )
         self.counting.look_again(self._session)
         accounts = render(
             SQL_DIR / "account_days.sql",
             table=self.counting.table,
             last=last,
             links=names_of(counted.values()),
-            new=messages if new else "",
+            new=self._facts.new_messages(new) if new else "",
         )
         over = query_over(metric.name, ACCOUNT_DAYS, self._database, accounts)
         return read_rows(self._session, metric, days, f"`{metric.name}`", over)

@@ -68,10 +68,14 @@ class Facts:
             SQL_DIR / "facts.sql",
             sets=[row for metric in self._metrics for row in self._sets[metric]],
             facts={metric.name: _facts_of(metric, self._database) for metric in self._metrics},
-            messages=self.messages(
-                [(count.day, count.since, count.until) for count in counts],
-                reading_of([count.counts for count in counts]),
-            ),
+            messages=self.new_messages(counts),
+        )
+
+    def new_messages(self, counts: Sequence[Count]) -> str:
+        """Return the query for the messages that are to be counted."""
+        return self.messages(
+            [(count.day, count.since, count.until) for count in counts],
+            reading_of([count.counts for count in counts]),
         )
 
     def messages(self, spans: Iterable[Span], reading: str = SNAPSHOT) -> str:

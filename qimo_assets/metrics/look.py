@@ -24,15 +24,15 @@ def look(
         days: The days.
         again: Whether the session may have kept which files there were.
     """
-    read: dict[bool, list[str]] = {True: [], False: []}
+    read: dict[str, list[str]] = {BASE_FILES: [], SNAPSHOT: []}
     for day in days:
-        read[_in_base_files(session, database, day)].append(day)
+        read[_reading(session, database, day)].append(day)
     return {
         day: commits
-        for in_base_files, some in read.items()
+        for reading, some in read.items()
         for start in range(0, len(some), DAYS_AT_ONCE)
         for day, commits in _commits(
-            session, database, some[start : start + DAYS_AT_ONCE], in_base_files, again
+            session, database, some[start : start + DAYS_AT_ONCE], reading, again
         ).items()
     }
 
@@ -55,9 +55,9 @@ def reading_of(commits: Sequence[Commits]) -> str:
     return BASE_FILES if all(of_day.in_base_files for of_day in commits) else SNAPSHOT
 
 
-def _in_base_files(session: HiveSession, database: str, day: str) -> bool:
-    """Return whether no file group of a day has log files. Where the table of base files cannot be
-    asked, the snapshot is read.
+def _reading(session: HiveSession, database: str, day: str) -> str:
+    """Return how a day may be read: `BASE_FILES` where no file group has log files. Where that
+    table cannot be asked, the snapshot is read.
     """
     try:
         groups = session.query(
@@ -65,18 +65,19 @@ def _in_base_files(session: HiveSession, database: str, day: str) -> bool:
             f"partition_path => 'day={day}')"
         )
     except HiveError:
-        return False
-    return not any(group["num_delta_files"] for group in groups)
+        return SNAPSHOT
+    return SNAPSHOT if any(group["num_delta_files"] for group in groups) else BASE_FILES
 
 
 def _commits(
-    session: HiveSession, database: str, days: Sequence[str], in_base_files: bool, again: bool
+    session: HiveSession, database: str, days: Sequence[str], reading: str, again: bool
 ) -> dict[str, Commits]:
     found: dict[str, list[Commit]] = {day: [] for day in days}
-    messages = messages_table(database, BASE_FILES if in_base_files else SNAPSHOT)
+    messages = messages_table(database, reading)
     if again:
         session.execute(f"REFRESH TABLE {messages}")
     for row in session.query(render(SQL_DIR / "commits.sql", messages=messages, days=days)):
         checksum = row["messages"] * row["checksum"]
         found[row["day"]].append(Commit(row["instant"], row["messages"], checksum))
+    in_base_files = reading == BASE_FILES
     return {day: Commits(tuple(sorted(commits)), in_base_files) for day, commits in found.items()}
