@@ -7,8 +7,8 @@
 
 The time is that of the command, which ends when every service has answered its probe. Memory is
 looked at after some lines have gone all the way and everything has run on for a while: the resident
-memory of each service with its children; what two processes share counts twice. The stream is a
-child of Dagster's code server and is told by itself, Python and JVM together.
+memory of each service with its children. The stream is a child of Dagster's code server and is told
+by itself, Python and JVM together.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from benchmarks.measure import Figure
 from benchmarks.plans import StartPlan
 from benchmarks.testbed import Testbed, say
 from qimo_assets import simulator
+from qimo_assets.stack.control import resident_bytes
 from qimo_assets.stack.layout import Layout
 
 # The software, and the passwords that this process knows already.
@@ -109,8 +110,8 @@ def _stream_bytes(code_server: psutil.Process) -> int:
         for process in code_server.children(recursive=True)
         if "pyspark-shell" in process.cmdline()
     ]
-    return sum(
-        member.memory_info().rss
+    return resident_bytes(
+        member
         for driver in drivers
         if driver
         for member in [driver, *driver.children(recursive=True)]

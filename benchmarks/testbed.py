@@ -103,10 +103,8 @@ class Testbed:
         return processor_seconds(psutil.Process(pid))
 
     def resident_mb(self) -> float:
-        """Return the resident memory of all its processes, in MiB; what two of them share counts
-        twice.
-        """
-        return sum(_resident(process) for process in control.processes_of(self.layout.home)) / 2**20
+        """Return the resident memory of all its processes, in MiB."""
+        return control.resident_bytes(control.processes_of(self.layout.home)) / 2**20
 
 
 def processor_seconds(process: psutil.Process) -> float:
@@ -241,10 +239,3 @@ def _end(layout: Layout) -> None:
     shutil.rmtree(layout.home)
     if not any(layout.home.parent.iterdir()):
         layout.home.parent.rmdir()
-
-
-def _resident(process: psutil.Process) -> int:
-    try:
-        return process.memory_info().rss
-    except psutil.NoSuchProcess:
-        return 0

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -212,13 +212,23 @@ def _version(service: Service) -> str:
     return version_of(service.version_of)
 
 
+def resident_bytes(processes: Iterable[psutil.Process]) -> int:
+    """Return the resident memory of processes, of which each has its part of a page that several
+    share: Dagster's runs and Spark's workers are forked, and share most of theirs.
+    """
+    total = 0
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            total += process.memory_full_info().pss
+    return total
+
+
 def _rss_mb(pid: int | None) -> int | None:
     if pid is None:
         return None
     try:
         process = psutil.Process(pid)
-        family = [process, *process.children(recursive=True)]
-        return sum(member.memory_info().rss for member in family) >> 20
+        return resident_bytes([process, *process.children(recursive=True)]) >> 20
     except psutil.NoSuchProcess:
         return None
 
