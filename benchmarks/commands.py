@@ -15,6 +15,7 @@ import click
 from benchmarks.measure import Machine, Report
 from benchmarks.plans import (
     HELP,
+    LEAST,
     QUICK,
     AgePlan,
     CollectPlan,
@@ -75,7 +76,7 @@ def _options(kind: type[Any]) -> list[Callable[[Callable[..., Any]], Callable[..
         click.option(
             f"--{item.name.replace('_', '-')}",
             item.name,
-            type=click.IntRange(min=1),
+            type=click.IntRange(min=item.metadata[LEAST]),
             multiple=isinstance(item.default, tuple),
             help=f"{item.metadata[HELP]}  [default: {_text(item.default)}; with --quick "
             f"{_text(item.metadata[QUICK])}]",

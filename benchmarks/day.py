@@ -11,10 +11,11 @@ behind. Of the end of each part are told
 - **query**: the messages of each province of the day, asked of the Thrift server while lines are
   written (at two thirds of the part) and after its last line,
 - **files** of the day, and the driver's **resident memory**,
-- **refresh**: all metrics of the day, from the lake to MySQL, after some lines more, and the
-  processor time of the Thrift server for it; what the part brought is counted before, and a few
-  refreshes come before, unmeasured. Beside it stands what DuckDB takes to count the same figures of
-  the whole day out of the same files.
+- **stream**: its lines a second from start to end, the time of the services after it included,
+- **refresh**, unless there is to be none: all metrics of the day, from the lake to MySQL, after
+  some lines more, and the processor time of the Thrift server for it; what the part brought is
+  counted before, and a few refreshes come before, unmeasured. Beside it stands what DuckDB takes to
+  count the same figures of the whole day out of the same files.
 
 The first subject of each figure is the whole day; the others are the parts before.
 """
@@ -24,7 +25,7 @@ from __future__ import annotations
 import math
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from statistics import median
@@ -61,7 +62,8 @@ MAX_PARTS = 10
 MARKS = (1_000_000, 3_000_000, 10_000_000, 30_000_000)
 # Of a part, its last third is measured: before it the driver may be cold.
 MEASURED_FROM = 2 / 3
-TIMELINE_SECONDS = 10.0
+# Each look asks the driver for every stage that it still knows.
+LOOK_SECONDS = 10.0
 MIB, NANOSECONDS, MICROSECONDS = 2**20, 10**9, 10**6
 
 
@@ -72,6 +74,7 @@ class Part:
     Attributes:
         rows: Rows of the lake at its end.
         lines: Rows that are new in it.
+        seconds: From the start of its stream to its end, and what the services then took.
         rates: Lines per second of each of its last batches.
         written: Seconds of each query while lines are written.
         at_rest: Seconds of each query after the last line.
@@ -86,6 +89,7 @@ class Part:
 
     rows: int
     lines: int
+    seconds: float = 0.0
     rates: list[float] = field(default_factory=list)
     written: list[float] = field(default_factory=list)
     at_rest: list[float] = field(default_factory=list)
@@ -118,8 +122,7 @@ class Watch:
 
     def look(self, query: StreamingQuery) -> None:
         """Keep what was done since the last look."""
-        self._keep_tasks()
-        if time.monotonic() - self._looked_at > TIMELINE_SECONDS:
+        if time.monotonic() - self._looked_at > LOOK_SECONDS:
             self._keep_services()
         for progress in query.recentProgress:
             batch = (str(progress["runId"]), int(progress["batchId"]))
@@ -135,7 +138,6 @@ class Watch:
 
     def end(self, bed: Testbed) -> None:
         """Look at what is there after the last line of the part."""
-        self._keep_tasks()
         self._keep_services()
         part = self.part
         part.at_rest = query_seconds(self._settings, self._day, self._queries)
@@ -160,8 +162,11 @@ class Watch:
                 self._stages[stage.stageId()] = stage.executorCpuTime() / NANOSECONDS
 
     def _keep_services(self) -> None:
-        """Keep how many rows services wrote, before their commits are archived."""
+        """Keep what services did, before Spark forgets its stages and their commits are
+        archived.
+        """
         self._looked_at = time.monotonic()
+        self._keep_tasks()
         path = MESSAGE.path(self._settings.lake)
         for commit in news_since(self._spark, path, self._seen):
             self._seen = commit.completed
@@ -196,26 +201,39 @@ def _stream(plan: DayPlan, bed: Testbed, spark: SparkSession, settings: Settings
         shutil.rmtree(lines)
         watch = watch or Watch(spark, settings, plan.queries, day)
         watch.begin(part)
-        stream_all(spark, settings, watch.look, until_served=True)
+        part.seconds = stream_all(spark, settings, watch.look, until_served=True)
         watch.end(bed)
         _empty(settings)
-        _make_views(settings)
-        _refresh(settings, day)
-        for again in range(plan.warm_refreshes + plan.refreshes):
-            seed = plan.seed + MAX_PARTS * (again + 1) + number
-            lines = bed.layout.data / f"part{number}-{again}"
-            one_day(lines, plan.refresh_lines, seed)
-            fill(bed, settings, lines, plan.refresh_lines)
-            shutil.rmtree(lines)
-            stream_all(spark, settings)
-            before, seconds = bed.processor_seconds("thriftserver"), _refresh(settings, day)
-            if again >= plan.warm_refreshes:
-                part.refreshes.append(seconds)
-                part.processor.append(bed.processor_seconds("thriftserver") - before)
-        part.counted = count_day(spark, settings, day, bed.layout.data / "files")
+        if plan.refreshes:
+            _measure_refreshes(plan, bed, spark, settings, part, day, number)
         parts.append(part)
         say(f"{part}")
     return parts
+
+
+def _measure_refreshes(
+    plan: DayPlan,
+    bed: Testbed,
+    spark: SparkSession,
+    settings: Settings,
+    part: Part,
+    day: str,
+    number: int,
+) -> None:
+    _make_views(settings)
+    _refresh(settings, day)
+    for again in range(plan.warm_refreshes + plan.refreshes):
+        seed = plan.seed + MAX_PARTS * (again + 1) + number
+        lines = bed.layout.data / f"part{number}-{again}"
+        one_day(lines, plan.refresh_lines, seed)
+        fill(bed, settings, lines, plan.refresh_lines)
+        shutil.rmtree(lines)
+        stream_all(spark, settings)
+        before, seconds = bed.processor_seconds("thriftserver"), _refresh(settings, day)
+        if again >= plan.warm_refreshes:
+            part.refreshes.append(seconds)
+            part.processor.append(bed.processor_seconds("thriftserver") - before)
+    part.counted = count_day(spark, settings, day, bed.layout.data / "files")
 
 
 def marks(lines: int) -> list[int]:
@@ -226,12 +244,6 @@ def marks(lines: int) -> list[int]:
 def figures(parts: Sequence[Part]) -> list[Figure]:
     """Return what was seen, the whole day first."""
     newest_first = parts[::-1]
-
-    def figure(name: str, unit: str, values: Sequence[Sequence[float]]) -> Figure:
-        of = zip(newest_first, values, strict=True)
-        return Figure(name, unit, {f"{part.rows:,} rows": found for part, found in of})
-
-    per_row = [part.tasks / part.lines * MICROSECONDS for part in newest_first]
     queries = [
         Figure(
             f"query of the day at {part.rows:,} rows",
@@ -240,6 +252,36 @@ def figures(parts: Sequence[Part]) -> list[Figure]:
         )
         for part in newest_first
     ]
+    return [
+        _figure("batch", "lines/s", newest_first, lambda part: [median(part.rates)]),
+        _figure(
+            "stream with its services",
+            "lines/s",
+            newest_first,
+            lambda part: [part.lines / part.seconds],
+        ),
+        _figure(
+            "services, processor time",
+            "µs per new row",
+            newest_first,
+            lambda part: [part.tasks / part.lines * MICROSECONDS],
+        ),
+        _figure(
+            "services, rows written",
+            "per new row",
+            newest_first,
+            lambda part: [part.rewritten / part.lines],
+        ),
+        *queries,
+        *_refreshes([part for part in newest_first if part.refreshes]),
+        _figure("files of the day", "files", newest_first, lambda part: [part.files]),
+        _figure("resident memory", "MiB", newest_first, lambda part: [part.memory / MIB]),
+    ]
+
+
+def _refreshes(parts: Sequence[Part]) -> list[Figure]:
+    if not parts:
+        return []
     counts = [
         Figure(
             f"processor time at {part.rows:,} rows",
@@ -249,23 +291,19 @@ def figures(parts: Sequence[Part]) -> list[Figure]:
                 "all figures of the day by DuckDB": [part.counted],
             },
         )
-        for part in newest_first
+        for part in parts
     ]
     return [
-        figure("batch", "lines/s", [[median(part.rates)] for part in newest_first]),
-        figure("services, processor time", "µs per new row", [[value] for value in per_row]),
-        figure(
-            "services, rows written",
-            "per new row",
-            [[part.rewritten / part.lines] for part in newest_first],
-        ),
-        *queries,
-        figure("refresh", "s", [part.refreshes for part in newest_first]),
-        figure("refresh, processor time", "s", [part.processor for part in newest_first]),
+        _figure("refresh", "s", parts, lambda part: part.refreshes),
+        _figure("refresh, processor time", "s", parts, lambda part: part.processor),
         *counts,
-        figure("files of the day", "files", [[part.files] for part in newest_first]),
-        figure("resident memory", "MiB", [[part.memory / MIB] for part in newest_first]),
     ]
+
+
+def _figure(
+    name: str, unit: str, parts: Sequence[Part], of: Callable[[Part], list[float]]
+) -> Figure:
+    return Figure(name, unit, {f"{part.rows:,} rows": of(part) for part in parts})
 
 
 def _make_views(settings: Settings) -> None:

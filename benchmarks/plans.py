@@ -13,17 +13,19 @@ Plan = TypeVar("Plan")
 MAX_BATCH = LakeSettings.model_fields["max_lines_per_batch"].default
 QUICK = "quick"
 HELP = "help"
+LEAST = "least"
 
 
-def size(full: Any, quick: Any, text: str) -> Any:
+def size(full: Any, quick: Any, text: str, *, least: int = 1) -> Any:
     """Return a field of a plan.
 
     Args:
         full: Its value unless another is asked for.
         quick: Its value in a smoke test, whose figures say nothing.
         text: What it is, for the command's help.
+        least: The least that can be asked for.
     """
-    return field(default=full, metadata={QUICK: quick, HELP: text})
+    return field(default=full, metadata={QUICK: quick, HELP: text, LEAST: least})
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,9 @@ class DayPlan:
     warm_refreshes: int = size(
         8, 0, "How often its metrics are refreshed before, unmeasured: a young server compiles."
     )
-    refreshes: int = size(3, 1, "How often its metrics are refreshed each time.")
+    refreshes: int = size(
+        3, 1, "How often its metrics are refreshed each time; at 0 they are not counted.", least=0
+    )
     refresh_lines: int = size(10_000, 500, "Lines that are new at each refresh.")
     seed: int = size(1, 1, "Seed of the lines.")
 
@@ -146,4 +150,6 @@ def chosen(kind: type[Plan], *, quick: bool, **given: Any) -> Plan:
         given: Field -> value; None and an empty tuple are not given.
     """
     values = {item.name: item.metadata[QUICK] if quick else item.default for item in fields(kind)}  # pyright: ignore[reportArgumentType]  # each is a dataclass
-    return kind(**{name: given.get(name) or value for name, value in values.items()})
+    return kind(
+        **values | {name: value for name, value in given.items() if value not in (None, ())}
+    )

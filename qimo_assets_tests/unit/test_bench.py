@@ -27,7 +27,7 @@ from benchmarks.measure import (
     rounded,
     trend,
 )
-from benchmarks.plans import AgePlan, CollectPlan, chosen
+from benchmarks.plans import AgePlan, CollectPlan, DayPlan, chosen
 from benchmarks.storage import JOB_TICKS_KEPT, MIB, Size
 from benchmarks.storage import figures as storage_figures
 from benchmarks.testbed import DEFAULT_PORT_OFFSET, tuning
@@ -162,6 +162,7 @@ def test_what_is_given_wins_over_the_sizes() -> None:
     assert chosen(CollectPlan, quick=False, lines=None) == CollectPlan()
     assert chosen(CollectPlan, quick=True, lines=7, seed=None).lines == 7
     assert chosen(CollectPlan, quick=True).lines < CollectPlan().lines
+    assert chosen(DayPlan, quick=False, refreshes=0).refreshes == 0
     assert chosen(AgePlan, quick=False, rates=()).rates == AgePlan().rates
     assert chosen(AgePlan, quick=True, rates=(5,)).rates == (5,)
 
@@ -294,15 +295,26 @@ def test_a_day_is_looked_at_as_it_grows() -> None:
 
 
 def test_what_a_part_costs_is_told_for_each_of_its_own_lines() -> None:
-    first = Part(10, 10, [5.0, 4.0, 9.0], [2.0], [1.0], 0.001, 10, 3, MIB, processor=[9.0])
-    whole = Part(30, 20, [4.0], [3.0], [1.0], 0.004, 40, 5, 2 * MIB, processor=[1.0, 2.0, 4.0])
-    whole.counted = 8.0
+    first = Part(10, 10, 2.0, [5.0, 4.0, 9.0], [2.0], [1.0], 0.001, 10, 3, MIB)
+    whole = Part(30, 20, 8.0, [4.0], [3.0], [1.0], 0.004, 40, 5, 2 * MIB)
     told = day_figures([first, whole])
-    rate, tasks, rewritten, query, *_ = told
+    rate, stream, tasks, rewritten, query, *_ = told
     assert (rate.subject, rate.ratios) == ("30 rows", {"10 rows": 0.8})
+    assert stream.medians == {"30 rows": 2.5, "10 rows": 5.0}
     assert tasks.medians == {"30 rows": 200.0, "10 rows": 100.0}
     assert rewritten.medians == {"30 rows": 2.0, "10 rows": 1.0}
     assert (query.name, query.ratios) == ("query of the day at 30 rows", {"at rest": 3.0})
+    assert not [figure for figure in told if "refresh" in figure.name]
+
+
+def test_a_refresh_is_held_against_another_engine() -> None:
+    first, whole = (
+        Part(
+            rows, rows, 1.0, [1.0], [1.0], [1.0], refreshes=[6.0], processor=processor, counted=8.0
+        )
+        for rows, processor in ((10, [9.0]), (30, [1.0, 2.0, 4.0]))
+    )
+    told = day_figures([first, whole])
     [count] = [figure for figure in told if figure.name == "processor time at 30 rows"]
     assert count.ratios == {"all figures of the day by DuckDB": 0.25}
 
