@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import time
 from collections.abc import Generator
@@ -132,6 +133,8 @@ def running_agent(bed: Testbed, settings: Settings, name: str) -> Generator[Agen
     finally:
         process.kill()
         process.wait()
+        # Its links would keep the log files: a quarter of a gigabyte for each million lines.
+        shutil.rmtree(home)
 
 
 def fill(bed: Testbed, settings: Settings, directory: Path, lines: int) -> None:
