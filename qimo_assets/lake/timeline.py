@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum
@@ -15,6 +15,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from py4j.java_gateway import JavaClass
+from py4j.protocol import Py4JJavaError
 from pyspark.sql import SparkSession
 
 from qimo_assets.contract import TIMEZONE
@@ -31,6 +32,8 @@ LINES_OPTION = "_qimo_lines"
 REASONS_OPTION = "_qimo_reasons"
 # Place -> ranges of the lines of the batch.
 PLACES_OPTION = "_qimo_places"
+# How often commits are read that are archived meanwhile; forty are archived at once.
+TRIES = 3
 # The name of a batch that no line arrived with.
 REPLAY_BATCH = "replay"
 
@@ -107,9 +110,13 @@ def news_since(spark: SparkSession, path: str, completed: str | None) -> list[Co
     """
     if not exists(spark, path):
         return []
-    timeline = _completed(spark, path)
-    later = timeline.findInstantsModifiedAfterByCompletionTime(completed) if completed else timeline
-    commits = [_commit(timeline, instant) for instant in later.getInstants()]
+    _, commits = read_commits(
+        spark,
+        path,
+        lambda timeline: (
+            timeline.findInstantsModifiedAfterByCompletionTime(completed) if completed else timeline
+        ),
+    )
     return sorted(commits, key=lambda commit: commit.completed)
 
 
@@ -123,8 +130,8 @@ def touched_days(spark: SparkSession, path: str, since: str | None) -> Touched:
     """
     if not exists(spark, path):
         return Touched({}, None)
-    timeline = _completed(spark, path)
-    found = summed(_commits(timeline, since))
+    timeline, commits = _later_than(spark, path, since)
+    found = summed(commits)
     if since is None or not timeline.isBeforeTimelineStarts(since):
         return found
     return replace(found, rows={**dict.fromkeys(_days_after(spark, path, since), 0), **found.rows})
@@ -166,7 +173,32 @@ def completed_commits(spark: SparkSession, path: str, since: str | None = None) 
     services;
     none where there is no table yet.
     """
-    return _commits(_completed(spark, path), since) if exists(spark, path) else []
+    return _later_than(spark, path, since)[1] if exists(spark, path) else []
+
+
+def read_commits(
+    spark: SparkSession, path: str, chosen: Callable[[Any], Any]
+) -> tuple[Any, list[Commit]]:
+    """Return the timeline of a table's completed commits, and some of the commits.
+
+    A commit may be archived between the look at the timeline and its reading; then both are done
+    again.
+
+    Args:
+        spark: A session with Hudi's classes.
+        path: The table's base path.
+        chosen: Returns the part of a timeline of which the commits are read.
+    """
+    tries = TRIES
+    while True:
+        tries -= 1
+        timeline = _completed(spark, path)
+        try:
+            instants = chosen(timeline).getInstants()
+            return timeline, [_commit(timeline, instant) for instant in instants]
+        except Py4JJavaError as error:
+            if not tries or "FileNotFoundException" not in str(error):
+                raise
 
 
 @dataclass(frozen=True)
@@ -274,13 +306,13 @@ def _completed(spark: SparkSession, path: str) -> Any:
     return _active_timeline(spark, path).getCommitsTimeline().filterCompletedInstants()
 
 
-def _commits(timeline: Any, since: str | None) -> list[Commit]:
-    later = timeline.findInstantsAfter(since) if since else timeline
-    commits = [_commit(timeline, instant) for instant in later.getInstants()]
-    return sorted(
-        (commit for commit in commits if commit.kind is not Kind.SERVICE),
-        key=lambda commit: commit.instant,
+def _later_than(spark: SparkSession, path: str, since: str | None) -> tuple[Any, list[Commit]]:
+    """Return the timeline and its commits later than an instant, oldest first, but for services."""
+    timeline, commits = read_commits(
+        spark, path, lambda timeline: timeline.findInstantsAfter(since) if since else timeline
     )
+    of_lines = [commit for commit in commits if commit.kind is not Kind.SERVICE]
+    return timeline, sorted(of_lines, key=lambda commit: commit.instant)
 
 
 def _commit(timeline: Any, instant: Any) -> Commit:

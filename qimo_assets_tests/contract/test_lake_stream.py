@@ -36,7 +36,13 @@ from qimo_assets.lake.services import Services
 from qimo_assets.lake.state import StateFiles
 from qimo_assets.lake.stream import topic_name
 from qimo_assets.lake.tables import BATCH_TABLES, MESSAGE, QUARANTINE, SENT_AGAIN, Table
-from qimo_assets.lake.timeline import Kind, news_since, pending_services
+from qimo_assets.lake.timeline import (
+    Kind,
+    completed_commits,
+    news_since,
+    pending_services,
+    read_commits,
+)
 from qimo_assets.lake.write import Operation, TableWriter, roll_back
 from qimo_assets.lake.writer_lock import WriterLock, WriterLockHeld
 from qimo_assets.resources.spark import KAFKA_READER, SHORT_NAMES, in_step
@@ -156,6 +162,23 @@ def test_a_file_of_few_rows_is_small(world: LocalLake) -> None:
     files = list(world.path(MESSAGE).parent.glob("*/day=*/*.parquet"))
     assert len(files) == len(BATCH_TABLES)
     assert max(file.stat().st_size for file in files) < 20_000
+
+
+def test_a_commit_that_is_archived_while_commits_are_read_is_passed_over(world: LocalLake) -> None:
+    for number in range(3):
+        world.write(line(str(number)))
+    path = world.path(MESSAGE)
+    kept = {commit.instant for commit in completed_commits(world.spark, f"file:{path}")}
+
+    def all_and_one_archived(timeline: Any) -> Any:
+        first = min(kept)
+        for file in path.glob(f".hoodie/timeline/{first}_*"):
+            file.unlink()
+        return timeline
+
+    timeline, commits = read_commits(world.spark, f"file:{path}", all_and_one_archived)
+    assert {commit.instant for commit in commits} == kept - {min(kept)}
+    assert timeline.countInstants() == len(commits) == 2
 
 
 def test_what_is_known_is_written_down_at_the_end(world: LocalLake) -> None:
