@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 
 from qimo_assets.automation.backoff import FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS, pause_seconds
-from qimo_assets.automation.lateness import MAX_DAYS
+from qimo_assets.automation.lateness import FEW_DAYS, MAX_DAYS
 from qimo_assets_tests.automation.graph import METRIC, NOON, VIEW, Graph, running
 
 CANCELED = dg.DagsterRunStatus.CANCELED
@@ -50,6 +50,26 @@ def test_late_days_wait_for_each_other_and_today_for_none() -> None:
     assert graph.tick(minutes=1) == {TODAY}
     assert graph.tick(minutes=1) == {OLDER, OLD}
     assert graph.tick() == set()
+
+
+def test_a_few_late_days_go_with_todays_next_run() -> None:
+    graph = running(late_minutes=2)
+    run = graph.started(TODAY)
+    graph.touch(OLDER, OLD, TODAY)
+    assert graph.tick() == set()
+    with graph.clock():
+        graph.instance.report_run_canceled(run)
+    assert graph.tick() == {OLDER, OLD, TODAY}
+
+
+def test_many_late_days_wait_for_no_run_of_today() -> None:
+    graph = running(late_minutes=2)
+    days = [
+        str(date.fromisoformat(TODAY) - timedelta(days=number)) for number in range(FEW_DAYS + 2)
+    ]
+    graph.started(TODAY)
+    graph.touch(*days)
+    assert graph.tick() == set(days) - {TODAY}
 
 
 def test_of_many_late_days_the_newest_go_first() -> None:
