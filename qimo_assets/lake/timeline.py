@@ -285,9 +285,10 @@ def time_of(instant: str) -> datetime:
 
 
 def exists(spark: SparkSession, path: str) -> bool:
-    """Return whether a table stands at this path."""
+    """Return whether a table stands at this path: what it is was written to its end."""
     properties = hadoop_path(spark, f"{path}/.hoodie/hoodie.properties*")
-    return bool(file_system(spark, path).globStatus(properties))
+    found = file_system(spark, path).globStatus(properties) or []
+    return any(status.getLen() for status in found)
 
 
 def forget_unmade(spark: SparkSession, path: str) -> None:

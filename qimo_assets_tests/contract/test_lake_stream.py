@@ -469,9 +469,12 @@ def test_services_leave_the_processors_to_a_stream_that_is_behind(
     assert not service.look()
 
 
-def test_a_table_that_was_being_made_is_made_anew(world: LocalLake) -> None:
+@pytest.mark.parametrize("begun", [False, True], ids=["not told", "begun to be told"])
+def test_a_table_that_was_being_made_is_made_anew(world: LocalLake, begun: bool) -> None:
     for table in BATCH_TABLES:
         (world.path(table) / ".hoodie" / "timeline").mkdir(parents=True)
+        if begun:
+            (world.path(table) / ".hoodie" / "hoodie.properties").touch()
     world.open()
     world.write(*File().append(*numbered(1, 11)))
     assert_once(world, 1, 11)
