@@ -195,10 +195,7 @@ def _stream(plan: DayPlan, bed: Testbed, spark: SparkSession, settings: Settings
     watch: Watch | None = None
     for number, (rows_before, rows) in enumerate(pairwise([0, *marks(plan.lines)])):
         part = Part(rows, rows - rows_before)
-        lines = bed.layout.data / f"part{number}"
-        day = one_day(lines, part.lines, plan.seed + number)
-        fill(bed, settings, lines, part.lines)
-        shutil.rmtree(lines)
+        day = _send(bed, settings, f"part{number}", part.lines, plan.seed + number)
         watch = watch or Watch(spark, settings, plan.queries, day)
         watch.begin(part)
         part.seconds = stream_all(spark, settings, watch.look, until_served=True)
@@ -209,6 +206,15 @@ def _stream(plan: DayPlan, bed: Testbed, spark: SparkSession, settings: Settings
         parts.append(part)
         say(f"{part}")
     return parts
+
+
+def _send(bed: Testbed, settings: Settings, name: str, lines: int, seed: int) -> str:
+    """Bring lines of the day into the topic, and return the day."""
+    directory = bed.layout.data / name
+    day = one_day(directory, lines, seed)
+    fill(bed, settings, directory, lines)
+    shutil.rmtree(directory)
+    return day
 
 
 def _measure_refreshes(
@@ -224,10 +230,7 @@ def _measure_refreshes(
     _refresh(settings, day)
     for again in range(plan.warm_refreshes + plan.refreshes):
         seed = plan.seed + MAX_PARTS * (again + 1) + number
-        lines = bed.layout.data / f"part{number}-{again}"
-        one_day(lines, plan.refresh_lines, seed)
-        fill(bed, settings, lines, plan.refresh_lines)
-        shutil.rmtree(lines)
+        _send(bed, settings, f"part{number}-{again}", plan.refresh_lines, seed)
         stream_all(spark, settings)
         before, seconds = bed.processor_seconds("thriftserver"), _refresh(settings, day)
         if again >= plan.warm_refreshes:

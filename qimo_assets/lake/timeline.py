@@ -168,12 +168,11 @@ def together(first: Touched, then: Touched) -> Touched:
     )
 
 
-def completed_commits(spark: SparkSession, path: str, since: str | None = None) -> list[Commit]:
-    """Return the completed commits of the active timeline later than `since`, oldest first, but for
-    services;
-    none where there is no table yet.
+def completed_commits(spark: SparkSession, path: str) -> list[Commit]:
+    """Return the completed commits of the active timeline, oldest first, but for services; none
+    where there is no table yet.
     """
-    return _later_than(spark, path, since)[1] if exists(spark, path) else []
+    return _later_than(spark, path, None)[1] if exists(spark, path) else []
 
 
 def read_commits(
