@@ -383,6 +383,8 @@ def environment_of(stack: Stack) -> Generator[None, None, None]:
 
 def end(stack: Stack) -> None:
     """End a stack, and delete its home."""
-    assert stack.qimo("down").stderr == "", "down had to break something off"
+    down = stack.qimo("down")
+    assert down.stderr == "", "down had to break something off"
+    assert "was killed" not in down.stdout, down.stdout
     assert not control.processes_of(stack.home), "down left processes behind"
     shutil.rmtree(stack.home)

@@ -146,7 +146,8 @@ def stop(layout: Layout, report: Report, only: set[str] | None = None) -> bool:
     if only is None:
         process = psutil.Process(supervisor.supervisor.getPID())
         supervisor.supervisor.shutdown()
-        _wait_for_end(layout.home, process)
+        for broken_off in _wait_for_end(layout.home, process):
+            report(f"{broken_off} did not end within {END_SECONDS} s and was killed")
     return True
 
 
@@ -367,23 +368,33 @@ def _owner(port: int) -> str:
         connections = []
     for connection in connections:
         if connection.laddr and connection.laddr.port == port and connection.pid:
-            process = psutil.Process(connection.pid)
-            return (
-                f"process {process.pid} "
-                f"({re.sub(r'[^ -~]', '?', ' '.join(process.cmdline())[:80])})"
-            )
+            return _described(psutil.Process(connection.pid))
     return "a process of another user"
 
 
-def _wait_for_end(home: Path, supervisor: psutil.Process) -> None:
+def _described(process: psutil.Process) -> str:
+    command = re.sub(r"[^ -~]", "?", " ".join(process.cmdline())[:80])
+    return f"process {process.pid} ({command})"
+
+
+def _wait_for_end(home: Path, supervisor: psutil.Process) -> list[str]:
+    """Wait until nothing of the stack runs, and return what had to be killed."""
     deadline = time.monotonic() + END_SECONDS
     while left := [process for process in [supervisor, *_supervised(home)] if _lives(process)]:
         if time.monotonic() > deadline:
-            for process in left:
-                with suppress(psutil.NoSuchProcess):
-                    process.kill()
-            return
+            return [described for process in left if (described := _killed(process))]
         time.sleep(0.1)
+    return []
+
+
+def _killed(process: psutil.Process) -> str:
+    """Kill a process, and return what it was; empty for one that has ended by itself."""
+    try:
+        described = _described(process)
+        process.kill()
+    except psutil.NoSuchProcess:
+        return ""
+    return described
 
 
 def _supervised(home: Path) -> list[psutil.Process]:
