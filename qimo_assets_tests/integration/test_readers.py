@@ -78,6 +78,8 @@ def own_spark(stack: Stack, day: str) -> dict[str, Any]:
             **{name: at_this_stack(stack, value) for name, value in properties.items()},
             "spark.jars": ",".join(map(str, jars)),
             "spark.ui.enabled": "false",
+            # Where Hive leaves an empty directory of each session.
+            "spark.driver.extraJavaOptions": f"-Djava.io.tmpdir={stack.layout().tmp}",
         },
         "day": day,
         "kafka": stack.status()["endpoints"]["kafka"],
@@ -105,7 +107,8 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         add = [uv, "pip", "install", "--quiet", "--python", directory / "bin" / "python"]
     else:
         make = [sys.executable, "-m", "venv", directory]
-        add = [directory / "bin" / "pip", "install", "--quiet"]
+        # Few of its modules are imported, once.
+        add = [directory / "bin" / "pip", "install", "--quiet", "--no-compile"]
     for command in (make, [*add, *PACKAGES]):
         subprocess.run(command, check=True, timeout=COMMAND_SECONDS)
     return directory / "bin"
