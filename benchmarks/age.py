@@ -151,8 +151,8 @@ def run(plan: AgePlan, bed: Testbed) -> Sequence[Figure]:
         _fill(plan, bed)
         return [
             figure
-            for number, rate in enumerate(plan.rates)
-            for figure in _at_rate(plan, bed, rate, plan.seed + 2 * number)
+            for number, (rate, seconds) in enumerate(plan.flows)
+            for figure in _at_rate(plan, bed, rate, rate * seconds, plan.seed + 2 * number)
         ]
     finally:
         bed.qimo("down", check=False)
@@ -186,7 +186,7 @@ def _fill(plan: AgePlan, bed: Testbed) -> None:
     say("they are in MySQL")
 
 
-def _at_rate(plan: AgePlan, bed: Testbed, rate: int, seed: int) -> list[Figure]:
+def _at_rate(plan: AgePlan, bed: Testbed, rate: int, count: int, seed: int) -> list[Figure]:
     settings = bed.settings
     _feed(settings, rate * plan.warm_seconds, rate, seed, lambda: None)
     _await_lake(settings)
@@ -196,14 +196,14 @@ def _at_rate(plan: AgePlan, bed: Testbed, rate: int, seed: int) -> list[Figure]:
     with _watching(bed, settings, watched):
         seconds = _feed(
             settings,
-            rate * plan.seconds,
+            count,
             rate,
             seed + 1,
             lambda: watched.keep_sizes(settings.source.log_dir),
         )
-        say(f"{rate * plan.seconds / seconds:,.0f} lines/s flowed for {seconds:.0f} s")
+        say(f"{count / seconds:,.0f} lines/s flowed for {seconds:.0f} s")
         _await_lake(settings)
-        lines = read_sample(settings, began, rate * plan.seconds // plan.sample + 1)
+        lines = read_sample(settings, began, count // plan.sample + 1)
         wait_for(
             lambda: watched.has_all(lines), PUBLISH_SECONDS, SELDOM_SECONDS, "All lines in MySQL"
         )

@@ -61,7 +61,12 @@ class AgePlan:
     rates: tuple[int, ...] = size(
         (1_000, 3_000), (200,), "Lines per second; may be given several times."
     )
-    seconds: int = size(600, 30, "How long lines flow at each rate.")
+    seconds: tuple[int, ...] = size(
+        (600,),
+        (30,),
+        "How long lines flow at each rate; given several times, one for each rate, the last for "
+        "those that are left.",
+    )
     day_lines: int = size(
         10_000_000, 5_000, "Lines that the day has before, which come as fast as they can."
     )
@@ -70,6 +75,14 @@ class AgePlan:
         50_000, 5_000, "Lines whose ages are looked at, chosen by the hash of their identity."
     )
     seed: int = size(1, 1, "Seed of the lines.")
+
+    @property
+    def flows(self) -> list[tuple[int, int]]:
+        """Each rate with its seconds."""
+        given = len(self.seconds)
+        return [
+            (rate, self.seconds[min(number, given - 1)]) for number, rate in enumerate(self.rates)
+        ]
 
 
 @dataclass(frozen=True)

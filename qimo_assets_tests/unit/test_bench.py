@@ -167,6 +167,12 @@ def test_what_is_given_wins_over_the_sizes() -> None:
     assert chosen(AgePlan, quick=True, rates=(5,)).rates == (5,)
 
 
+def test_the_last_seconds_hold_for_the_rates_that_are_left() -> None:
+    assert chosen(AgePlan, quick=False).flows == [(1_000, 600), (3_000, 600)]
+    plan = chosen(AgePlan, quick=False, rates=(1, 2, 3), seconds=(60, 20))
+    assert plan.flows == [(1, 60), (2, 20), (3, 20)]
+
+
 @pytest.mark.parametrize("name", PLANS)
 def test_each_benchmark_is_a_command_with_its_sizes(name: str) -> None:
     command = bench.commands[name]
