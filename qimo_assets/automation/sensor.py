@@ -16,6 +16,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 
 from qimo_assets.automation.ranges import PARTITION_TAG, RANGE_START_TAG, in_ranges
 from qimo_assets.automation.ticks import each
+from qimo_assets.automation.under_way import await_end
 
 A_DAY = 86_400
 
@@ -111,6 +112,7 @@ def build_automation(
         description=description,
     )
     def evaluating(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        await_end(context.instance, jobs.dated.name)
         found = held.evaluate(context)
         return dg.SensorResult(
             run_requests=_named(found.run_requests or [], jobs),

@@ -7,7 +7,9 @@ from datetime import date, datetime, timedelta, timezone
 import dagster as dg
 import pytest
 
+from qimo_assets.automation import under_way as waiting
 from qimo_assets.automation.conditions import MESSAGES
+from qimo_assets.automation.jobs import PUBLISH_METRICS
 from qimo_assets.automation.lateness import MAX_DAYS
 from qimo_assets.automation.ranges import (
     PARTITION_TAG,
@@ -171,6 +173,47 @@ def test_a_metric_waits_for_the_run_of_the_others_and_shares_the_next_one(
     assert set(request.asset_selection or []) == PLAIN - {total}, (
         "the total itself rests after its failure"
     )
+
+
+@pytest.fixture
+def under_way(platform: Platform) -> dg.DagsterRun:
+    """A run of the job that publishes days, of one metric for which the others wait."""
+    platform.touch(YEAR[7])
+    platform.tick()
+    job = platform.repository.get_job(PUBLISH_METRICS)
+    with platform.clock():
+        run = platform.instance.create_run_for_job(
+            job,
+            asset_selection=frozenset({metric_key(TOTAL)}),
+            tags={PARTITION_TAG: YEAR[7]},
+            status=STARTED,
+        )
+    platform.touch(YEAR[7])
+    return run
+
+
+def test_a_day_is_asked_for_by_the_tick_in_which_its_run_ends(
+    platform: Platform, under_way: dg.DagsterRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        waiting.time, "sleep", lambda _: platform.instance.report_run_failed(under_way)
+    )
+    [request] = [
+        request for request in platform.tick() if set(request.asset_selection or []) & PLAIN
+    ]
+    assert request.partition_key == YEAR[7]
+
+
+@pytest.mark.usefixtures("under_way")
+def test_a_tick_does_not_wait_for_long(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits = iter([waiting.WAIT_SECONDS / 2, waiting.WAIT_SECONDS / 2])
+    now = [0.0]
+    monkeypatch.setattr(waiting.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(waiting.time, "sleep", lambda _: now.append(now.pop() + next(waits)))
+    assert not [
+        request for request in platform.tick() if set(request.asset_selection or []) & PLAIN
+    ]
+    assert list(waits) == []
 
 
 def test_a_quiet_platform_launches_nothing(platform: Platform) -> None:
