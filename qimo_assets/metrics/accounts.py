@@ -58,11 +58,18 @@ class Accounts:
         Raises:
             HiveError: The days cannot be counted or read.
         """
+        new: list[Count] = []
 
-        def read(is_first: bool) -> tuple[list[Row], dict[str, Counted]]:
-            return self._read(metric, days, days if again and is_first else (), seen)
+        def count(is_first: bool) -> dict[str, Counted]:
+            nonlocal new
+            counted, new = self._count(metric, days, days if again and is_first else (), seen)
+            return counted
 
-        return self.counting.unbroken(read)
+        def read(counted: dict[str, Counted]) -> list[Row]:
+            return self._rows(metric, days, counted, new)
+
+        [found] = self.counting.unbroken(count, [read])
+        return found
 
     def others(self, day: str) -> int:
         """Return how many accounts that sent on a day are not counted, or are counted and did not
@@ -82,13 +89,16 @@ class Accounts:
         )
         return row["accounts"]
 
-    def _read(
+    def _count(
         self,
         metric: Metric,
         days: Sequence[str],
         again: Collection[str],
         seen: Mapping[str, Commits] | None,
-    ) -> tuple[list[Row], dict[str, Counted]]:
+    ) -> tuple[dict[str, Counted], list[Count]]:
+        """Return what is counted of the days that a metric looks at, and what is to be read of
+        their messages beside it.
+        """
         first, last = _moved(min(days), -metric.looks_back), _moved(max(days), metric.looks_ahead)
         known = self.counting.counted()
         looked_at = sorted({*days, *self._stale(days, first, last, known)})
@@ -99,13 +109,12 @@ class Accounts:
             counted, counts = self.counting.add(counts, counted), []
         # What is read from the beginning takes the place of what is counted.
         counted |= {count.day: Counted() for count in counts if count.is_root}
-        return self._rows(metric, days, last, counted, counts), counted
+        return counted, counts
 
     def _rows(
         self,
         metric: Metric,
         days: Sequence[str],
-        last: str,
         counted: Mapping[str, Counted],
         counts: Sequence[Count],
     ) -> list[Row]:
@@ -114,7 +123,7 @@ class Accounts:
         accounts = render(
             SQL_DIR / "account_days.sql",
             table=self.counting.table,
-            last=last,
+            last=_moved(max(days), metric.looks_ahead),
             links=names_of(counted.values()),
             new=self._facts.new_messages(new) if new else "",
         )

@@ -45,6 +45,8 @@ NEW = "new_fact"
 MAX_AT_ONCE, MAX_DAYS = 1_000_000, 8
 # How often links are read that others put together meanwhile.
 TRIES = 3
+# More than a timeline holds before it is archived, and Hudi's actions that leave each link there.
+ENTRIES, LEAVING = 1_000, {"commit", "clean", "rollback"}
 LISTINGS_KEPT = "spark.sql.filesourceTableRelationCacheSize"
 # The last column that a release has added to the table.
 NEWEST_COLUMN = "other_hash"
@@ -116,25 +118,52 @@ class Counting:
         return there.issuperset(names_of(counted.values()))
 
     def unbroken(
-        self, read: Callable[[bool], tuple[T, dict[str, Counted]]]
-    ) -> tuple[T, dict[str, Counted]]:
-        """Read until no link that was read has been put together with others meanwhile.
+        self,
+        count: Callable[[bool], dict[str, Counted]],
+        reads: Sequence[Callable[[dict[str, Counted]], T]],
+    ) -> Generator[tuple[T, dict[str, Counted]], None, None]:
+        """Count, and yield one reading after the other with the links that it read, once none of
+        them was put together with others meanwhile; where one was, all is counted again.
 
         Args:
-            read: Returns what it read, and the links that it read by their days; it is told whether
-                it is called for the first time.
+            count: Returns the links that are to be read, by their days; it is told whether it is
+                called for the first time.
+            reads: What is read of them.
 
         Raises:
             HiveError: They were put together each time.
         """
+        left = list(reads)
         for attempt in range(TRIES):
-            found, counted = read(attempt == 0)
-            if self.still_there(counted):
-                return found, counted
+            rewritten, counted = self._rewritten(), count(attempt == 0)
+            while left:
+                found = left[0](counted)
+                # The timeline is told in a tenth of the time that the links take.
+                now = self._rewritten()
+                if now - rewritten and not self.still_there(counted):
+                    break
+                rewritten = now
+                yield found, counted
+                left.pop(0)
+            if not left:
+                return
         raise HiveError(
             f"The links of {self.table} were put together each time while they were read, {TRIES} "
             "times in a row. Materialize the days again once the other runs are done."
         )
+
+    def _rewritten(self) -> set[str]:
+        """Return the instants of what may have taken links away, as far as the timeline reaches
+        back: only those that add, clean up or undo what was not complete leave each link there.
+        """
+        entries = self._session.query(
+            f"CALL show_timeline(table => '{self.table}', limit => {ENTRIES})"
+        )
+        return {
+            str(entry["instant_time"])
+            for entry in entries
+            if entry["state"] == "COMPLETED" and entry["action"] not in LEAVING
+        }
 
     def bring_up_to_date(
         self,

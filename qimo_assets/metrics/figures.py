@@ -4,7 +4,7 @@ over what was counted in the place of the messages.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -25,6 +25,8 @@ TABLE = "chat_figure"
 # Messages and members by the names of the measures.
 _Figures = dict[str, int]
 _Cells = Mapping[str, Sequence[Mapping[str, Any]]]
+# Reads links by their names.
+_Read = Callable[[Sequence[str], HiveSession], Rows]
 
 
 class Figures:
@@ -53,9 +55,10 @@ class Figures:
         *,
         again: bool = False,
         seen: Mapping[str, Commits] | None = None,
-    ) -> tuple[Rows, dict[str, Counted]]:
-        """Count what is new of some days, and return metrics with their rows of these days, and
-        what is counted of each day that was read.
+    ) -> Generator[tuple[Rows, dict[str, Counted]], None, None]:
+        """Count what is new of some days, and yield metrics with their rows of these days as they
+        are read, and what is counted of each day: first those that are sums of cells, which most
+        are, and which take least.
 
         Args:
             metrics: The metrics.
@@ -67,25 +70,24 @@ class Figures:
             HiveError: The days cannot be counted or read.
         """
 
-        def read(is_first: bool) -> tuple[Rows, dict[str, Counted]]:
-            counted = self.counting.bring_up_to_date(
+        def count(is_first: bool) -> dict[str, Counted]:
+            return self.counting.bring_up_to_date(
                 days, again=days if again and is_first else (), seen=seen
             )
-            return self._rows(metrics, days, counted), counted
 
-        return self.counting.unbroken(read)
+        of_cells = [metric for metric in metrics if _is_of_cells(metric)]
+        of_partials = [metric for metric in metrics if not _is_of_cells(metric)]
+        reads: list[Callable[[dict[str, Counted]], Rows]] = []
+        if of_cells:
+            reads.append(partial(self._rows, [partial(self._rows_of_cells, of_cells, days)]))
+        if of_partials:
+            each = [partial(self._rows_of_partial, metric, days) for metric in of_partials]
+            reads.append(partial(self._rows, each))
+        return self.counting.unbroken(count, reads)
 
-    def _rows(
-        self, metrics: Sequence[Metric], days: Sequence[str], counted: Mapping[str, Counted]
-    ) -> Rows:
-        links = names_of(counted[day] for day in days)
-        reads: list[Callable[[HiveSession], Rows]] = []
-        if of_cells := [metric for metric in metrics if _is_of_cells(metric)]:
-            reads.append(partial(self._rows_of_cells, of_cells, days, links))
-        for metric in metrics:
-            if has_part(metric.name, PARTIAL):
-                reads.append(partial(self._rows_of_partial, metric, days, links))
-        return self._in_all_sessions(reads)
+    def _rows(self, reads: Sequence[_Read], counted: Mapping[str, Counted]) -> Rows:
+        links = names_of(counted.values())
+        return self._in_all_sessions([partial(read, links) for read in reads])
 
     def _in_all_sessions(self, reads: Sequence[Callable[[HiveSession], Rows]]) -> Rows:
         """Return what is read, one reading in each session at a time: a server plans a query on one

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from queue import SimpleQueue
 
 from qimo_assets.metrics.accounts import Accounts
 from qimo_assets.metrics.cached_rows import cache_rows, drop_cached, drop_expired
@@ -48,12 +49,12 @@ class Part:
     Attributes:
         metrics: The metrics.
         days: The days.
-        read: Returns their rows.
+        read: Yields their rows.
     """
 
     metrics: Sequence[Metric]
     days: Sequence[str]
-    read: Callable[[], Rows]
+    read: Callable[[], Iterable[Rows]]
 
 
 class Reader:
@@ -128,24 +129,45 @@ class Reader:
         large = [day for day in seen if seen[day].messages >= self._large_day]
         small = {day: commits for day, commits in seen.items() if day not in large}
         with self._messages(of_messages, small) as messages:
-            parts = {
-                self._pool.submit(part.read): part
-                for part in (
+            yield from self._as_they_come(
+                [
                     *self._large_parts(of_messages, large, again, seen),
                     *self._other_parts(metrics, days, again, seen),
                     *self._small_parts(of_messages, list(small), messages),
-                )
-            }
-            for future in as_completed(parts):
-                part = parts[future]
-                try:
-                    rows = future.result()
-                except HiveError as error:
-                    rows = [(metric, error) for metric in part.metrics]
-                yield from ((metric, part.days, found) for metric, found in rows)
+                ]
+            )
         # Once the rows are published: they do not wait for it.
         while self._afterwards:
             self._afterwards.pop()()
+
+    def _as_they_come(
+        self, parts: Sequence[Part]
+    ) -> Generator[tuple[Metric, Sequence[str], list[Row] | HiveError], None, None]:
+        """Read parts side by side, and yield the rows of each metric once they are there."""
+        come: SimpleQueue[tuple[Part, Rows] | None] = SimpleQueue()
+
+        def read(part: Part) -> None:
+            left = {metric.name: metric for metric in part.metrics}
+            try:
+                for rows in part.read():
+                    come.put((part, rows))
+                    for metric, _ in rows:
+                        del left[metric.name]
+            except HiveError as error:
+                come.put((part, [(metric, error) for metric in left.values()]))
+            finally:
+                come.put(None)
+
+        reading = [self._pool.submit(read, part) for part in parts]
+        ended = 0
+        while ended < len(parts):
+            if (found := come.get()) is None:
+                ended += 1
+            else:
+                part, rows = found
+                yield from ((metric, part.days, of_metric) for metric, of_metric in rows)
+        for each in reading:
+            each.result()
 
     def _large_parts(
         self,
@@ -180,14 +202,16 @@ class Reader:
         with self._sessions.take() as session:
             return look(session, self._database, days)
 
-    def _read_view(self, metric: Metric, days: Sequence[str]) -> Rows:
+    def _read_view(self, metric: Metric, days: Sequence[str]) -> Iterator[Rows]:
         with self._sessions.take() as session:
-            return [(metric, read_rows(session, metric, days, f"{self._database}.{metric.name}"))]
+            rows = read_rows(session, metric, days, f"{self._database}.{metric.name}")
+        yield [(metric, rows)]
 
-    def _read_small(self, metric: Metric, days: Sequence[str], messages: str) -> Rows:
+    def _read_small(self, metric: Metric, days: Sequence[str], messages: str) -> Iterator[Rows]:
         before = rows_over(metric, self._database, messages)
         with self._sessions.take() as session:
-            return [(metric, read_rows(session, metric, days, f"`{metric.name}`", before))]
+            rows = read_rows(session, metric, days, f"`{metric.name}`", before)
+        yield [(metric, rows)]
 
     @contextmanager
     def _messages(
@@ -217,19 +241,20 @@ class Reader:
         days: Sequence[str],
         again: bool,
         seen: Mapping[str, Commits],
-    ) -> Rows:
+    ) -> Iterator[Rows]:
+        counted: dict[str, Counted] = {}
         with self._figures() as figures:
-            rows, counted = figures.read(metrics, days, again=again, seen=seen)
+            for rows, counted in figures.read(metrics, days, again=again, seen=seen):  # noqa: B007  # the last is asked for below
+                yield rows
         self._merge_afterwards(self._figures, counted)
-        return rows
 
     def _read_accounts(
         self, metric: Metric, days: Sequence[str], again: bool, seen: Mapping[str, Commits]
-    ) -> Rows:
+    ) -> Iterator[Rows]:
         with self._accounts() as accounts:
             rows, counted = accounts.read(metric, days, again=again, seen=seen)
         self._merge_afterwards(self._accounts, counted)
-        return [(metric, rows)]
+        yield [(metric, rows)]
 
     def _merge_afterwards(
         self,
@@ -280,8 +305,11 @@ def open_reader(hive: HiveResource, database: str, large_day: int) -> Generator[
         large_day: The setting `metrics.large_day`.
     """
     with ExitStack() as stack:
-        sessions = [stack.enter_context(hive.session()) for _ in range(SESSIONS)]
         pool = ThreadPoolExecutor(SESSIONS)
+        # A session that is opened while another cannot be is closed as well.
+        stack.callback(pool.shutdown)
+        opened = [pool.submit(stack.enter_context, hive.session()) for _ in range(SESSIONS)]
+        sessions = [one.result() for one in opened]
         # A run that is ended waits for the queries under way and begins no other.
         stack.callback(pool.shutdown, cancel_futures=True)
         yield Reader(database, large_day, sessions, pool)

@@ -102,15 +102,17 @@ def _compare(session: HiveSession, database: str, day: str) -> tuple[list[str], 
     figures = Figures([session], database, METRICS)
     figures.counting.open()
     metrics = [metric for metric in METRICS if has_part(metric.name, FACTS)]
-    read, counted = figures.read(metrics, [day])
     found: list[str] = []
-    for metric, rows in read:
-        if isinstance(rows, HiveError):
-            raise rows
-        whole = read_rows(session, metric, [day], f"{database}.{metric.name}")
-        found += [f"{metric.name}: {row} is not counted" for row in {*whole} - {*rows}]
-        found += [f"{metric.name}: {row} is counted" for row in {*rows} - {*whole}]
-    return found, not found or figures.counting.is_unchanged(day, counted[day])
+    is_whole = True
+    for read, counted in figures.read(metrics, [day]):
+        for metric, rows in read:
+            if isinstance(rows, HiveError):
+                raise rows
+            whole = read_rows(session, metric, [day], f"{database}.{metric.name}")
+            found += [f"{metric.name}: {row} is not counted" for row in {*whole} - {*rows}]
+            found += [f"{metric.name}: {row} is counted" for row in {*rows} - {*whole}]
+        is_whole = not found or figures.counting.is_unchanged(day, counted[day])
+    return found, is_whole
 
 
 def _today() -> str:

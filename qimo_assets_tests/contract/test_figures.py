@@ -233,10 +233,10 @@ class Lake:
     ) -> dict[str, set[Any]]:
         """Return what the figures say of days."""
         metrics = [BY_NAME[name] for name in self.metrics]
-        read, _ = self.figures(session).read(metrics, days, again=again)
-        found = dict(read)
-        assert not [error for error in found.values() if isinstance(error, HiveError)]
-        return {metric.name: set(rows) for metric, rows in found.items()}  # pyright: ignore[reportArgumentType]  # no error, as asserted
+        reads = self.figures(session).read(metrics, days, again=again)
+        found = [of_metric for read, _ in reads for of_metric in read]
+        assert not [error for _, error in found if isinstance(error, HiveError)]
+        return {metric.name: set(rows) for metric, rows in found}  # pyright: ignore[reportArgumentType]  # no error, as asserted
 
     def agrees(self, *days: str) -> None:
         """Bring days up to date, and hold what they say against the views."""

@@ -9,7 +9,7 @@ import re
 import time
 from dataclasses import replace
 from pathlib import Path
-from threading import Barrier
+from threading import Barrier, Event
 
 import dagster as dg
 import pytest
@@ -137,7 +137,7 @@ def test_a_day_is_read_from_base_files_where_no_row_stands_elsewhere(
 
 def test_a_setting_of_the_catalog_leaves_a_metric_the_one_that_it_is(server: Server) -> None:
     own = replace(BY_NAME["sender_top"], late_minutes=7)
-    [(_, rows)], _ = Figures([server], "lake", METRICS).read([own], [DAY])
+    [([(_, rows)], _)] = Figures([server], "lake", METRICS).read([own], [DAY])
     assert rows == [(DAY, 1, "1", "1", 1)]
 
 
@@ -250,11 +250,24 @@ def test_ages_and_rankings_are_made_from_what_is_counted(server: Server) -> None
     assert "lake.chat_quarantine_rt" in ages
     assert "latest" not in ages
     assert "2), '') AS STRING) AS nickname," in top
+    # Before the ranking sorts it.
+    assert "SELECT day, member, max(latest) AS latest, sum(messages) AS messages" in top
 
 
-def test_no_query_of_figures_waits_for_another(server: Server) -> None:
-    """Those of cells, of the two rankings and of the ages; each waits here for all of them."""
-    asked = ("SELECT day, set_name, cell", *(f"WITH `{name}`" for name in WITH_PARTIALS))
+def test_sums_of_cells_do_not_wait_for_other_figures(server: Server) -> None:
+    came, waited = Event(), list[bool]()
+    server.before = {"WITH `data_quality`": lambda: waited.append(came.wait(10))}
+    with open_reader(server, "lake", 0) as reader:  # pyright: ignore[reportArgumentType]  # as above
+        rows = reader.read([BY_NAME["data_quality"], BY_NAME["os"]], [DAY])
+        assert next(rows) == (BY_NAME["os"], [DAY], [(DAY, "1", 1, 1)])
+        came.set()
+        assert [metric.name for metric, _, _ in rows] == ["data_quality"]
+    assert waited == [True]
+
+
+def test_rankings_and_ages_are_asked_at_once(server: Server) -> None:
+    """Each waits here for all of them."""
+    asked = [f"WITH `{name}`" for name in WITH_PARTIALS]
     all_asked = Barrier(len(asked), timeout=10)
     server.before = dict.fromkeys(asked, all_asked.wait)
     assert set(server.read("os", *WITH_PARTIALS)) == {"os", *WITH_PARTIALS}
@@ -400,18 +413,40 @@ def test_after_a_run_that_won_with_less_the_next_one_counts_the_rest(server: Ser
     assert len(server.said("INSERT INTO")) == 2
 
 
-def test_links_that_were_put_together_while_they_were_read_are_read_again(server: Server) -> None:
+@pytest.mark.parametrize("action", ["replacecommit", "restore"])
+@pytest.mark.parametrize(
+    ("query", "cells"), [("SELECT day, set_name, cell", 2), ("WITH `sender_top`", 1)]
+)
+def test_links_that_were_put_together_while_they_were_read_are_read_again(
+    server: Server, action: str, query: str, cells: int
+) -> None:
     name = server.add(1)
     server.sets = {"os.senders"}
 
     def put_together() -> None:
         server.links[0]["link"] = f"{name}+1"
+        server.timeline.insert(0, entry(str(LATER), action))
 
-    server.before = {"SELECT day, set_name, cell": put_together}
-    assert server.read("os") == {"os": [(DAY, "1", 1, 1)]}
-    first, second = server.said("SELECT day, set_name, cell")
+    server.before = {query: put_together}
+    found = server.read("os", "sender_top")
+    assert found == {"os": [(DAY, "1", 1, 1)], "sender_top": [(DAY, 1, "1", "1", 1)]}
+    assert len(server.said("SELECT day, set_name, cell")) == cells
+    first, second = server.said(query)[:2] if cells == 2 else server.said(query)
     assert f"link IN ('{name}')" in first
     assert f"link IN ('{name}+1')" in second
+
+
+def test_links_are_asked_for_once_where_others_only_add_to_them(server: Server) -> None:
+    root = server.add(1)
+    server.sets = {"os.senders"}
+
+    def added() -> None:
+        server.add(LATER, root, INSTANT)
+        server.timeline.insert(0, entry(str(LATER), "commit"))
+
+    server.before = {"SELECT day, set_name, cell": added}
+    assert server.read("os") == {"os": [(DAY, "1", 1, 1)]}
+    assert len(server.said("SELECT day, link")) == 1
 
 
 @pytest.fixture
