@@ -377,7 +377,7 @@ class LakeSettings(Group):
     )
     database: Identifier = Field(default="qimo", description="Database of the tables and views.")
     trigger_seconds: int = Field(
-        default=5, ge=0, description="Seconds between the starts of two micro-batches."
+        default=4, ge=0, description="Seconds between the starts of two micro-batches."
     )
     max_lines_per_batch: int = Field(
         default=50_000,
