@@ -140,7 +140,7 @@ class Counting:
                 found = left[0](counted)
                 # The timeline is told in a tenth of the time that the links take.
                 now = self._rewritten()
-                if now - rewritten and not self.still_there(counted):
+                if now != rewritten and not self.still_there(counted):
                     break
                 rewritten = now
                 yield found, counted

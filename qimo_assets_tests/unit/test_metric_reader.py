@@ -413,7 +413,8 @@ def test_after_a_run_that_won_with_less_the_next_one_counts_the_rest(server: Ser
     assert len(server.said("INSERT INTO")) == 2
 
 
-@pytest.mark.parametrize("action", ["replacecommit", "restore"])
+# And a table that was made anew has none of its entries.
+@pytest.mark.parametrize("action", ["replacecommit", "restore", ""])
 @pytest.mark.parametrize(
     ("query", "cells"), [("SELECT day, set_name, cell", 2), ("WITH `sender_top`", 1)]
 )
@@ -425,7 +426,7 @@ def test_links_that_were_put_together_while_they_were_read_are_read_again(
 
     def put_together() -> None:
         server.links[0]["link"] = f"{name}+1"
-        server.timeline.insert(0, entry(str(LATER), action))
+        server.timeline = [entry(str(LATER), action), *server.timeline] if action else []
 
     server.before = {query: put_together}
     found = server.read("os", "sender_top")
