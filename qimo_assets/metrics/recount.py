@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from itertools import chain
 from zoneinfo import ZoneInfo
 
 import dagster as dg
@@ -102,17 +103,17 @@ def _compare(session: HiveSession, database: str, day: str) -> tuple[list[str], 
     figures = Figures([session], database, METRICS)
     figures.counting.open()
     metrics = [metric for metric in METRICS if has_part(metric.name, FACTS)]
+    reads = list(figures.read(metrics, [day]))
     found: list[str] = []
-    is_whole = True
-    for read, counted in figures.read(metrics, [day]):
-        for metric, rows in read:
-            if isinstance(rows, HiveError):
-                raise rows
-            whole = read_rows(session, metric, [day], f"{database}.{metric.name}")
-            found += [f"{metric.name}: {row} is not counted" for row in {*whole} - {*rows}]
-            found += [f"{metric.name}: {row} is counted" for row in {*rows} - {*whole}]
-        is_whole = not found or figures.counting.is_unchanged(day, counted[day])
-    return found, is_whole
+    for metric, rows in chain.from_iterable(read for read, _ in reads):
+        if isinstance(rows, HiveError):
+            raise rows
+        whole = read_rows(session, metric, [day], f"{database}.{metric.name}")
+        found += [f"{metric.name}: {row} is not counted" for row in {*whole} - {*rows}]
+        found += [f"{metric.name}: {row} is counted" for row in {*rows} - {*whole}]
+    return found, not found or all(
+        figures.counting.is_unchanged(day, counted[day]) for _, counted in reads
+    )
 
 
 def _today() -> str:

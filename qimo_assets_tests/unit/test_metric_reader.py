@@ -623,6 +623,22 @@ def test_yesterday_is_held_against_its_views(server: Server) -> None:
     ]
 
 
+def test_figures_that_were_counted_again_between_two_readings_are_compared_again(
+    server: Server,
+) -> None:
+    server.read("os")
+    name = server.links[0]["link"]
+    server.sets.discard("os.senders")
+
+    def put_together() -> None:
+        server.links[0]["link"] = f"{name}+1"
+        server.timeline.insert(0, entry(str(LATER), "replacecommit"))
+        server.sets.add("os.senders")
+
+    server.before = {"WITH `sender_top`": put_together}
+    assert differences(server, "lake", DAY, 0) == []  # pyright: ignore[reportArgumentType]  # as above
+
+
 def test_the_nightly_check_names_what_differs(server: Server) -> None:
     check = build_recount_check("lake", 0, lambda: "2021-11-08")
     right = check(server)
