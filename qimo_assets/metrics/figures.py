@@ -76,14 +76,15 @@ class Figures:
             )
 
         of_cells = [metric for metric in metrics if _is_of_cells(metric)]
-        of_partials = [metric for metric in metrics if not _is_of_cells(metric)]
-        reads: list[Callable[[dict[str, Counted]], Rows]] = []
-        if of_cells:
-            reads.append(partial(self._rows, [partial(self._rows_of_cells, of_cells, days)]))
-        if of_partials:
-            each = [partial(self._rows_of_partial, metric, days) for metric in of_partials]
-            reads.append(partial(self._rows, each))
-        return self.counting.unbroken(count, reads)
+        first = [partial(self._rows_of_cells, of_cells, days)] if of_cells else []
+        then = [
+            partial(self._rows_of_partial, metric, days)
+            for metric in metrics
+            if not _is_of_cells(metric)
+        ]
+        return self.counting.unbroken(
+            count, [partial(self._rows, reads) for reads in (first, then) if reads]
+        )
 
     def _rows(self, reads: Sequence[_Read], counted: Mapping[str, Counted]) -> Rows:
         links = names_of(counted.values())
