@@ -32,7 +32,7 @@ from qimo_assets.metrics.links import (
     plan,
     together,
 )
-from qimo_assets.metrics.look import look, messages_table
+from qimo_assets.metrics.look import look, messages_table, newest_entries
 from qimo_assets.metrics.publish import SQL_DIR
 from qimo_assets.resources.hive import HiveError, HiveSession
 from qimo_assets.views.sql import render
@@ -156,12 +156,9 @@ class Counting:
         """Return the instants of what may have taken links away, as far as the timeline reaches
         back: only those that add, clean up or undo what was not complete leave each link there.
         """
-        entries = self._session.query(
-            f"CALL show_timeline(table => '{self.table}', limit => {ENTRIES})"
-        )
         return {
             str(entry["instant_time"])
-            for entry in entries
+            for entry in newest_entries(self._session, self.table, ENTRIES)
             if entry["state"] == "COMPLETED" and entry["action"] not in LEAVING
         }
 

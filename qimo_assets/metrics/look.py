@@ -1,4 +1,6 @@
-"""Looking at the messages of days: which commits they stand in, and how they may be read."""
+"""Looking at the messages of days, which commits they stand in and how they may be read, and at the
+timeline of a table.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,7 @@ from collections.abc import Sequence
 
 from qimo_assets.metrics.commits import Commit, Commits
 from qimo_assets.metrics.publish import SQL_DIR
-from qimo_assets.resources.hive import HiveError, HiveSession
+from qimo_assets.resources.hive import HiveError, HiveSession, Row
 from qimo_assets.views.sql import BASE_FILES, MESSAGE_VIEW, SNAPSHOT, lake_tables, render
 
 # Days whose messages are looked at by one statement.
@@ -35,6 +37,19 @@ def look(
             session, database, some[start : start + DAYS_AT_ONCE], reading, again
         ).items()
     }
+
+
+def newest_entries(session: HiveSession, table: str, limit: int) -> list[Row]:
+    """Return the newest entries of a table's timeline, whatever their state.
+
+    Args:
+        session: A session of HiveServer2.
+        table: The table's name, with its database.
+        limit: So many at most.
+    """
+    # Not `show_commits`: it reads each commit of the timeline, whatever its limit is, and fails
+    # where one is archived meanwhile.
+    return session.query(f"CALL show_timeline(table => '{table}', limit => {limit})")
 
 
 def messages_table(database: str, reading: str = SNAPSHOT) -> str:

@@ -23,7 +23,7 @@ from qimo_assets.metrics.commits import Commits
 from qimo_assets.metrics.facts import ACCOUNT_DAYS, FACTS, Facts, rows_over
 from qimo_assets.metrics.figures import Figures
 from qimo_assets.metrics.links import Counted, overdue
-from qimo_assets.metrics.look import look, reading_of
+from qimo_assets.metrics.look import look, newest_entries, reading_of
 from qimo_assets.metrics.rows import Row, Rows, read_rows
 from qimo_assets.metrics.sessions import SessionPool
 from qimo_assets.resources.hive import HiveError, HiveResource, HiveSession
@@ -90,15 +90,10 @@ class Reader:
         return dict(zip(tables, self._pool.map(self._newest_commit, tables), strict=True))
 
     def _newest_commit(self, table: str) -> str:
-        # Not `show_commits`: it reads each commit of the timeline, whatever its limit is, and fails
-        # where one is archived meanwhile.
         commits: list[str] = []
         for limit in (NEWEST_ENTRIES, ALL_ENTRIES):
             with self._sessions.take() as session:
-                entries = session.query(
-                    f"CALL show_timeline(table => '{self._database}.{table}{SNAPSHOT}', "
-                    f"limit => {limit})"
-                )
+                entries = newest_entries(session, f"{self._database}.{table}{SNAPSHOT}", limit)
             commits = [
                 str(entry["instant_time"])
                 for entry in entries
@@ -305,11 +300,11 @@ def open_reader(hive: HiveResource, database: str, large_day: int) -> Generator[
         large_day: The setting `metrics.large_day`.
     """
     with ExitStack() as stack:
+        # All are opened or refused before any is closed.
+        with ThreadPoolExecutor(SESSIONS) as opening:
+            opened = opening.map(lambda _: stack.enter_context(hive.session()), range(SESSIONS))
+        sessions = list(opened)
         pool = ThreadPoolExecutor(SESSIONS)
-        # A session that is opened while another cannot be is closed as well.
-        stack.callback(pool.shutdown)
-        opened = [pool.submit(stack.enter_context, hive.session()) for _ in range(SESSIONS)]
-        sessions = [one.result() for one in opened]
         # A run that is ended waits for the queries under way and begins no other.
         stack.callback(pool.shutdown, cancel_futures=True)
         yield Reader(database, large_day, sessions, pool)
