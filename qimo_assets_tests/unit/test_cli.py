@@ -30,7 +30,7 @@ from qimo_assets.stack.beeline import beeline_command
 from qimo_assets.stack.errors import StackError
 from qimo_assets.stack.layout import current_layout
 from qimo_assets.stack.services import services
-from qimo_assets_tests.conftest import TIERS, own_environment, short_directory
+from qimo_assets_tests.conftest import TIERS, own_environment, short_directory, wait_for
 
 FEED = ["feed", "--lines", "1"]
 # What runs on a cluster and on YARN beside their own tiers.
@@ -359,13 +359,7 @@ def script(
     tmp_path: Path, *pythons: tuple[str, str], **variables: str
 ) -> subprocess.CompletedProcess[str]:
     """Run a copy of ./qimo where PATH holds only its tools and these fakes: (name, version)."""
-    bin_dir, root = tmp_path / "bin", tmp_path / "check out"
-    bin_dir.mkdir()
-    root.mkdir()
-    for tool in TOOLS:
-        (bin_dir / tool).symlink_to(
-            shutil.which(tool) or pytest.skip(f"this machine has no {tool}")
-        )
+    bin_dir, root = copied(tmp_path)
     for name, version in pythons:
         major, minor = version.split(".")[:2]
         supported = 0 if (3, 10) <= (int(major), int(minor)) <= (3, 12) else 1
@@ -374,12 +368,66 @@ def script(
             f"{supported}\n"
         )
         (bin_dir / name).chmod(0o755)
-    for name in ("qimo", "requirements.lock"):
-        shutil.copy(PROJECT_ROOT / name, root / name)
     env = {"PATH": str(bin_dir), "QIMO_HOME": str(tmp_path / "home"), **variables}
     return subprocess.run(
         [root / "qimo", "status"], env=env, capture_output=True, text=True, timeout=30
     )
+
+
+def copied(tmp_path: Path) -> tuple[Path, Path]:
+    """Return a directory with the script's tools alone, and one with a copy of the script."""
+    bin_dir, root = tmp_path / "bin", tmp_path / "check out"
+    bin_dir.mkdir()
+    root.mkdir()
+    for tool in TOOLS:
+        (bin_dir / tool).symlink_to(
+            shutil.which(tool) or pytest.skip(f"this machine has no {tool}")
+        )
+    for name in ("qimo", "requirements.lock"):
+        shutil.copy(PROJECT_ROOT / name, root / name)
+    return bin_dir, root
+
+
+# Makes an environment whose Python does nothing, once the file "go" is there, and tells of it.
+SLOW_UV = """#!/bin/sh
+[ "$1" = venv ] || exit 0
+for venv in "$@"; do :; done
+echo made >>"$HERE/made"
+until [ -e "$HERE/go" ]; do sleep 0.05; done
+mkdir -p "$venv/bin"
+printf '#!/bin/sh\\n' >"$venv/bin/python"
+chmod +x "$venv/bin/python"
+"""
+
+
+def test_of_two_at_once_one_makes_the_environment(tmp_path: Path) -> None:
+    bin_dir, root = copied(tmp_path)
+    (bin_dir / "python3").symlink_to(sys.executable)
+    (bin_dir / "sleep").symlink_to(shutil.which("sleep") or "")
+    (bin_dir / "chmod").symlink_to(shutil.which("chmod") or "")
+    (bin_dir / "uv").write_text(SLOW_UV)
+    (bin_dir / "uv").chmod(0o755)
+    env = {"PATH": str(bin_dir), "QIMO_HOME": str(tmp_path / "home"), "HERE": str(tmp_path)}
+
+    def started() -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [root / "qimo", "status"], env=env, stderr=subprocess.PIPE, text=True
+        )
+
+    first = started()
+    try:
+        wait_for((tmp_path / "made").exists, seconds=20)
+        second = started()
+        assert second.stderr
+        waits = second.stderr.readline()
+    finally:
+        (tmp_path / "go").touch()
+        first.communicate(timeout=20)
+    _, rest = second.communicate(timeout=20)
+    assert (first.returncode, second.returncode) == (0, 0)
+    assert waits == ("qimo: another ./qimo is making the Python environment; waiting for it ...\n")
+    assert rest == ""
+    assert (tmp_path / "made").read_text() == "made\n"
 
 
 @pytest.mark.parametrize("version", ["3.9.2", "3.13.0", "2.7.18"])
