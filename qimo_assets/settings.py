@@ -475,7 +475,7 @@ class MetricsSettings(Group):
     """How the metrics are computed."""
 
     large_day: int = Field(
-        default=1_000_000,
+        default=200_000,
         ge=0,
         description="A day of so many messages or more is counted by what is new, one of fewer is "
         "read as a whole each time; 0 counts each day by what is new.",

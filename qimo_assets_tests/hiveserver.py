@@ -40,6 +40,7 @@ class FakeSession(HiveSession):
         messages: Day -> its messages; a day that is not named has one.
         others: How many accounts are not counted.
         kept: Names of copies that it keeps.
+        views: What the views say that are there.
         columns: Of the table of figures; none before there is one.
         log_files: Days of which a file group has a log file.
         before: What happens once before the first statement that begins like its name.
@@ -56,6 +57,7 @@ class FakeSession(HiveSession):
         self.messages: dict[str, int] = {}
         self.others = 0
         self.kept: list[str] = []
+        self.views: dict[str, str] = {}
         self.columns: list[str] = []
         self.log_files: set[str] = set()
         self.before: dict[str, Callable[[], object]] = {}
@@ -71,13 +73,18 @@ class FakeSession(HiveSession):
         self.sets |= set(re.findall(r"struct\('([\w.]+)' AS set_name", sql))
         if "CREATE TABLE" in sql:
             self.columns = ["link", "hash", "other_hash"]
+        for name in re.findall(r"CREATE GLOBAL TEMPORARY VIEW (\w+)", sql):
+            self.views[f"global_temp.{name}"] = sql
+        for name in re.findall(r"DROP VIEW IF EXISTS (\S+)", sql):
+            self.views.pop(name, None)
         if "INSERT INTO" in sql:
-            [stem] = re.findall(r"concat\('(\S+)-', day\) AS link", sql)
-            [catalog] = re.findall(r"'(\w+)' AS cell", sql)
+            rows = next((rows for name, rows in self.views.items() if name in sql), sql)
+            [stem] = re.findall(r"concat\('(\S+)-', day\) AS link", rows)
+            [catalog] = re.findall(r"'(\w+)' AS cell", rows)
             self.links += [
                 link(f"{stem}-{day}", day, after, until, int(messages), int(commits), catalog)
                 for day, after, until, messages, commits in re.findall(
-                    r"\('(\S*)', '(\S*)', '(\S*)', (\d+)L, (\d+)L\)", sql
+                    r"\('(\S*)', '(\S*)', '(\S*)', (\d+)L, (\d+)L\)", rows
                 )
             ]
 

@@ -5,16 +5,20 @@ Before a link is added, the messages of the day that are counted must still be a
 same commits; where they are not, as after a deletion or a correction, the day is counted from the
 beginning. A run goes on with the links that it saw and those that it added: they hold each message
 once, whatever other runs add at the same time.
+
+A link of few messages may be held: its rows stay in the server's memory while they are read, and
+are written only where counting them again each time would take longer.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from qimo_assets.metrics.cached_rows import STORE_PLAN
+from qimo_assets.metrics.cached_rows import STORE_PLAN, cache_rows, drop_cached, drop_expired
 from qimo_assets.metrics.commits import Commits
 from qimo_assets.metrics.facts import Facts
 from qimo_assets.metrics.links import (
@@ -37,9 +41,13 @@ from qimo_assets.metrics.publish import SQL_DIR
 from qimo_assets.resources.hive import HiveError, HiveSession
 from qimo_assets.views.sql import render
 
+logger = logging.getLogger(__name__)
+
 T = TypeVar("T")
-# What the new messages add, for as long as they are counted.
-NEW = "new_fact"
+# What the new messages add, for as long as they are counted, and the rows of links that are held.
+NEW, HELD = "new_fact", "held_link"
+# A link of fewer messages is not written: writing it takes longer than counting them again.
+FEW_TO_WRITE = 20_000
 # Of one statement: HiveServer2 ends it after minutes, and each partition that a task writes to
 # takes memory of its own.
 MAX_AT_ONCE, MAX_DAYS = 1_000_000, 8
@@ -50,6 +58,21 @@ ENTRIES, LEAVING = 1_000, {"commit", "clean", "rollback"}
 LISTINGS_KEPT = "spark.sql.filesourceTableRelationCacheSize"
 # The last column that a release has added to the table.
 NEWEST_COLUMN = "other_hash"
+
+
+@dataclass(frozen=True)
+class Held:
+    """Links that were counted at once and are not written.
+
+    Attributes:
+        view: The name to read their rows by.
+        links: Their names.
+        messages: How many messages they counted.
+    """
+
+    view: str
+    links: tuple[str, ...]
+    messages: int
 
 
 class Counting:
@@ -70,6 +93,16 @@ class Counting:
         self._facts = facts
         self._catalog = facts.fingerprint()
         self._keeps_listings = True
+        self._holds = False
+        self._held: list[Held] = []
+
+    @property
+    def rows(self) -> str:
+        """What a query reads the rows of links from: the table, and beside it what is held."""
+        if not self._held:
+            return self.table
+        tables = [self.table, *(held.view for held in self._held)]
+        return render(SQL_DIR / "rows.sql", tables=tables)
 
     def open(self) -> None:
         """Make the table where there is none, and the columns that one of before lacks."""
@@ -115,6 +148,7 @@ class Counting:
         """
         now = self.counted(list(counted) if len(counted) <= MAX_DAYS else ())
         there = {name for known in now.values() for name in known.all_names}
+        there.update(name for held in self._held for name in held.links)
         return there.issuperset(names_of(counted.values()))
 
     def unbroken(
@@ -183,6 +217,7 @@ class Counting:
         """
         if not days:
             return {}
+        self._let_go()
         counted = self.counted(days)
         return self.add(self.plan(counted, again, seen), counted)
 
@@ -207,6 +242,19 @@ class Counting:
                 for count in step:
                     counted[count.day] = counted[count.day].grown(self._link(newest, count))
         return counted
+
+    @contextmanager
+    def holding(self) -> Generator[None, None, None]:
+        """Hold links of few messages meanwhile. At the end those are written that have come to
+        many; where the server refuses, the next run counts them again.
+        """
+        self._holds = True
+        try:
+            yield
+            self._write_held()
+        finally:
+            self._holds = False
+            self._let_go()
 
     def look_again(self, session: HiveSession) -> None:
         """Have a session forget which files the table had, where the server keeps that."""
@@ -303,11 +351,45 @@ class Counting:
         is_little = sum(count.messages for count in counts) <= FEW_MESSAGES
         if known and is_little:
             with self._cached(facts) as cached:
-                self._count(stem, counts, known, cached, is_little=True)
+                rows = self._new_rows(stem, counts, known, cached, is_little=True)
+                if self._holds:
+                    self._hold(rows, stem, counts)
+                else:
+                    self._write(rows)
         else:
-            self._count(stem, counts, known, facts, is_little=is_little)
+            self._write(self._new_rows(stem, counts, known, facts, is_little=is_little))
 
-    def _count(
+    def _write(self, rows: str) -> None:
+        self.look_again(self._session)
+        self._session.execute(render(SQL_DIR / "insert.sql", table=self.table, rows=rows))
+
+    def _hold(self, rows: str, stem: str, counts: Sequence[Count]) -> None:
+        if not self._held:
+            drop_expired(self._session, HELD)
+        self.look_again(self._session)
+        self._held.append(
+            Held(
+                cache_rows(self._session, HELD, rows),
+                tuple(name_of(stem, count.day) for count in counts),
+                sum(count.messages for count in counts),
+            )
+        )
+
+    def _write_held(self) -> None:
+        try:
+            for held in self._held:
+                if held.messages >= FEW_TO_WRITE:
+                    self._write(render(SQL_DIR / "held.sql", view=held.view))
+        except HiveError as error:
+            logger.warning("Links are not written: %s", error)
+
+    def _let_go(self) -> None:
+        while self._held:
+            with suppress(HiveError):
+                drop_cached(self._session, self._held[-1].view)
+            self._held.pop()
+
+    def _new_rows(
         self,
         stem: str,
         counts: Sequence[Count],
@@ -315,23 +397,20 @@ class Counting:
         facts: str,
         *,
         is_little: bool,
-    ) -> None:
-        self.look_again(self._session)
-        self._session.execute(
-            render(
-                SQL_DIR / "count.sql",
-                table=self.table,
-                catalog=self._catalog,
-                partials=self._facts.partials,
-                stem=stem,
-                counts=counts,
-                days=[count.day for count in counts],
-                known=known,
-                recent=[count.day for count in counts if self._link(stem, count).is_recent],
-                small=is_little,
-                files=1 if is_little else 2,
-                facts=facts,
-            )
+    ) -> str:
+        return render(
+            SQL_DIR / "count.sql",
+            table=self.table,
+            catalog=self._catalog,
+            partials=self._facts.partials,
+            stem=stem,
+            counts=counts,
+            days=[count.day for count in counts],
+            known=known,
+            recent=[count.day for count in counts if self._link(stem, count).is_recent],
+            small=is_little,
+            files=1 if is_little else 2,
+            facts=facts,
         )
 
     @contextmanager

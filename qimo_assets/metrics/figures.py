@@ -113,7 +113,7 @@ class Figures:
     ) -> Rows:
         cells: dict[str, list[dict[str, Any]]] = {}
         for row in session.query(
-            render(SQL_DIR / "cells.sql", table=self.counting.table, days=days, links=links)
+            render(SQL_DIR / "cells.sql", rows=self.counting.rows, days=days, links=links)
         ):
             cells.setdefault(row["set_name"], []).append(row)
         return [
@@ -151,7 +151,7 @@ class Figures:
         members = session.query(
             render(
                 SQL_DIR / "others.sql",
-                table=self.counting.table,
+                rows=self.counting.rows,
                 name=name,
                 days=list(told_apart),
                 links=links,
@@ -185,7 +185,7 @@ class Figures:
     ) -> Rows:
         counted = render(
             SQL_DIR / "partial.sql",
-            table=self.counting.table,
+            rows=self.counting.rows,
             name=metric.name,
             columns=metric.partial,
             separator=SQL_SEPARATOR,

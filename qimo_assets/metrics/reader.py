@@ -238,7 +238,7 @@ class Reader:
         seen: Mapping[str, Commits],
     ) -> Iterator[Rows]:
         counted: dict[str, Counted] = {}
-        with self._figures() as figures:
+        with self._figures() as figures, figures.counting.holding():
             for rows, counted in figures.read(metrics, days, again=again, seen=seen):  # noqa: B007  # the last is asked for below
                 yield rows
         self._merge_afterwards(self._figures, counted)

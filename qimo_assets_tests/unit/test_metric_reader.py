@@ -18,6 +18,8 @@ from qimo_assets.metrics import accounts, figures
 from qimo_assets.metrics.catalog import METRICS
 from qimo_assets.metrics.counting import (
     FEW_MESSAGES,
+    FEW_TO_WRITE,
+    HELD,
     MAX_AT_ONCE,
     MAX_DAYS,
     NEW,
@@ -337,7 +339,7 @@ def test_a_metric_that_is_refused_comes_as_its_error(server: Server) -> None:
     assert found["network"] == [(DAY, "1", 1, 1)]
 
 
-@pytest.mark.parametrize("refused", ["INSERT INTO", f"CACHE TABLE {NEW}"])
+@pytest.mark.parametrize("refused", [f"CACHE TABLE global_temp.{HELD}", f"CACHE TABLE {NEW}"])
 def test_new_messages_that_cannot_be_counted_are_not_left_behind(
     server: Server, refused: str
 ) -> None:
@@ -347,6 +349,74 @@ def test_new_messages_that_cannot_be_counted_are_not_left_behind(
     assert isinstance(server.read("os")["os"], HiveError)
     assert len(server.said(f"CREATE OR REPLACE TEMPORARY VIEW {NEW}")) == 1
     assert len(server.said(f"DROP VIEW IF EXISTS {NEW}")) == 1
+    assert not server.views
+
+
+def test_few_new_messages_are_counted_each_time_and_not_written(server: Server) -> None:
+    root = server.add(1)
+    server.messages[DAY] = 2
+    server.sets = {"os.senders"}
+    for _ in range(2):
+        assert server.read("os", "sender_top").keys() == {"os", "sender_top"}
+    assert not server.said("INSERT INTO")
+    assert [link["link"] for link in server.links] == [root]
+    # Each reading has them beside what is written.
+    [cells, _], [top, _] = server.said("SELECT day, set_name, cell"), server.said("WITH `sender")
+    [view, _] = server.said("CREATE GLOBAL TEMPORARY VIEW held_link")
+    [stem] = re.findall(r"concat\('(\S+)-', day\) AS link", view)
+    for query in (cells, top):
+        assert re.search(
+            r"FROM lake\.chat_figure UNION ALL\s+SELECT .* FROM global_temp\.held", query
+        )
+        assert f"link IN ('{root}', '{stem}-{DAY}')" in query
+    assert not server.views
+
+
+@pytest.mark.parametrize("is_refused", [False, True])
+def test_a_held_link_of_many_messages_is_written_once_its_rows_are_read(
+    server: Server, is_refused: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = server.add(1)
+    server.messages[DAY] = FEW_TO_WRITE + 1
+    server.refused = "INSERT INTO" if is_refused else ""
+    server.sets = {"os.senders"}
+    assert server.read("os", "sender_top")["os"] == [(DAY, "1", 1, 1)]
+    [written] = server.said("INSERT INTO")
+    assert "FROM global_temp.held_link" in written
+    *_, ranking, last = [
+        text for text in server.said("") if text.lstrip().startswith(("WITH", "INSERT"))
+    ]
+    assert ("`sender_top`" in ranking, last) == (True, written)
+    assert [link["after"] for link in server.links] == ["", *([] if is_refused else [root])]
+    assert ("not written" in caplog.text) is is_refused
+    assert not server.views
+
+
+def test_links_that_were_put_together_while_one_was_held_are_counted_again(server: Server) -> None:
+    name = server.add(1)
+    server.messages[DAY] = 2
+    server.sets = {"os.senders"}
+
+    def put_together() -> None:
+        server.links[0]["link"] = f"{name}+1"
+        server.timeline.insert(0, entry(str(LATER), "replacecommit"))
+
+    server.before = {"SELECT day, set_name, cell": put_together}
+    assert server.read("os") == {"os": [(DAY, "1", 1, 1)]}
+    first, second = server.said("CREATE GLOBAL TEMPORARY VIEW held_link")
+    assert f"'{DAY}', '{name}'" in first
+    assert f"'{DAY}', '{name}+1'" in second
+    _, again = server.said("SELECT day, set_name, cell")
+    assert len(re.findall(r"FROM global_temp\.held", again)) == 1
+    assert not server.views
+
+
+def test_a_recount_has_all_links_written(server: Server) -> None:
+    server.add(1)
+    server.messages[DAY] = 2
+    server.sets = {"os.senders"}
+    differences(server, "lake", DAY, 0)  # pyright: ignore[reportArgumentType]  # as above
+    assert len(server.said("INSERT INTO")) == 1
 
 
 def test_the_table_may_be_made_by_two_at_once(server: Server) -> None:

@@ -1,5 +1,4 @@
--- Adds a link to some days: what their new messages add to the metrics, each member once in all links of a day.
-INSERT INTO {{ table }}
+-- The rows of a new link of some days: what their new messages add to the metrics, each member once in all links of a day.
 SELECT /*+ REPARTITION({{ files }}) */ concat('{{ stem }}-', day) AS link, after, until, commits, set_name, cell, member, messages, fresh, latest, kind, hash, other_hash, day, IF(kind = 'link'{{ " OR day IN ('" ~ (recent | join("', '")) ~ "')" if recent }}, 'recent', kind) AS part
 FROM (
   SELECT after, until, commits, NULL AS set_name, '{{ catalog }}' AS cell, NULL AS member, messages, NULL AS fresh, NULL AS latest, 'link' AS kind, NULL AS hash, NULL AS other_hash, day

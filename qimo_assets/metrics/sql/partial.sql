@@ -8,7 +8,7 @@
       FROM (
         -- Each once: a text is taken apart, and sorted by the view, as often as it stands here.
         SELECT day, member, {{ "max(latest) AS latest, " if "latest" in (columns | map("first") | list) }}sum(messages) AS messages
-        FROM {{ table }}
+        FROM {{ rows }}
         WHERE (part = 'recent' OR startswith(part, 'partial')) AND kind = 'partial' AND set_name = '{{ name }}' AND day IN ('{{ days | join("', '") }}') AND link IN ('{{ links | join("', '") }}')
         GROUP BY day, member
       )

@@ -1,0 +1,2 @@
+-- The rows of links that were held, as the table has its columns.
+SELECT /*+ REPARTITION(1) */ * FROM {{ view }}

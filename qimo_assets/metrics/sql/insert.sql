@@ -1,0 +1,3 @@
+-- Adds links.
+INSERT INTO {{ table }}
+{{ rows }}
