@@ -234,11 +234,14 @@ class Counting:
         counted = dict(known)
         newest = max((known.newest for known in counted.values()), default="")
         for group in in_groups(counts, MAX_AT_ONCE, MAX_DAYS):
-            for number, step in enumerate(_steps(group)):
+            steps = _steps(group)
+            # What a step counted is looked for in the table by the next one.
+            holds = self._holds and len(steps) == 1
+            for number, step in enumerate(steps):
                 if number:
                     step = [replace(count, after=counted[count.day].last) for count in step]
                 newest = new_stem(newest)
-                self._insert(newest, step, counted)
+                self._insert(newest, step, counted, holds=holds)
                 for count in step:
                     counted[count.day] = counted[count.day].grown(self._link(newest, count))
         return counted
@@ -345,14 +348,21 @@ class Counting:
             self._catalog,
         )
 
-    def _insert(self, stem: str, counts: Sequence[Count], counted: Mapping[str, Counted]) -> None:
+    def _insert(
+        self,
+        stem: str,
+        counts: Sequence[Count],
+        counted: Mapping[str, Counted],
+        *,
+        holds: bool,
+    ) -> None:
         facts = self._facts.of_messages(counts)
         known = names_of(counted[count.day] for count in counts if count.after)
         is_little = sum(count.messages for count in counts) <= FEW_MESSAGES
         if known and is_little:
             with self._cached(facts) as cached:
                 rows = self._new_rows(stem, counts, known, cached, is_little=True)
-                if self._holds:
+                if holds:
                     self._hold(rows, stem, counts)
                 else:
                     self._write(rows)

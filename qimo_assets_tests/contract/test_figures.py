@@ -574,6 +574,17 @@ def test_a_day_of_many_messages_is_counted_in_steps(
     assert lake.links() == [9, 6]
 
 
+def test_no_step_of_a_long_day_is_held_while_the_next_one_is_counted(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(counting, "MAX_AT_ONCE", 10)
+    lake.count(DAY)
+    for _ in range(3):
+        lake.write(6)
+    assert lake.held_rows(DAY) == {name: lake.seen(name, DAY) for name in lake.metrics}
+    assert lake.links() == [3, 6, 6, 6]
+
+
 def test_links_are_put_together_and_go_on(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(links, "MAX_LINKS", 2)
     lake.write(60)

@@ -352,6 +352,16 @@ def test_new_messages_that_cannot_be_counted_are_not_left_behind(
     assert not server.views
 
 
+def test_a_link_that_cannot_be_written_leaves_nothing_behind(server: Server) -> None:
+    server.add(1)
+    server.messages[DAY] = 2
+    server.refused = "INSERT INTO"
+    with pytest.raises(HiveError):
+        server.counting().bring_up_to_date([DAY])
+    assert len(server.said(f"CREATE OR REPLACE TEMPORARY VIEW {NEW}")) == 1
+    assert len(server.said(f"DROP VIEW IF EXISTS {NEW}")) == 1
+
+
 def test_few_new_messages_are_counted_each_time_and_not_written(server: Server) -> None:
     root = server.add(1)
     server.messages[DAY] = 2
