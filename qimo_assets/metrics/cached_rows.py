@@ -19,13 +19,15 @@ GLOBAL = "global_temp"
 
 
 def cache_rows(session: HiveSession, prefix: str, query: str) -> str:
-    """Have the server cache the rows of a query, and return the name to read them by.
+    """Have the server cache the rows of a query, and return the name to read them by. Rows that
+    were cached under such a name longer ago than any run takes are dropped.
 
     Args:
         session: Any session.
         prefix: What the names of such views begin with.
         query: The query.
     """
+    _drop_expired(session, prefix)
     name = f"{prefix}_{int(time.time())}_{uuid4().hex[:8]}"
     session.execute(STORE_PLAN)
     session.execute(f"CREATE GLOBAL TEMPORARY VIEW {name} AS\n{query}")
@@ -42,13 +44,7 @@ def drop_cached(session: HiveSession, name: str) -> None:
     session.execute(f"DROP VIEW IF EXISTS {name}")
 
 
-def drop_expired(session: HiveSession, prefix: str) -> None:
-    """Drop rows that were cached longer ago than any run takes.
-
-    Args:
-        session: Any session.
-        prefix: What its names begin with.
-    """
+def _drop_expired(session: HiveSession, prefix: str) -> None:
     for row in session.query(f"SHOW VIEWS IN {GLOBAL} LIKE '{prefix}_*'"):
         name = str(row["viewName"])
         if time.time() - int(name.split("_")[-2]) > CACHE_TTL_SECONDS:

@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from qimo_assets.metrics.cached_rows import STORE_PLAN, cache_rows, drop_cached, drop_expired
+from qimo_assets.metrics.cached_rows import STORE_PLAN, cache_rows, drop_cached
 from qimo_assets.metrics.commits import Commits
 from qimo_assets.metrics.facts import Facts
 from qimo_assets.metrics.links import (
@@ -359,24 +359,19 @@ class Counting:
         facts = self._facts.of_messages(counts)
         known = names_of(counted[count.day] for count in counts if count.after)
         is_little = sum(count.messages for count in counts) <= FEW_MESSAGES
-        if known and is_little:
-            with self._cached(facts) as cached:
-                rows = self._new_rows(stem, counts, known, cached, is_little=True)
-                if holds:
-                    self._hold(rows, stem, counts)
-                else:
-                    self._write(rows)
-        else:
-            self._write(self._new_rows(stem, counts, known, facts, is_little=is_little))
+        is_searched = bool(known) and is_little
+        with self._cached(facts) if is_searched else nullcontext(facts) as given:
+            rows = self._new_rows(stem, counts, known, given, is_little=is_little)
+            self.look_again(self._session)
+            if is_searched and holds:
+                self._hold(rows, stem, counts)
+            else:
+                self._write(rows)
 
     def _write(self, rows: str) -> None:
-        self.look_again(self._session)
         self._session.execute(render(SQL_DIR / "insert.sql", table=self.table, rows=rows))
 
     def _hold(self, rows: str, stem: str, counts: Sequence[Count]) -> None:
-        if not self._held:
-            drop_expired(self._session, HELD)
-        self.look_again(self._session)
         self._held.append(
             Held(
                 cache_rows(self._session, HELD, rows),

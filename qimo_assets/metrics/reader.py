@@ -17,7 +17,7 @@ from functools import partial
 from queue import SimpleQueue
 
 from qimo_assets.metrics.accounts import Accounts
-from qimo_assets.metrics.cached_rows import cache_rows, drop_cached, drop_expired
+from qimo_assets.metrics.cached_rows import cache_rows, drop_cached
 from qimo_assets.metrics.catalog import METRICS, Metric
 from qimo_assets.metrics.commits import Commits
 from qimo_assets.metrics.facts import ACCOUNT_DAYS, FACTS, Facts, rows_over
@@ -222,7 +222,6 @@ class Reader:
             yield f"({query})"
             return
         with self._sessions.take() as session:
-            drop_expired(session, CACHED)
             name = cache_rows(session, CACHED, query)
         try:
             yield name

@@ -374,12 +374,12 @@ def script(
     )
 
 
-def copied(tmp_path: Path) -> tuple[Path, Path]:
-    """Return a directory with the script's tools alone, and one with a copy of the script."""
+def copied(tmp_path: Path, *others: str) -> tuple[Path, Path]:
+    """Return a directory with the script's tools and others alone, and one with a copy of it."""
     bin_dir, root = tmp_path / "bin", tmp_path / "check out"
     bin_dir.mkdir()
     root.mkdir()
-    for tool in TOOLS:
+    for tool in (*TOOLS, *others):
         (bin_dir / tool).symlink_to(
             shutil.which(tool) or pytest.skip(f"this machine has no {tool}")
         )
@@ -401,10 +401,8 @@ chmod +x "$venv/bin/python"
 
 
 def test_of_two_at_once_one_makes_the_environment(tmp_path: Path) -> None:
-    bin_dir, root = copied(tmp_path)
+    bin_dir, root = copied(tmp_path, "chmod", "sleep")
     (bin_dir / "python3").symlink_to(sys.executable)
-    (bin_dir / "sleep").symlink_to(shutil.which("sleep") or "")
-    (bin_dir / "chmod").symlink_to(shutil.which("chmod") or "")
     (bin_dir / "uv").write_text(SLOW_UV)
     (bin_dir / "uv").chmod(0o755)
     env = {"PATH": str(bin_dir), "QIMO_HOME": str(tmp_path / "home"), "HERE": str(tmp_path)}
