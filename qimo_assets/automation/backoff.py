@@ -112,12 +112,17 @@ class RestsAfterRun(dg.AutomationCondition[dg.AssetKey]):
 
 
 def newest_planned(
-    context: AutomationContext[dg.AssetKey], limit: int, days: Sequence[str] = ()
+    context: AutomationContext[dg.AssetKey],
+    limit: int,
+    days: Sequence[str] = (),
+    key: dg.AssetKey | None = None,
 ) -> Sequence[dg.EventLogRecord]:
-    """Return the newest requests of an asset, or of some of its days."""
+    """Return the newest requests of an asset, or of some of its days: the one that is evaluated,
+    unless another is named.
+    """
     which = dg.EventRecordsFilter(
         dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
-        asset_key=context.key,
+        asset_key=key or context.key,
         asset_partitions=list(days) or None,
     )
     return context.asset_graph_view.instance.event_log_storage.get_event_records(which, limit=limit)

@@ -50,9 +50,9 @@ def metric_condition(
     Args:
         rest: How many times as long as its last run took a metric rests after it; 0 follows each
             change.
-        beside: The metric for whose run this one waits as for its own, so that both share the next
-            one; two that began at different times would take turns for ever, each with a reading of
-            the messages of its own.
+        beside: The metric for whose runs and requests this one waits as for its own, so that both
+            share the next one; two that began at different times would take turns for ever, each
+            with a reading of the messages of its own.
         late_minutes: Minutes that days before today wait for each other; 0 follows each change.
         looks_back: Days before its own from which a day is made.
         looks_ahead: Days after its own from which a day is made.
@@ -69,7 +69,8 @@ def metric_condition(
     alone = (
         wanted & ~_Condition.asset_matches(beside, _Condition.in_progress()) if beside else wanted
     )
-    due = alone & DueDays(minutes=late_minutes) if late_minutes else alone
+    shared = [beside] if beside else []
+    due = alone & DueDays(minutes=late_minutes, beside=shared) if late_minutes else alone
     return due & ~RestsAfterRun(times=rest) if rest else due
 
 

@@ -10,7 +10,7 @@ import dagster as dg
 from dagster._time import get_current_timestamp
 
 from qimo_assets.automation.ranges import SENSOR_TAG
-from qimo_assets.metrics.catalog import METRICS, Metric
+from qimo_assets.metrics.catalog import METRICS, TOTAL, Metric
 from qimo_assets.metrics.checks import evaluate, invariant_specs
 from qimo_assets.metrics.freshness import CHECK, judge, newest_specs, published_days
 from qimo_assets.metrics.refresh import Refresh, refresh_metrics
@@ -83,7 +83,8 @@ def _metrics_of(
                 again=SENSOR_TAG not in context.run.tags,
             )
         yield from evaluated(context.instance, own, mysql, context.selected_asset_check_keys)
-        for refresh in refreshes:
+        # The others wait for the run of this one: its event is the last.
+        for refresh in sorted(refreshes, key=lambda refresh: refresh.metric.name == TOTAL):
             if refresh.error is None:
                 for day, told in refresh.of_days().items():
                     key = metric_key(refresh.metric.name)

@@ -20,6 +20,8 @@ from qimo_assets.lake.events import INSTANT
 from qimo_assets.partitions import daily, window
 
 VIEW, METRIC = dg.AssetKey(["hive", "m"]), dg.AssetKey(["mysql", "m"])
+# Waits for the runs and requests of the metric.
+BESIDE = dg.AssetKey(["mysql", "beside"])
 NOON = "2026-03-10 12:00"
 WARN_MINUTES, FAIL_MINUTES = 15, 60
 
@@ -67,6 +69,7 @@ class Graph(HeldClock):
         self._rest = rest
         self._late_minutes = late_minutes
         self._cursor = None
+        self.beside: set[str | None] = set()
         self.defs = self._definitions("1")
 
     def _definitions(self, view_version: str) -> dg.Definitions:
@@ -101,8 +104,17 @@ class Graph(HeldClock):
             if self.fails:
                 raise RuntimeError("MySQL is away")
 
+        @dg.asset(
+            key=BESIDE,
+            deps=[MESSAGES],
+            partitions_def=daily,
+            backfill_policy=dg.BackfillPolicy.single_run(),
+            automation_condition=metric_condition(beside=METRIC, late_minutes=self._late_minutes),
+        )
+        def beside() -> None: ...
+
         messages = dg.AssetSpec(MESSAGES, partitions_def=daily)
-        return dg.Definitions(assets=[messages, view, metric])
+        return dg.Definitions(assets=[messages, view, metric, beside])
 
     def change_view(self) -> None:
         """Load the definitions again with other SQL in the view."""
@@ -132,12 +144,14 @@ class Graph(HeldClock):
             )
         return run.success
 
-    def started(self, day: str, *, by_sensor: bool = True) -> dg.DagsterRun:
+    def started(
+        self, day: str, *, by_sensor: bool = True, key: dg.AssetKey = METRIC
+    ) -> dg.DagsterRun:
         """Begin a run of a day and leave it under way."""
         with self.clock():
             return self.instance.create_run_for_job(
                 self.defs.resolve_implicit_global_asset_job_def(),
-                asset_selection=frozenset({METRIC}),
+                asset_selection=frozenset({key}),
                 tags={PARTITION_TAG: day, **({SENSOR_TAG: "any"} if by_sensor else {})},
                 status=dg.DagsterRunStatus.STARTED,
             )
@@ -159,13 +173,14 @@ class Graph(HeldClock):
 
     def tick(self, minutes: float = 0) -> set[str]:
         """Evaluate the conditions, some time after the tick before, and return the requested days;
-        a view stands as its name.
+        a view stands as its name. Those of the metric beside it are kept.
         """
         with self.clock(minutes):
             result = dg.evaluate_automation_conditions(
                 self.defs, self.instance, cursor=self._cursor, evaluation_time=self.now
             )
         self._cursor = result.cursor
+        self.beside = set(result.get_requested_partitions(BESIDE)) - {None}
         view = {"view"} if result.get_num_requested(VIEW) else set()
         return set(result.get_requested_partitions(METRIC)) - {None} | view  # pyright: ignore[reportReturnType]
 

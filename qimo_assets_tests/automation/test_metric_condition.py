@@ -10,8 +10,8 @@ import dagster as dg
 import pytest
 
 from qimo_assets.automation.backoff import FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS, pause_seconds
-from qimo_assets.automation.lateness import FEW_DAYS, MAX_DAYS
-from qimo_assets_tests.automation.graph import METRIC, NOON, VIEW, Graph, running
+from qimo_assets.automation.lateness import FEW_DAYS, MAX_DAYS, newest_request
+from qimo_assets_tests.automation.graph import BESIDE, METRIC, NOON, VIEW, Graph, running
 
 CANCELED = dg.DagsterRunStatus.CANCELED
 OLDER, OLD, TODAY = "2021-11-06", "2021-11-07", NOON[:10]
@@ -60,6 +60,38 @@ def test_a_few_late_days_go_with_todays_next_run() -> None:
     with graph.clock():
         graph.instance.report_run_canceled(run)
     assert graph.tick() == {OLDER, OLD, TODAY}
+
+
+def test_late_days_of_a_metric_wait_for_those_of_the_metric_beside_it() -> None:
+    graph = running(late_minutes=2)
+    graph.touch(OLD)
+    assert graph.tick() == graph.beside == {OLD}
+    graph.materialize(METRIC, OLD)
+    graph.materialize(BESIDE, OLD)
+    graph.touch(OLD)
+    assert graph.tick(minutes=1.5) == graph.beside == set()
+    # Only the other one is asked for by somebody.
+    graph.materialize(METRIC, OLD)
+    graph.touch(OLD)
+    assert graph.tick(minutes=1) == graph.beside == set()
+    assert graph.tick(minutes=1) == graph.beside == {OLD}
+
+
+def test_late_days_of_a_metric_wait_for_todays_run_of_the_metric_beside_it() -> None:
+    graph = running(late_minutes=2)
+    run = graph.started(TODAY)
+    graph.touch(OLD, TODAY)
+    assert graph.tick() == graph.beside == set()
+    with graph.clock():
+        graph.instance.report_run_canceled(run)
+    assert graph.tick() == graph.beside == {OLD, TODAY}
+
+
+def test_metrics_of_one_run_are_due_at_one_moment() -> None:
+    assert newest_request([]) is None
+    assert newest_request([("own", 20.0)]) == 20.0
+    assert newest_request([("shared", 10.7), ("shared", 10.1)]) == 10.1
+    assert newest_request([("own", 20.0), ("shared", 10.1)]) == 20.0
 
 
 def test_many_late_days_wait_for_no_run_of_today() -> None:

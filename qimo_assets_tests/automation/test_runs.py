@@ -78,6 +78,11 @@ class Platform(HeldClock):
         return list(result.run_requests or [])
 
 
+def today() -> str:
+    """Return the newest day that there is."""
+    return daily.get_last_partition_key() or ""
+
+
 @pytest.fixture
 def platform(repository: dg.RepositoryDefinition) -> Platform:
     return Platform(repository)
@@ -118,11 +123,10 @@ def test_a_range_is_bounded_and_ends_with_the_newest_day() -> None:
 
 
 def test_today_passes_the_days_that_wait(platform: Platform) -> None:
-    today = daily.get_last_partition_key() or ""
-    platform.touch(YEAR[3], today)
+    platform.touch(YEAR[3], today())
     runs = [request for request in platform.tick() if set(request.asset_selection or []) >= PLAIN]
     assert [(run.partition_key, run.tags.get(PRIORITY_TAG)) for run in runs] == [
-        (today, "1"),
+        (today(), "1"),
         (YEAR[3], None),
     ]
 
@@ -154,14 +158,14 @@ def test_a_metric_waits_for_the_run_of_the_others_and_shares_the_next_one(
     platform: Platform,
 ) -> None:
     total = metric_key(TOTAL)
-    platform.touch(YEAR[7])
+    platform.touch(today())
     platform.tick()
     job = platform.repository.get_implicit_global_asset_job_def()
     with platform.clock():
         run = platform.instance.create_run_for_job(
-            job, asset_selection=frozenset({total}), tags={PARTITION_TAG: YEAR[7]}, status=STARTED
+            job, asset_selection=frozenset({total}), tags={PARTITION_TAG: today()}, status=STARTED
         )
-    platform.touch(YEAR[7])
+    platform.touch(today())
     assert not [
         request for request in platform.tick() if set(request.asset_selection or []) & PLAIN
     ]
@@ -178,17 +182,17 @@ def test_a_metric_waits_for_the_run_of_the_others_and_shares_the_next_one(
 @pytest.fixture
 def under_way(platform: Platform) -> dg.DagsterRun:
     """A run of the job that publishes days, of one metric for which the others wait."""
-    platform.touch(YEAR[7])
+    platform.touch(today())
     platform.tick()
     job = platform.repository.get_job(PUBLISH_METRICS)
     with platform.clock():
         run = platform.instance.create_run_for_job(
             job,
             asset_selection=frozenset({metric_key(TOTAL)}),
-            tags={PARTITION_TAG: YEAR[7]},
+            tags={PARTITION_TAG: today()},
             status=STARTED,
         )
-    platform.touch(YEAR[7])
+    platform.touch(today())
     return run
 
 
@@ -201,7 +205,7 @@ def test_a_day_is_asked_for_by_the_tick_in_which_its_run_ends(
     [request] = [
         request for request in platform.tick() if set(request.asset_selection or []) & PLAIN
     ]
-    assert request.partition_key == YEAR[7]
+    assert request.partition_key == today()
 
 
 @pytest.mark.usefixtures("under_way")
@@ -217,6 +221,6 @@ def test_a_tick_does_not_wait_for_long(platform: Platform, monkeypatch: pytest.M
 
 
 def test_a_quiet_platform_launches_nothing(platform: Platform) -> None:
-    platform.touch(daily.get_last_partition_key() or "")
+    platform.touch(today())
     platform.tick()
     assert [platform.tick() for _ in range(5)] == [[]] * 5

@@ -21,6 +21,7 @@ from qimo_assets.metrics.mask import mask_account
 from qimo_assets.metrics.page import markdown_table, pictures
 from qimo_assets.metrics.publish import PublicationError, checksum, publish, shorten
 from qimo_assets.metrics.refresh import masked
+from qimo_assets.metrics.specs import metric_key
 from qimo_assets.views.assets import build_view_assets
 from qimo_assets.views.sql import (
     BASE_FILES,
@@ -361,7 +362,14 @@ def test_a_page_of_single_figures_shows_the_newest_days_and_nothing_is_drawn_of_
 
 def conditions(assets: list[dg.AssetsDefinition]) -> Iterator[dg.AutomationCondition[Any]]:
     """Return all conditions of some assets, with the ones inside."""
-    found = [spec.automation_condition for asset in assets for spec in asset.specs]
+    for asset in assets:
+        for spec in asset.specs:
+            yield from conditions_of(spec)
+
+
+def conditions_of(spec: dg.AssetSpec) -> Iterator[dg.AutomationCondition[Any]]:
+    """Return the condition of an asset, and the ones inside."""
+    found = [spec.automation_condition]
     while found:
         if condition := found.pop():
             yield condition
@@ -384,6 +392,20 @@ def test_the_setting_says_how_long_late_days_wait_and_else_the_catalog() -> None
     assert waits(None) == {metric.late_minutes for metric in METRICS}
     assert waits(7) == {7}
     assert waits(0) == set()
+
+
+def test_late_days_of_all_metrics_that_do_not_rest_wait_for_those_of_the_total() -> None:
+    beside = {
+        spec.key: list(found.beside)
+        for asset in build_metric_assets("lake")
+        for spec in asset.specs
+        for found in conditions_of(spec)
+        if isinstance(found, DueDays)
+    }
+    assert beside == {
+        metric_key(metric.name): [] if metric.rest or metric.name == TOTAL else [metric_key(TOTAL)]
+        for metric in METRICS
+    }
 
 
 def test_the_setting_says_how_long_a_metric_rests_and_else_the_catalog() -> None:
