@@ -36,6 +36,14 @@ from qimo_assets.stack.errors import StackError
 CENTRAL = "https://repo1.maven.org/maven2/"
 # The group that only the profile of that name runs.
 YARN = "yarn"
+# What only the project's own tests read the reports with.
+OF_TESTS = (
+    "connectorj_5",
+    "connectorj_8",
+    "connectorj_26",
+    "mariadb_client_3",
+    "mariadb_client",
+)
 # Of these connections so many take the largest jar that is left, which fill the line; the others
 # the smallest, of which each is mostly a wait for an answer.
 CONNECTIONS, FOR_LARGE = 8, 2
@@ -428,11 +436,17 @@ def alone(directory: Path) -> Generator[None, None, None]:
         os.close(descriptor)
 
 
+def to_install(jars: Iterable[Jar], *, yarn: bool = False) -> list[Jar]:
+    """Return the jars that an installation has: YARN's 80 MB are for the profile that runs it."""
+    left_out = {*OF_TESTS, *(() if yarn else (YARN,))}
+    return [jar for jar in jars if jar.group not in left_out]
+
+
 def main(arguments: Sequence[str]) -> None:
     """Fetch what every profile has."""
     lock, directory = map(Path, arguments)
     try:
-        download([jar for jar in read_lock(lock) if jar.group != YARN], directory)
+        download(to_install(read_lock(lock)), directory)
     except StackError as error:
         sys.exit(f"qimo: {error}")
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import cast
 from xml.sax.saxutils import quoteattr
 
-from qimo_assets.stack.download import YARN, Jar, download, read_lock, sha256
+from qimo_assets.stack.download import Jar, download, read_lock, sha256, to_install
 from qimo_assets.stack.errors import StackError
 from qimo_assets.stack.java import java_home
 from qimo_assets.stack.layout import Layout, current_layout, project_file
@@ -80,13 +80,6 @@ ROOTS: dict[str, tuple[tuple[str, bool], ...]] = {
     "mariadb_client_3": (("org.mariadb.jdbc:mariadb-java-client:3.5.11", False),),
     "mariadb_client": (("org.mariadb.jdbc:mariadb-java-client:4.0.0", False),),
 }
-OF_TESTS = (
-    "connectorj_5",
-    "connectorj_8",
-    "connectorj_26",
-    "mariadb_client_3",
-    "mariadb_client",
-)
 # netty's native transports come once for each platform under one name; Java's own transport serves
 # one machine as well.
 NATIVE_NETTY = '<exclude org="io.netty" module="netty-.*-native-.*" matcher="regexp"/>'
@@ -98,9 +91,8 @@ def locked() -> list[Jar]:
 
 
 def wanted(layout: Layout) -> list[Jar]:
-    """Return the locked jars that a profile runs: YARN's 80 MB are for the one that has it."""
-    left_out = {*OF_TESTS, *(() if layout.profile.node_managers else (YARN,))}
-    return [jar for jar in locked() if jar.group not in left_out]
+    """Return the locked jars that a layout's profile runs."""
+    return to_install(locked(), yarn=bool(layout.profile.node_managers))
 
 
 def class_path(layout: Layout, group: str) -> list[Path]:

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from qimo_assets.stack.download import Jar, read_lock
+from qimo_assets.stack import download
+from qimo_assets.stack.download import MEGABYTE, OF_TESTS, Jar, read_lock
 from qimo_assets.stack.errors import StackError
 from qimo_assets.stack.jars import (
-    OF_TESTS,
+    LOCK_FILE,
     ROOTS,
     class_path,
     directory,
@@ -22,7 +23,7 @@ from qimo_assets.stack.jars import (
     version_of,
     wanted,
 )
-from qimo_assets.stack.layout import current_layout
+from qimo_assets.stack.layout import current_layout, project_file
 
 LOCK = locked()
 JAR = Jar("group", "org.example:part:1.0", "0" * 64, 5)
@@ -79,6 +80,30 @@ def test_the_jars_of_yarn_are_for_its_profile_alone_and_those_of_tests_for_nobod
     of_users = set(ROOTS) - set(OF_TESTS)
     assert {jar.group for jar in wanted(current_layout())} == of_users - {"yarn"}
     assert wanted(current_layout("yarn")) == [jar for jar in LOCK if jar.group in of_users]
+
+
+def test_what_is_fetched_before_there_is_an_environment_is_what_an_installation_has(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetched: list[Jar] = []
+    monkeypatch.setattr(download, "download", lambda jars, _directory: fetched.extend(jars))
+    download.main([str(LOCK_FILE), str(home)])
+    assert fetched == wanted(current_layout())
+
+
+@pytest.mark.parametrize(
+    ("document", "words"),
+    [
+        ("README.md", "{} jars ({} MB)"),
+        ("README.zh-CN.md", "{} 个 jar（{} MB）"),
+        ("docs/running.md", "{} files, {} MB"),
+        ("docs/handbook.zh-CN.md", "{} 个文件，{} MB"),
+    ],
+)
+def test_the_documents_tell_how_much_is_fetched(home: Path, document: str, words: str) -> None:
+    sizes = {jar.sha256: jar.size for jar in wanted(current_layout())}
+    told = words.format(len(sizes), round(sum(sizes.values()) / MEGABYTE))
+    assert told in project_file(document).read_text()
 
 
 def test_the_version_of_an_artifact_is_the_locked_one() -> None:
