@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from itertools import chain
 from zoneinfo import ZoneInfo
 
 import dagster as dg
@@ -55,11 +56,11 @@ class DueDays(dg.AutomationCondition[dg.AssetKey]):
         return dg.AutomationResult(context, subset.compute_intersection_with_partition_keys(due))
 
     def _are_due(self, context: AutomationContext[dg.AssetKey], late: list[str]) -> bool:
-        requests = [
-            request
-            for key in self._keys(context)
-            for request in (newest_planned(context, 1, late, key) if late else ())
-        ]
+        if not late:
+            return True
+        requests = chain.from_iterable(
+            newest_planned(context, 1, late, key) for key in self._keys(context)
+        )
         requested = newest_request((request.run_id, request.timestamp) for request in requests)
         return requested is None or _now(context) - requested >= 60 * self.minutes
 
