@@ -144,14 +144,12 @@ class Graph(HeldClock):
             )
         return run.success
 
-    def started(
-        self, day: str, *, by_sensor: bool = True, key: dg.AssetKey = METRIC
-    ) -> dg.DagsterRun:
+    def started(self, day: str, *, by_sensor: bool = True) -> dg.DagsterRun:
         """Begin a run of a day and leave it under way."""
         with self.clock():
             return self.instance.create_run_for_job(
                 self.defs.resolve_implicit_global_asset_job_def(),
-                asset_selection=frozenset({key}),
+                asset_selection=frozenset({METRIC}),
                 tags={PARTITION_TAG: day, **({SENSOR_TAG: "any"} if by_sensor else {})},
                 status=dg.DagsterRunStatus.STARTED,
             )
